@@ -1,0 +1,41 @@
+# gpserve: `make help` prints what each target does.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+help: ## print this help
+	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment: on Debian, apt install python3-venv"; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.serve: requirements/serve.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --require-hashes -r $<
+	@touch $@
+
+run: $(VENV)/.serve ## serve the bundled model on http://localhost:5000
+	$(BIN)/gunicorn service.app:app
+
+test: $(VENV)/.dev ## the tests, all but the cluster
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## ruff and mypy, strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+train: $(VENV)/.dev ## fit service/pretrained.npz from the bundled data
+	$(BIN)/python -m service train
+
+lock: ## pin versions and hashes again from pyproject.toml
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements/serve.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra train -c requirements/serve.txt pyproject.toml -o requirements/train.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev -c requirements/train.txt pyproject.toml -o requirements/dev.txt
+
+.PHONY: help run test lint train lock

@@ -1,0 +1,113 @@
+"""The interface between the service and whatever predicts: implement it to serve another model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+class ModelFileError(ValueError):
+    """A model file cannot be served; the message names the array or field that is wrong."""
+
+
+class Unsupported(NotImplementedError):
+    """The model cannot answer this option (a gradient, a covariance, samples, ...)."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What ``GET /model`` says of a model.
+
+    Attributes
+    ----------
+    name : the model's name, also in the v2 and UM-Bridge protocols
+    version : first 12 hex digits of the file's SHA-256
+    feature_names : one for each of the d inputs, in the order of X's columns
+    training_range : shape (d, 2), the smallest and largest training value of each input
+    hyperparameters, scores : plain numbers, strings and lists, ready for JSON
+    created : ISO 8601 date and time, UTC
+    """
+
+    name: str
+    version: str
+    kernel: str
+    feature_names: tuple[str, ...]
+    output_name: str
+    training_points: int
+    training_range: FloatArray
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    created: str = ""
+
+
+class Model(ABC):
+    """A trained model of one output over d inputs, with an uncertainty.
+
+    A subclass implements the five abstract members and sets `description` once it is trained.
+    Methods that raise `Unsupported` here are options a model may or may not have.
+    All arrays are float64, C-contiguous, in raw units; `X` has shape (n, d).
+    """
+
+    description: Description
+
+    large_tile: int = 256
+    """Rows of the tiles that large arrays are cut into, counted from the first row."""
+
+    @property
+    @abstractmethod
+    def trained(self) -> bool:
+        """Whether `predict` can be called."""
+
+    @abstractmethod
+    def fit(self, X: FloatArray, y: FloatArray) -> Self:
+        """Train on X, shape (n, d), and y, shape (n,)."""
+
+    @abstractmethod
+    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        """Mean and variance at X, shape (n, 2); with `noise` the variance of an observation.
+
+        Rows below ``n // large_tile * large_tile`` are computed in tiles of `large_tile`, the
+        rest in small tiles: a row's bits depend on nothing but its values and which of the two
+        ways it goes, so arrays cut at multiples of `large_tile` give the same bits as whole ones.
+        """
+
+    @abstractmethod
+    def save(self, path: Path) -> None:
+        """Write the model to one file."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ModelFileError
+            The file is truncated, inconsistent, or does not reproduce its reference points.
+        """
+
+    def gradient(self, X: FloatArray) -> FloatArray:
+        """Derivatives of mean and variance by the inputs, shape (n, 2, d)."""
+        raise Unsupported(f"{type(self).__name__} has no gradient")
+
+    def hessian(self, X: FloatArray) -> FloatArray:
+        """Second derivatives of mean and variance by the inputs, shape (n, 2, d, d)."""
+        raise Unsupported(f"{type(self).__name__} has no Hessian")
+
+    def covariance(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        """Joint covariance of the n answers, shape (n, n)."""
+        raise Unsupported(f"{type(self).__name__} has no joint covariance")
+
+    def samples(self, X: FloatArray, count: int, seed: int) -> FloatArray:
+        """Joint draws of the latent function, shape (count, n).
+
+        Draw i is one function of x fixed by `seed`, so it does not depend on how X is cut.
+        """
+        raise Unsupported(f"{type(self).__name__} has no samples")
