@@ -73,7 +73,6 @@ class GPR(Model):
         self.description: Description = posterior.description(modelfile.version_of(data))
         self._tiles = TiledPredictor(posterior, self.large_tile)
         variance = posterior.output_scale**2
-        self._prior = variance * posterior.kernel.diagonal
         self._floor = variance * LOWEST_VARIANCE
         self._noise = variance * posterior.noise_variance
         modelfile.prove(posterior, self.predict, self.large_tile)
@@ -117,9 +116,7 @@ class GPR(Model):
         self._check(X)
         out = np.empty((len(X), 2))
         self._tiles.into(out, X)
-        mean, variance = out[:, 0], out[:, 1]
-        mean += self._posterior.output_offset  # type: ignore[union-attr]
-        np.subtract(self._prior, variance, out=variance)
+        variance = out[:, 1]
         np.maximum(variance, self._floor, out=variance)
         if noise:
             variance += self._noise
