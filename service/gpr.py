@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -10,14 +11,21 @@ import numpy as np
 
 from service import modelfile
 from service.model import Description, FloatArray, Model
+from service.pathwise import PathwiseDraws
 from service.posterior import Posterior
 from service.tiles import TiledPredictor
 
 LOWEST_VARIANCE = 1e-15
 """GPy's own floor of the latent variance, in the model's units."""
 
-GRADIENT_ROWS = 32
+FARTHEST = 1e50
+"""In the model's units: a coordinate farther out is moved here, so that its square is finite."""
+
+ROWS = 16
 """Rows whose derivatives are computed together: d² numbers for each row and training input."""
+
+RECENT_DRAWS = 4
+"""Draws kept, so that a large array that comes in pieces pays for them once."""
 
 
 class GPR(Model):
@@ -45,6 +53,8 @@ class GPR(Model):
         self.feature_names = tuple(feature_names or (f"x{i + 1}" for i in range(input_dim)))
         self.output_name = output_name
         self._posterior: Posterior | None = None
+        self._recent: dict[tuple[int, int], PathwiseDraws] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def from_posterior(cls, posterior: Posterior) -> Self:
@@ -67,6 +77,7 @@ class GPR(Model):
 
     def _take(self, posterior: Posterior, data: bytes) -> Self:
         self._posterior = posterior
+        self._recent = {}
         self.input_dim = posterior.X.shape[1]
         self.kernel = posterior.kernel.name
         self.feature_names, self.output_name = posterior.feature_names, posterior.output_name
@@ -113,7 +124,7 @@ class GPR(Model):
 
         Rasmussen & Williams, equations 2.25 and 2.26, with ‖L⁻¹k‖² for kᵀK⁻¹k.
         """
-        self._check(X)
+        X = self._checked(X)
         out = np.empty((len(X), 2))
         self._tiles.into(out, X)
         variance = out[:, 1]
@@ -122,8 +133,79 @@ class GPR(Model):
             variance += self._noise
         return out
 
-    def _check(self, X: FloatArray) -> None:
+    def gradient(self, X: FloatArray) -> FloatArray:
+        """Derivatives of mean and variance by the inputs, shape (n, 2, d), in raw units.
+
+        The variance's are those of the latent function; the noise is constant.
+        """
+        X = self._checked(X)
+        parts = [self._derivatives(X[i : i + ROWS], second=False)[0] for i in self._starts(X)]
+        return np.concatenate([np.empty((0, 2, self.input_dim)), *parts])
+
+    def hessian(self, X: FloatArray) -> FloatArray:
+        """Second derivatives of mean and variance by the inputs, shape (n, 2, d, d)."""
+        X = self._checked(X)
+        parts = [self._derivatives(X[i : i + ROWS], second=True)[1] for i in self._starts(X)]
+        return np.concatenate([np.empty((0, 2, self.input_dim, self.input_dim)), *parts])
+
+    def covariance(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        """Joint covariance of the n answers, shape (n, n); its diagonal is `predict`'s variance.
+
+        Rasmussen & Williams, equation 2.24.
+        """
+        p, X = self.posterior, self._checked(X)
+        U = self._model_units(X)
+        V = self._tiles.triangle.factor_product(p.kernel.K(U, p.X))
+        S = p.output_scale**2 * p.kernel.K(U, U) - V @ V.T
+        S = (S + S.T) / 2
+        np.fill_diagonal(S, self.predict(X, noise=noise)[:, 1])
+        return S
+
+    def samples(self, X: FloatArray, count: int, seed: int) -> FloatArray:
+        """Joint draws of the latent function, shape (count, n); see `PathwiseDraws`."""
+        p, X = self.posterior, self._checked(X)
+        draws = self._draws(count, seed)
+        return p.output_offset + p.output_scale * draws.at(self._model_units(X))
+
+    def _draws(self, count: int, seed: int) -> PathwiseDraws:
+        with self._lock:
+            if (count, seed) not in self._recent:
+                while len(self._recent) >= RECENT_DRAWS:
+                    del self._recent[next(iter(self._recent))]
+                self._recent[count, seed] = PathwiseDraws(self.posterior, count, seed)
+            return self._recent[count, seed]
+
+    def _derivatives(self, X: FloatArray, *, second: bool) -> tuple[FloatArray, FloatArray]:
+        """Of kᵀα and of -‖C k‖², whose derivative is -2 (CᵀC k)ᵀ dk."""
+        p, triangle, U = self.posterior, self._tiles.triangle, self._model_units(X)
+        n, d = U.shape
+        s = p.output_scale
+        dK = p.kernel.dK(U, p.X) / p.input_scale
+        w = triangle.transposed_product(triangle.factor_product(p.kernel.K(U, p.X)))
+        alpha = np.broadcast_to(s * p.alpha, w.shape)
+        weights = np.stack([alpha, -2 * w], axis=1)
+        first = np.einsum("nqm,nmi->nqi", weights, dK)
+        if not second:
+            return first, np.empty(0)
+        d2K = p.kernel.d2K(U, p.X) / (p.input_scale[:, None] * p.input_scale)
+        hessian = np.einsum("nqm,nmij->nqij", weights, d2K)
+        flat = np.ascontiguousarray(dK.transpose(0, 2, 1)).reshape(n * d, -1)
+        V = triangle.factor_product(flat).reshape(n, d, -1)
+        hessian[:, 1] -= 2 * np.einsum("nim,njm->nij", V, V)
+        return first, hessian
+
+    def _starts(self, X: FloatArray) -> range:
+        return range(0, len(X), ROWS)
+
+    def _model_units(self, X: FloatArray) -> FloatArray:
+        p = self.posterior
+        reach = FARTHEST * p.input_scale
+        near = np.clip(X, p.input_offset - reach, p.input_offset + reach)
+        return (near - p.input_offset) / p.input_scale
+
+    def _checked(self, X: FloatArray) -> FloatArray:
         if self._posterior is None:
             raise ValueError("the model is not trained: call fit, load or from_gpy")
         if X.ndim != 2 or X.shape[1] != self.input_dim:
             raise ValueError(f"X has shape {X.shape}, not (n, {self.input_dim})")
+        return X

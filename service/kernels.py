@@ -83,8 +83,11 @@ class Stationary:
 
     def K(self, X: FloatArray, Z: FloatArray) -> FloatArray:
         """Covariance between the rows of X and Z, shape (n, m)."""
-        u = self.scaled_differences(X, Z)
-        return self.variance * self.form.g(np.sqrt(np.vecdot(u, u)))
+        squares = np.zeros((len(X), len(Z)))
+        scale = np.broadcast_to(self.lengthscale, self.active_dims.shape)
+        for i, lengthscale in zip(self.active_dims, scale, strict=True):
+            squares += np.square((X[:, i, None] - Z[:, i]) / lengthscale)
+        return self.variance * self.form.g(np.sqrt(squares))
 
     def dK(self, X: FloatArray, Z: FloatArray) -> FloatArray:
         """First derivatives of `K` by X, shape (n, m, d)."""

@@ -76,10 +76,12 @@ class TiledPredictor:
             posterior.kernel, posterior.X, posterior.input_offset, posterior.input_scale
         )
         s = posterior.output_scale
-        self.triangle = BlockTriangle(s * posterior.factor, s * posterior.alpha, BLOCK)
+        self.row_by_row = self.cross.size <= ROW_BY_ROW_UP_TO
+        self.triangle = BlockTriangle(
+            s * posterior.factor, s * posterior.alpha, BLOCK, copies=self.row_by_row
+        )
         self.offset = posterior.output_offset
         self.prior = s**2 * posterior.kernel.diagonal
-        self.row_by_row = self.cross.size <= ROW_BY_ROW_UP_TO
         self.large_tile = large_tile
         self._scratches = _Scratches()
 

@@ -17,7 +17,9 @@ class BlockTriangle:
     floating-point operations a point instead of 2N².
     """
 
-    def __init__(self, packed: FloatArray, last_row: FloatArray, block: int) -> None:
+    def __init__(
+        self, packed: FloatArray, last_row: FloatArray, block: int, *, copies: bool
+    ) -> None:
         n = self.size = len(last_row)
         # Rows that start a page apart would meet in one set of the cache.
         width = n + 8 if n % 512 == 0 else n
@@ -29,6 +31,9 @@ class BlockTriangle:
         self.C, self.a = whole[:n], whole[n]
         self.edges = [(i, min(i + block, n)) for i in range(0, n, block)]
         self.blocks = [whole[i : j + (j == n), :j] for i, j in self.edges]
+        if copies:
+            # Matrix-vector products are a fifth faster on rows that follow each other closely.
+            self.blocks = [np.ascontiguousarray(rows) for rows in self.blocks]
         self.trmm = trmm.find()
 
     def inputs(self, K: FloatArray) -> list[FloatArray]:
