@@ -65,7 +65,9 @@ def main(sizes: tuple[int, ...], kernel: str, turns: int) -> None:
             ways[f"model {count}"] = (count, lambda X=X, model=model: model.predict(X))
             ways[f"GPy {count}"] = (count, lambda X=X, m=m: m.predict(X))
         found = rates(ways, turns)
-        click.echo(f"N = {n}, {kernel}; this core's matrix product: {found['product'] / 1e9:.1f} GFLOP/s")
+        click.echo(
+            f"N = {n}, {kernel}; this core's matrix product: {found['product'] / 1e9:.1f} GFLOP/s"
+        )
         click.echo("points a call   model/s     GPy/s   ratio   share of the product's rate")
         for count in counts:
             ours, theirs = found[f"model {count}"], found[f"GPy {count}"]

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from service import modelfile
+from service import derivatives, modelfile
 from service.model import Description, FloatArray, Model
 from service.pathwise import PathwiseDraws
 from service.posterior import Posterior
@@ -20,9 +20,6 @@ LOWEST_VARIANCE = 1e-15
 
 FARTHEST = 1e50
 """In the model's units: a coordinate farther out is moved here, so that its square is finite."""
-
-ROWS = 16
-"""Rows whose derivatives are computed together: d² numbers for each row and training input."""
 
 RECENT_DRAWS = 4
 """Draws kept, so that a large array that comes in pieces pays for them once."""
@@ -138,15 +135,13 @@ class GPR(Model):
 
         The variance's are those of the latent function; the noise is constant.
         """
-        X = self._checked(X)
-        parts = [self._derivatives(X[i : i + ROWS], second=False)[0] for i in self._starts(X)]
-        return np.concatenate([np.empty((0, 2, self.input_dim)), *parts])
+        U = self._model_units(self._checked(X))
+        return derivatives.gradient(self.posterior, self._tiles.triangle, U)
 
     def hessian(self, X: FloatArray) -> FloatArray:
         """Second derivatives of mean and variance by the inputs, shape (n, 2, d, d)."""
-        X = self._checked(X)
-        parts = [self._derivatives(X[i : i + ROWS], second=True)[1] for i in self._starts(X)]
-        return np.concatenate([np.empty((0, 2, self.input_dim, self.input_dim)), *parts])
+        U = self._model_units(self._checked(X))
+        return derivatives.hessian(self.posterior, self._tiles.triangle, U)
 
     def covariance(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         """Joint covariance of the n answers, shape (n, n); its diagonal is `predict`'s variance.
@@ -174,28 +169,6 @@ class GPR(Model):
                     del self._recent[next(iter(self._recent))]
                 self._recent[count, seed] = PathwiseDraws(self.posterior, count, seed)
             return self._recent[count, seed]
-
-    def _derivatives(self, X: FloatArray, *, second: bool) -> tuple[FloatArray, FloatArray]:
-        """Of kᵀα and of -‖C k‖², whose derivative is -2 (CᵀC k)ᵀ dk."""
-        p, triangle, U = self.posterior, self._tiles.triangle, self._model_units(X)
-        n, d = U.shape
-        s = p.output_scale
-        dK = p.kernel.dK(U, p.X) / p.input_scale
-        w = triangle.transposed_product(triangle.factor_product(p.kernel.K(U, p.X)))
-        alpha = np.broadcast_to(s * p.alpha, w.shape)
-        weights = np.stack([alpha, -2 * w], axis=1)
-        first = np.einsum("nqm,nmi->nqi", weights, dK)
-        if not second:
-            return first, np.empty(0)
-        d2K = p.kernel.d2K(U, p.X) / (p.input_scale[:, None] * p.input_scale)
-        hessian = np.einsum("nqm,nmij->nqij", weights, d2K)
-        flat = np.ascontiguousarray(dK.transpose(0, 2, 1)).reshape(n * d, -1)
-        V = triangle.factor_product(flat).reshape(n, d, -1)
-        hessian[:, 1] -= 2 * np.einsum("nim,njm->nij", V, V)
-        return first, hessian
-
-    def _starts(self, X: FloatArray) -> range:
-        return range(0, len(X), ROWS)
 
     def _model_units(self, X: FloatArray) -> FloatArray:
         p = self.posterior

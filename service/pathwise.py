@@ -34,19 +34,20 @@ class _Features:
         self.frequencies = np.zeros((d, FREQUENCIES))
         scale = np.broadcast_to(term.lengthscale, term.active_dims.shape)
         self.frequencies[term.active_dims] = z / scale[:, None]
-        self.amplitude = np.sqrt(term.variance / FREQUENCIES)
+        self.amplitude = float(np.sqrt(term.variance / FREQUENCIES))
 
     def at(self, X: FloatArray) -> FloatArray:
         """Shape (n, 2 FREQUENCIES)."""
         phase = X @ self.frequencies
-        return self.amplitude * np.hstack([np.cos(phase), np.sin(phase)])
+        waves: FloatArray = np.hstack([np.cos(phase), np.sin(phase)])
+        return self.amplitude * waves
 
 
 class PathwiseDraws:
     """`count` functions of x in the model's units, the same for the same `seed`.
 
-    Draw i does not depend on how many there are. White noise of the kernel belongs to
-    observations, not to the function, and is left out.
+    Draw i is the same, but for rounding, however many there are. White noise of
+    the kernel belongs to observations, not to the function, and is left out.
     """
 
     def __init__(self, posterior: Posterior, count: int, seed: int) -> None:
@@ -103,6 +104,7 @@ class PathwiseDraws:
         """S^½; of an exact GP, where K + σ²I = C⁻¹C⁻ᵀ, it is σC."""
         p = self.posterior
         if not p.inducing:
-            return np.sqrt(p.noise_variance + p.kernel.white) * C
+            return float(np.sqrt(p.noise_variance + p.kernel.white)) * C
         values, U = np.linalg.eigh(np.eye(len(C)) - C @ p.kernel.K(p.X, p.X) @ C.T)
-        return U * np.sqrt(np.maximum(values, 0))
+        root: FloatArray = U * np.sqrt(np.maximum(values, 0))
+        return root
