@@ -1,0 +1,35 @@
+"""The command line: `python -m bench PART…` measures, and writes docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+
+import click
+
+from bench import report, results
+from bench.places import BUILD, ROOT, SERVER_CORE, pinned, python
+
+
+@click.command()
+@click.argument("parts", nargs=-1, required=True, type=click.Choice(list(report.PARTS)))
+def main(parts: tuple[str, ...]) -> None:
+    """Measure PARTS one after the other and write the report of all that has been measured."""
+    _train()
+    for part in parts:
+        click.secho(f"\n{part}", bold=True)
+        measured = importlib.import_module(f"bench.{part}").measure()
+        results.keep(part, measured)
+        click.echo("\n".join(report.PARTS[part](measured)))
+    report.write()
+
+
+def _train() -> None:
+    """Make the models once."""
+    if not all((BUILD / "models" / f"n{n}.npz").exists() for n in (500, 2000)):
+        command = [python("train"), "-m", "bench.training", str(BUILD / "models")]
+        subprocess.run(pinned(SERVER_CORE, command), cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    main()

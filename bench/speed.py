@@ -1,0 +1,122 @@
+"""One point a request from 16 clients: our service beside its peers, in interleaved rounds."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+from urllib.request import Request, urlopen
+
+import click
+
+from bench import wrk
+from bench.servers import GPSERVE, Running, running
+
+TRAINING_POINTS = 500
+ROUNDS = 5
+SECONDS = 4
+WARM_UP_SECONDS = 2
+REFERENCE = "umbridge"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One server: what it is, how it starts, and how it is asked."""
+
+    title: str
+    environment: str
+    arguments: list[str]
+    path: str = "/predict"
+    dialect: str = "native"
+    ready: str = "/readyz"
+
+
+_FLASK = ["-k", "gthread", "--threads", "8"]
+_ARTICLE = ["-m", "gunicorn", "bench.peers.article:app", "--bind", "127.0.0.1:PORT"]
+_UVICORN = ["-m", "uvicorn", "bench.peers.fastapi_server:app", "--port", "PORT"]
+SIDES = {
+    "gpserve": Side("**gpserve**, all defaults", "gpserve", GPSERVE),
+    "umbridge": Side(
+        "UM-Bridge's Python server",
+        "umbridge",
+        ["-m", "bench.peers.umbridge_server", "PORT"],
+        path="/Evaluate",
+        dialect="umbridge",
+        ready="/Info",
+    ),
+    "fastapi": Side(
+        "FastAPI on uvicorn",
+        "fastapi",
+        [*_UVICORN, "--loop", "uvloop", "--http", "httptools", "--no-access-log"],
+        ready="/docs",
+    ),
+    "flask": Side("gpserve, Flask alone (gthread, 8 threads)", "gpserve", [*GPSERVE, *_FLASK]),
+    "article": Side(
+        "the article's design: Flask, gunicorn sync, GPy",
+        "article",
+        [*_ARTICLE, "--workers", "1"],
+        ready="/static/",
+    ),
+}
+
+
+def measure() -> dict[str, Any]:
+    """Rates, latencies and memory of every side, and ratios within the same round."""
+    with ExitStack() as stack:
+        servers = {
+            name: stack.enter_context(
+                running(side.environment, side.arguments, TRAINING_POINTS, ready=side.ready)
+            )
+            for name, side in SIDES.items()
+        }
+        _same_answers(servers)
+        for name in SIDES:
+            _load(name, servers[name], WARM_UP_SECONDS)
+        rounds = [_round(servers, number) for number in range(ROUNDS)]
+        memory = {name: server.megabytes() for name, server in servers.items()}
+    return {name: _summary(name, rounds) | {"memory": memory[name]} for name in SIDES}
+
+
+def _round(servers: dict[str, Running], number: int) -> dict[str, wrk.Load]:
+    seen = {name: _load(name, server, SECONDS) for name, server in servers.items()}
+    said = ", ".join(f"{name} {load.rate:,.0f}" for name, load in seen.items())
+    click.echo(f"round {number + 1}: {said} requests/s")
+    return seen
+
+
+def _load(name: str, server: Running, seconds: float) -> wrk.Load:
+    side = SIDES[name]
+    return wrk.load(server.url, seconds=seconds, path=side.path, dialect=side.dialect)
+
+
+def _summary(name: str, rounds: list[dict[str, wrk.Load]]) -> dict[str, Any]:
+    own = [seen[name] for seen in rounds]
+    return {
+        "rate": median(load.rate for load in own),
+        "best": max(load.rate for load in own),
+        "p50": median(load.p50 for load in own),
+        "p99": median(load.p99 for load in own),
+        "ratio": median(seen[name].rate / seen[REFERENCE].rate for seen in rounds),
+    }
+
+
+def _same_answers(servers: dict[str, Running]) -> None:
+    """Refuse to compare servers that do not compute the same."""
+    answers = {name: _ask(SIDES[name], server) for name, server in servers.items()}
+    expected = answers["article"]
+    for name, answer in answers.items():
+        for a, b in zip(answer, expected, strict=True):
+            if abs(a - b) > 1e-8 * abs(b):
+                raise RuntimeError(f"{name} answers {answer}, GPy {expected}")
+
+
+def _ask(side: Side, server: Running) -> list[float]:
+    point = {"x1": 0.1, "x2": 0.2, "x3": 0.3, "x4": 0.4}
+    umbridge = {"name": "gp", "input": [list(point.values())], "config": {}}
+    body = json.dumps(umbridge if side.dialect == "umbridge" else point).encode()
+    headers = {"Content-Type": "application/json"}
+    with urlopen(Request(server.url + side.path, body, headers)) as response:
+        said = json.load(response)
+    return said["output"][0] if "output" in said else [said["mean"], said["variance"]]
