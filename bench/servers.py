@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -106,7 +107,8 @@ def _wait(server: Running, path: str, failure: str) -> None:
 
 
 def _stop(process: psutil.Popen) -> None:
-    process.terminate()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
     try:
         process.wait(15)
     except psutil.TimeoutExpired:
