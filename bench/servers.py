@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import psutil
@@ -41,8 +41,15 @@ class Running:
 
     def megabytes(self) -> float:
         """Memory of the process and its children, shared pages counted once (PSS)."""
-        family = [self.process, *self.process.children(recursive=True)]
-        return sum(member.memory_full_info().pss for member in family) / 1e6
+        return sum(member.memory_full_info().pss for member in self._family()) / 1e6
+
+    def cpu_seconds(self) -> float:
+        """Processor time of the process and its children so far."""
+        times = [member.cpu_times() for member in self._family()]
+        return sum(time.user + time.system for time in times)
+
+    def _family(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
 
 
 def model_file(size: int) -> str:
@@ -79,7 +86,7 @@ def running(
         started = time.perf_counter()
         process = psutil.Popen(
             command,
-            cwd=ROOT,
+            cwd=ROOT if side == "gpserve" else BUILD,  # gunicorn.conf.py is ours alone
             env=os.environ | {"PYTHONPATH": str(ROOT)} | given | (environment or {}),
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -101,6 +108,10 @@ def _wait(server: Running, path: str, failure: str) -> None:
         try:
             with urlopen(server.url + path, timeout=5):
                 return
+        except HTTPError as answer:
+            if answer.code == 404:  # it has no such path, and says so
+                return
+            time.sleep(0.005)
         except (URLError, ConnectionError):
             time.sleep(0.005)
     raise RuntimeError(failure)

@@ -30,34 +30,44 @@ class Side:
     arguments: list[str]
     path: str = "/predict"
     dialect: str = "native"
-    ready: str = "/readyz"
+    ready: str = "/"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One side's part of a round: what the clients saw, and processor seconds a request."""
+
+    load: wrk.Load
+    cpu: float
 
 
 _FLASK = ["-k", "gthread", "--threads", "8"]
 _ARTICLE = ["-m", "gunicorn", "bench.peers.article:app", "--bind", "127.0.0.1:PORT"]
 _UVICORN = ["-m", "uvicorn", "bench.peers.fastapi_server:app", "--port", "PORT"]
 SIDES = {
-    "gpserve": Side("**gpserve**, all defaults", "gpserve", GPSERVE),
+    "gpserve": Side("**gpserve**, all defaults", "gpserve", GPSERVE, ready="/readyz"),
     "umbridge": Side(
         "UM-Bridge's Python server",
         "umbridge",
         ["-m", "bench.peers.umbridge_server", "PORT"],
         path="/Evaluate",
         dialect="umbridge",
-        ready="/Info",
     ),
     "fastapi": Side(
         "FastAPI on uvicorn",
         "fastapi",
         [*_UVICORN, "--loop", "uvloop", "--http", "httptools", "--no-access-log"],
-        ready="/docs",
     ),
-    "flask": Side("gpserve, Flask alone (gthread, 8 threads)", "gpserve", [*GPSERVE, *_FLASK]),
+    "flask": Side(
+        "gpserve, Flask alone (gthread, 8 threads)",
+        "gpserve",
+        [*GPSERVE, *_FLASK],
+        ready="/readyz",
+    ),
     "article": Side(
         "the article's design: Flask, gunicorn sync, GPy",
         "article",
         [*_ARTICLE, "--workers", "1"],
-        ready="/static/",
     ),
 }
 
@@ -79,11 +89,17 @@ def measure() -> dict[str, Any]:
     return {name: _summary(name, rounds) | {"memory": memory[name]} for name in SIDES}
 
 
-def _round(servers: dict[str, Running], number: int) -> dict[str, wrk.Load]:
-    seen = {name: _load(name, server, SECONDS) for name, server in servers.items()}
-    said = ", ".join(f"{name} {load.rate:,.0f}" for name, load in seen.items())
+def _round(servers: dict[str, Running], number: int) -> dict[str, Turn]:
+    seen = {name: _turn(name, server) for name, server in servers.items()}
+    said = ", ".join(f"{name} {turn.load.rate:,.0f}" for name, turn in seen.items())
     click.echo(f"round {number + 1}: {said} requests/s")
     return seen
+
+
+def _turn(name: str, server: Running) -> Turn:
+    before = server.cpu_seconds()
+    load = _load(name, server, SECONDS)
+    return Turn(load, (server.cpu_seconds() - before) / load.requests)
 
 
 def _load(name: str, server: Running, seconds: float) -> wrk.Load:
@@ -91,14 +107,15 @@ def _load(name: str, server: Running, seconds: float) -> wrk.Load:
     return wrk.load(server.url, seconds=seconds, path=side.path, dialect=side.dialect)
 
 
-def _summary(name: str, rounds: list[dict[str, wrk.Load]]) -> dict[str, Any]:
+def _summary(name: str, rounds: list[dict[str, Turn]]) -> dict[str, Any]:
     own = [seen[name] for seen in rounds]
     return {
-        "rate": median(load.rate for load in own),
-        "best": max(load.rate for load in own),
-        "p50": median(load.p50 for load in own),
-        "p99": median(load.p99 for load in own),
-        "ratio": median(seen[name].rate / seen[REFERENCE].rate for seen in rounds),
+        "rate": median(turn.load.rate for turn in own),
+        "best": max(turn.load.rate for turn in own),
+        "p50": median(turn.load.p50 for turn in own),
+        "p99": median(turn.load.p99 for turn in own),
+        "cpu": median(turn.cpu for turn in own),
+        "ratio": median(seen[name].load.rate / seen[REFERENCE].load.rate for seen in rounds),
     }
 
 
