@@ -12,7 +12,7 @@ from bench.places import BUILD, ROOT, SERVER_CORE, pinned, python
 
 
 @click.command()
-@click.argument("parts", nargs=-1, required=True, type=click.Choice(list(report.PARTS)))
+@click.argument("parts", nargs=-1, required=True, type=click.Choice(report.PARTS))
 def main(parts: tuple[str, ...]) -> None:
     """Measure PARTS one after the other and write the report of all that has been measured."""
     _train()
@@ -20,7 +20,7 @@ def main(parts: tuple[str, ...]) -> None:
         click.secho(f"\n{part}", bold=True)
         measured = importlib.import_module(f"bench.{part}").measure()
         results.keep(part, measured)
-        click.echo("\n".join(report.PARTS[part](measured)))
+        click.echo(report.lines(part, measured))
     report.write()
 
 

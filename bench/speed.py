@@ -13,8 +13,11 @@ import click
 
 from bench import wrk
 from bench.servers import GPSERVE, Running, running
+from bench.tables import table
 
+TITLE = "One point a request, beside other servers"
 TRAINING_POINTS = 500
+CONNECTIONS = 16
 ROUNDS = 5
 SECONDS = 4
 WARM_UP_SECONDS = 2
@@ -104,7 +107,7 @@ def _turn(name: str, server: Running) -> Turn:
 
 def _load(name: str, server: Running, seconds: float) -> wrk.Load:
     side = SIDES[name]
-    return wrk.load(server.url, seconds=seconds, path=side.path, dialect=side.dialect)
+    return wrk.load(server.url, CONNECTIONS, seconds, path=side.path, dialect=side.dialect)
 
 
 def _summary(name: str, rounds: list[dict[str, Turn]]) -> dict[str, Any]:
@@ -137,3 +140,36 @@ def _ask(side: Side, server: Running) -> list[float]:
     with urlopen(Request(server.url + side.path, body, headers)) as response:
         said = json.load(response)
     return said["output"][0] if "output" in said else [said["mean"], said["variance"]]
+
+
+def markdown(measured: dict[str, Any]) -> str:
+    """The table, the targets and the picture."""
+    rows = [
+        [
+            SIDES[name].title,
+            f"{side['rate']:,.0f}",
+            f"{side['best']:,.0f}",
+            f"{side['ratio']:.2f}",
+            f"{side['p50']:.1f} ms",
+            f"{side['p99']:.1f} ms",
+            f"{side['cpu'] * 1e6:.0f} µs",
+            f"{side['memory']:.0f} MB",
+        ]
+        for name, side in measured.items()
+    ]
+    head = ["server", "requests/s", "best round", "ratio", "p50", "p99", "CPU a request", "memory"]
+    ours, peer, fastapi = (measured[name] for name in ("gpserve", REFERENCE, "fastapi"))
+    return "\n\n".join(
+        [
+            f"One point a request as JSON, N = {TRAINING_POINTS}, wrk with {CONNECTIONS} "
+            f"connections, {ROUNDS} interleaved rounds of {SECONDS} s after a warm-up; medians of "
+            "the rounds. The ratio is to UM-Bridge's server in the same round. Memory is PSS of "
+            "all processes after the load. All sides predict with the service's own `GPR`, the "
+            "article's design with GPy; their answers are compared before the measurement.",
+            table(head, rows),
+            f"Against UM-Bridge's server: {ours['ratio']:.2f} times the requests (target 2), "
+            f"{ours['p99'] / peer['p99']:.2f} of its p99 (target 0.5). Against FastAPI: "
+            f"{ours['rate'] / fastapi['rate']:.2f} times the requests (target 3).",
+            "![requests a second, p99 and memory](benchmarks.png)",
+        ]
+    )

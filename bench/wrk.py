@@ -33,14 +33,14 @@ class Load:
 
 def load(
     url: str,
-    *,
+    connections: int,
     seconds: float,
-    connections: int = 16,
+    *,
     path: str = "/predict",
     dialect: str = "native",
     failures: bool = False,
 ) -> Load:
-    """Send one-point requests for some seconds.
+    """Send requests from so many connections for some seconds; see requests.lua for dialects.
 
     Raises
     ------
