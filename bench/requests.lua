@@ -1,19 +1,25 @@
--- One point a request by default; counts statuses only when asked, since that slows wrk down.
--- wrk ... -- PATH DIALECT [POINTS]
+-- wrk ... -- PATH DIALECT: 128 different requests in one of the dialects below, again and again.
 local bodies, path, next_body = {}, "/predict", 0
 
 local function point()
   return { math.random(), math.random(), math.random(), math.random() }
 end
 
-local function list(numbers)
-  return "[" .. table.concat(numbers, ",") .. "]"
+local function list(items)
+  return "[" .. table.concat(items, ",") .. "]"
 end
 
 local write = {
   native = function()
     local x = point()
     return string.format('{"x1":%.6f,"x2":%.6f,"x3":%.6f,"x4":%.6f}', x[1], x[2], x[3], x[4])
+  end,
+  hundred = function()
+    local points = {}
+    for i = 1, 100 do
+      points[i] = list(point())
+    end
+    return '{"points":' .. list(points) .. "}"
   end,
   umbridge = function()
     return '{"name":"gp","input":[' .. list(point()) .. '],"config":{}}'

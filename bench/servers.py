@@ -52,16 +52,16 @@ class Running:
         return [self.process, *self.process.children(recursive=True)]
 
 
-def model_file(size: int) -> str:
-    """The trained model of `size` training points."""
-    return str(BUILD / "models" / f"n{size}.npz")
+def model_file(size: int | None) -> str:
+    """The trained model of `size` training points, or the one that the service brings."""
+    return str(BUILD / "models" / f"n{size}.npz" if size else ROOT / "service" / "pretrained.npz")
 
 
 @contextmanager
 def running(
     side: str,
     arguments: list[str],
-    size: int,
+    size: int | None = None,
     *,
     ready: str = "/readyz",
     core: int | None = SERVER_CORE,
