@@ -2,7 +2,7 @@
 ENVS        := build/bench/envs
 BENCH_PEERS := fastapi umbridge article
 BENCH_MADE  := $(patsubst %,$(ENVS)/%/.made,gpserve train load $(BENCH_PEERS))
-BENCH_PARTS := model speed batching uploads overload start workers
+BENCH_PARTS := model speed batching meanwhile uploads overload start workers
 
 $(ENVS)/gpserve/.made: requirements/serve.txt
 $(ENVS)/train/.made: requirements/train.txt

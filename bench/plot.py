@@ -11,7 +11,7 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from bench.speed import SIDES
+from bench.sides import SIDES
 
 _PANELS = (
     ("rate", 1.0, "requests a second"),

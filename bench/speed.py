@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
-from urllib.request import Request, urlopen
 
 import click
 
 from bench import wrk
-from bench.servers import GPSERVE, Running, running
+from bench.servers import Running, running
+from bench.sides import SIDES, refuse_different_answers
 from bench.tables import table
 
 TITLE = "One point a request, beside other servers"
@@ -25,54 +24,11 @@ REFERENCE = "umbridge"
 
 
 @dataclass(frozen=True)
-class Side:
-    """One server: what it is, how it starts, and how it is asked."""
-
-    title: str
-    environment: str
-    arguments: list[str]
-    path: str = "/predict"
-    dialect: str = "native"
-    ready: str = "/"
-
-
-@dataclass(frozen=True)
 class Turn:
     """One side's part of a round: what the clients saw, and processor seconds a request."""
 
     load: wrk.Load
     cpu: float
-
-
-_FLASK = ["-k", "gthread", "--threads", "8"]
-_ARTICLE = ["-m", "gunicorn", "bench.peers.article:app", "--bind", "127.0.0.1:PORT"]
-_UVICORN = ["-m", "uvicorn", "bench.peers.fastapi_server:app", "--port", "PORT"]
-SIDES = {
-    "gpserve": Side("**gpserve**, all defaults", "gpserve", GPSERVE, ready="/readyz"),
-    "umbridge": Side(
-        "UM-Bridge's Python server",
-        "umbridge",
-        ["-m", "bench.peers.umbridge_server", "PORT"],
-        path="/Evaluate",
-        dialect="umbridge",
-    ),
-    "fastapi": Side(
-        "FastAPI on uvicorn",
-        "fastapi",
-        [*_UVICORN, "--loop", "uvloop", "--http", "httptools", "--no-access-log"],
-    ),
-    "flask": Side(
-        "gpserve, Flask alone (gthread, 8 threads)",
-        "gpserve",
-        [*GPSERVE, *_FLASK],
-        ready="/readyz",
-    ),
-    "article": Side(
-        "the article's design: Flask, gunicorn sync, GPy",
-        "article",
-        [*_ARTICLE, "--workers", "1"],
-    ),
-}
 
 
 def measure() -> dict[str, Any]:
@@ -84,7 +40,7 @@ def measure() -> dict[str, Any]:
             )
             for name, side in SIDES.items()
         }
-        _same_answers(servers)
+        refuse_different_answers(servers)
         for name in SIDES:
             _load(name, servers[name], WARM_UP_SECONDS)
         rounds = [_round(servers, number) for number in range(ROUNDS)]
@@ -120,26 +76,6 @@ def _summary(name: str, rounds: list[dict[str, Turn]]) -> dict[str, Any]:
         "cpu": median(turn.cpu for turn in own),
         "ratio": median(seen[name].load.rate / seen[REFERENCE].load.rate for seen in rounds),
     }
-
-
-def _same_answers(servers: dict[str, Running]) -> None:
-    """Refuse to compare servers that do not compute the same."""
-    answers = {name: _ask(SIDES[name], server) for name, server in servers.items()}
-    expected = answers["article"]
-    for name, answer in answers.items():
-        for a, b in zip(answer, expected, strict=True):
-            if abs(a - b) > 1e-8 * abs(b):
-                raise RuntimeError(f"{name} answers {answer}, GPy {expected}")
-
-
-def _ask(side: Side, server: Running) -> list[float]:
-    point = {"x1": 0.1, "x2": 0.2, "x3": 0.3, "x4": 0.4}
-    umbridge = {"name": "gp", "input": [list(point.values())], "config": {}}
-    body = json.dumps(umbridge if side.dialect == "umbridge" else point).encode()
-    headers = {"Content-Type": "application/json"}
-    with urlopen(Request(server.url + side.path, body, headers)) as response:
-        said = json.load(response)
-    return said["output"][0] if "output" in said else [said["mean"], said["variance"]]
 
 
 def markdown(measured: dict[str, Any]) -> str:
