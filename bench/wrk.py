@@ -38,14 +38,14 @@ def load(
     *,
     path: str = "/predict",
     dialect: str = "native",
-    failures: bool = False,
+    refusals: bool = False,
 ) -> Load:
     """Send requests from so many connections for some seconds; see requests.lua for dialects.
 
     Raises
     ------
     RuntimeError
-        wrk is absent, or a request failed and `failures` does not allow it.
+        wrk is absent, or a request failed; a 503 is allowed with `refusals`.
     """
     if shutil.which("wrk") is None:
         raise RuntimeError("wrk is not installed: on Debian, apt install wrk")
@@ -53,6 +53,6 @@ def load(
     command += ["--script", str(_SCRIPT), url, "--", path, dialect]
     said = subprocess.run(pinned(CLIENT_CORE, command), capture_output=True, text=True, check=True)
     seen = Load(**json.loads(said.stdout.splitlines()[-1]))
-    if (seen.refused or seen.broken) and not failures:
+    if seen.broken or (seen.refused and not refusals):
         raise RuntimeError(f"{url}{path}: {seen.refused} refused and {seen.broken} broken requests")
     return seen
