@@ -93,7 +93,7 @@ def running(
         )
     server = Running(process, port)
     try:
-        _wait(server, ready, f"{side} did not start, see {log.relative_to(ROOT)}")
+        _wait(server, ready, f"{side} did not start, see {log}")
         server.seconds_to_ready = time.perf_counter() - started
         yield server
     finally:
