@@ -26,7 +26,9 @@ def comment_above(lines: list[str], line: int) -> str:
     return " ".join(text.lstrip("# ").rstrip() for text in lines[start:line])
 
 
-def rows(lines: list[str], node: yaml.MappingNode, path: str = "") -> Iterator[tuple[str, str, str]]:
+def rows(
+    lines: list[str], node: yaml.MappingNode, path: str = ""
+) -> Iterator[tuple[str, str, str]]:
     """Yield (key, default, comment) for every value below a node, in the file's order.
 
     Raises

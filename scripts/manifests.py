@@ -1,4 +1,4 @@
-"""Render the chart's defaults into k8s/, one resource a file, for `kubectl apply -k k8s/`."""
+"""Render the chart's defaults into k8s/base, one resource a file, for `kubectl apply -k k8s/`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).parents[1]
-CHART, OUT = ROOT / "helm" / "gpserve", ROOT / "k8s"
-CHECKSUMS = "checksums.txt"
+CHART, OUT = ROOT / "helm" / "gpserve", ROOT / "k8s" / "base"
+CHECKSUMS = ROOT / "k8s" / "checksums.txt"
 HEAD = "# Rendered from helm/gpserve by `make manifests`; edit the chart instead.\n"
 # These say that Helm manages the object, which is not so for `kubectl apply`.
 HELM_LABEL = re.compile(r"^\s+(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", re.MULTILINE)
@@ -26,7 +26,7 @@ def render(helm: str) -> str:
 
 
 def files(rendered: str) -> dict[str, str]:
-    """Return the text of every file of k8s/, by its name, but for the checksums."""
+    """Return the text of every file of k8s/base, by its name."""
     found = {}
     for document in re.split(r"^---\n", rendered, flags=re.MULTILINE):
         if source := SOURCE.search(document):
@@ -46,7 +46,9 @@ def checksums(root: Path) -> str:
 
     They show a drift where there is no Helm: `sha256sum --check k8s/checksums.txt`.
     """
-    chart = [path for path in CHART.rglob("*") if path.is_file() and not is_outside_the_package(path)]
+    chart = [
+        path for path in CHART.rglob("*") if path.is_file() and not is_outside_the_package(path)
+    ]
     rendered = list(OUT.glob("*.yaml"))
     return "".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(root)}\n"
@@ -55,7 +57,7 @@ def checksums(root: Path) -> str:
 
 
 def drift(wanted: dict[str, str]) -> list[str]:
-    """Return the names of the files in k8s/ that are missing, changed or not rendered."""
+    """Return the names of the files in k8s/base that are missing, changed or not rendered."""
     present = {path.name: path.read_text() for path in OUT.glob("*.yaml")}
     names = wanted.keys() | present.keys()
     return sorted(name for name in names if wanted.get(name) != present.get(name))
@@ -66,14 +68,14 @@ def write(wanted: dict[str, str]) -> None:
         path.unlink()
     for name, text in wanted.items():
         (OUT / name).write_text(text)
-    (OUT / CHECKSUMS).write_text(checksums(ROOT))
+    CHECKSUMS.write_text(checksums(ROOT))
 
 
 @click.command()
 @click.option("--helm", default="helm", show_default=True, help="The Helm to render with.")
 @click.option("--check", is_flag=True, help="Write nothing; fail when k8s/ has drifted.")
 def main(helm: str, check: bool) -> None:
-    """Render helm/gpserve into k8s/."""
+    """Render helm/gpserve into k8s/base."""
     wanted = files(render(helm))
     if not check:
         write(wanted)
