@@ -14,7 +14,7 @@ CHART = Path(__file__).parents[1] / "helm" / "gpserve"
 BEGIN, END = "<!-- values -->\n", "<!-- end of values -->"
 
 
-class UncommentedValue(ValueError):
+class UncommentedValueError(ValueError):
     """A value without a comment; the message names it."""
 
 
@@ -33,7 +33,7 @@ def rows(
 
     Raises
     ------
-    UncommentedValue
+    UncommentedValueError
         A value has no comment.
     """
     for key, value in node.value:
@@ -43,7 +43,7 @@ def rows(
                 yield name, "", comment
             yield from rows(lines, value, f"{name}.")
         elif not comment:
-            raise UncommentedValue(f"values.yaml, line {key.start_mark.line + 1}: {name}")
+            raise UncommentedValueError(f"values.yaml, line {key.start_mark.line + 1}: {name}")
         else:
             yield name, default_of(value), comment
 
@@ -59,6 +59,7 @@ def is_group(lines: list[str], node: yaml.MappingNode) -> bool:
 
 
 def default_of(node: yaml.Node) -> str:
+    """Return a value as JSON, which is YAML on one line."""
     value = yaml.safe_load(yaml.serialize(node))
     return f"`{json.dumps(value)}`"
 
@@ -91,7 +92,7 @@ def main(check: bool) -> None:
     before = readme.read_text()
     try:
         after = with_table(before, (CHART / "values.yaml").read_text())
-    except UncommentedValue as error:
+    except UncommentedValueError as error:
         raise click.ClickException(f"no comment above this value: {error}") from error
     if check and before != after:
         raise click.ClickException("README.md is not current: run `make chart-readme`")

@@ -64,6 +64,7 @@ def drift(wanted: dict[str, str]) -> list[str]:
 
 
 def write(wanted: dict[str, str]) -> None:
+    """Replace k8s/base, and the checksums."""
     for path in OUT.glob("*.yaml"):
         path.unlink()
     for name, text in wanted.items():

@@ -29,5 +29,5 @@ def test_groups_leaves_and_defaults() -> None:
 
 def test_a_value_without_a_comment_is_named() -> None:
     text = "# Commented.\na:\n  # Commented.\n  b: 1\n  c: 2\n"
-    with pytest.raises(chart_readme.UncommentedValue, match=r"line 5: a\.c"):
+    with pytest.raises(chart_readme.UncommentedValueError, match=r"line 5: a\.c"):
         chart_readme.table(text)

@@ -1,0 +1,136 @@
+"""What the cluster does meanwhile: replicas, the HPA's metrics, and the states of pods."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from kubernetes import client, config
+from kubernetes.utils.quantity import parse_quantity
+
+
+@dataclass
+class Sample:
+    """One look at the cluster.
+
+    Attributes
+    ----------
+    time : seconds since the load test's start
+    desired, ready : replicas
+    pods : number of pods by state: Pending, Starting, Ready, Terminating
+    metrics : (current value, target) of every metric of the HPA, by its name
+    """
+
+    time: float
+    desired: int = 0
+    ready: int = 0
+    pods: Counter[str] = field(default_factory=Counter)
+    metrics: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass
+class Pod:
+    """When a pod was made and when it became ready, in seconds since the load test's start."""
+
+    name: str
+    created: float
+    ready: float | None = None
+
+
+def state_of(pod: Any) -> str:
+    """Return one word for what a pod does."""
+    if pod.metadata.deletion_timestamp:
+        return "Terminating"
+    if is_ready(pod):
+        return "Ready"
+    return "Pending" if pod.status.phase == "Pending" else "Starting"
+
+
+def is_ready(pod: Any) -> bool:
+    """Whether a pod gets requests."""
+    conditions = pod.status.conditions or []
+    return any(each.type == "Ready" and each.status == "True" for each in conditions)
+
+
+def metrics_of(hpa: Any) -> dict[str, tuple[float, float]]:
+    """Return (current, target) by metric; a metric that cannot be read is left out."""
+    current = dict(map(named_value, hpa.status.current_metrics or []))
+    found = {}
+    for spec in hpa.spec.metrics or []:
+        name, target = named_value(spec, "target")
+        value = current.get(name)
+        if target and value is not None:
+            found[name] = (value, target)
+    return found
+
+
+def named_value(metric: Any, which: str = "current") -> tuple[str, float | None]:
+    """Return a metric's name and its current or target value: per cent for CPU, else per pod."""
+    source = getattr(metric, metric.type.lower())
+    value = getattr(source, which, None)
+    name = source.name if metric.type == "Resource" else source.metric.name
+    if value is None:
+        return name, None
+    if value.average_utilization is not None:
+        return name, float(value.average_utilization)
+    text = value.average_value or value.value
+    return name, None if text is None else float(parse_quantity(text))
+
+
+class Watch(threading.Thread):
+    """Looks at one Deployment every second until it is stopped."""
+
+    def __init__(self, namespace: str, deployment: str, started: float) -> None:
+        super().__init__(daemon=True)
+        config.load_kube_config()
+        self.apps, self.core = client.AppsV1Api(), client.CoreV1Api()
+        self.scaling = client.AutoscalingV2Api()
+        self.namespace, self.deployment, self.started = namespace, deployment, started
+        self.samples: list[Sample] = []
+        self.pods: dict[str, Pod] = {}
+        self.problems: Counter[str] = Counter()
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Take samples; a look that fails is counted and tried again."""
+        while not self._stop.is_set():
+            begun = time.time()
+            try:
+                self.samples.append(self.look())
+            except Exception as error:  # the API server may be away for a moment
+                self.problems[type(error).__name__] += 1
+            self._stop.wait(max(0.0, 1 - (time.time() - begun)))
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self.join()
+
+    def look(self) -> Sample:
+        """Take one sample."""
+        deployment: Any = self.apps.read_namespaced_deployment(self.deployment, self.namespace)
+        sample = Sample(time.time() - self.started)
+        sample.desired = deployment.spec.replicas
+        sample.ready = deployment.status.ready_replicas or 0
+        selector = deployment.spec.selector.match_labels.items()
+        labels = ",".join(f"{key}={value}" for key, value in selector)
+        for pod in self.core.list_namespaced_pod(self.namespace, label_selector=labels).items:
+            sample.pods[state_of(pod)] += 1
+            self._follow(pod)
+        for hpa in self.scaling.list_namespaced_horizontal_pod_autoscaler(self.namespace).items:
+            if hpa.spec.scale_target_ref.name == self.deployment:
+                sample.metrics = metrics_of(hpa)
+        return sample
+
+    def _follow(self, pod: Any) -> None:
+        name = pod.metadata.name
+        known = self.pods.setdefault(name, Pod(name, self._since(pod.metadata.creation_timestamp)))
+        if known.ready is None and is_ready(pod):
+            known.ready = time.time() - self.started
+
+    def _since(self, moment: datetime) -> float:
+        return moment.timestamp() - self.started
