@@ -46,6 +46,13 @@ class Description:
     scores: dict[str, Any] = field(default_factory=dict)
     created: str = ""
 
+    def as_json(self) -> dict[str, Any]:
+        """The members of ``GET /model``."""
+        low_high = self.training_range.tolist()
+        members = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        members["training_range"] = dict(zip(self.feature_names, low_high, strict=True))
+        return members
+
 
 class Model(ABC):
     """A trained model of one output over d inputs, with an uncertainty.

@@ -1,0 +1,35 @@
+# Two images from one file: `serve` (the default, last) predicts; `train` also holds GPy.
+#   docker build -t gpserve .
+#   docker build -t gpserve:train --target train .
+
+FROM python:3.11-slim AS base
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/app/venv/bin:$PATH
+WORKDIR /app
+
+FROM base AS packages
+COPY requirements/ requirements/
+RUN python3 -m venv venv && venv/bin/pip install --no-cache-dir --require-hashes -r requirements/serve.txt
+
+FROM packages AS packages-train
+RUN venv/bin/pip install --no-cache-dir --require-hashes -r requirements/train.txt
+
+FROM base AS code
+COPY gunicorn.conf.py ./
+COPY service/ service/
+RUN python3 -m compileall -q service
+
+# The user is a number, so that Kubernetes can see that it is not root.
+FROM base AS train
+COPY --from=packages-train /app/venv venv
+COPY --from=code /app ./
+COPY data/ data/
+USER 10001:10001
+EXPOSE 5000
+CMD ["gunicorn", "service.app:app"]
+
+FROM base AS serve
+COPY --from=packages /app/venv venv
+COPY --from=code /app ./
+USER 10001:10001
+EXPOSE 5000
+CMD ["gunicorn", "service.app:app"]

@@ -1,0 +1,61 @@
+"""gunicorn reads this by itself; every number comes from service/settings.py."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.config import Config
+from gunicorn.workers.base import Worker
+
+from service.logs import log_config
+from service.settings import read
+
+settings = read()
+
+
+def _processes() -> int:
+    """How many workers there will be: the command line comes before the environment."""
+    said = Config()
+    parser = said.parser()
+    for arguments in (None, said.get_cmd_args_from_env()):
+        workers = parser.parse_known_args(arguments)[0].workers
+        if workers is not None:
+            return int(workers)
+    return settings.workers
+
+
+_memory = Path("/dev/shm")
+_shared = str(_memory) if os.access(_memory, os.W_OK) else tempfile.gettempdir()
+
+if _processes() > 1:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="gpserve-", dir=_shared)
+
+bind = settings.bind
+workers = settings.workers
+threads = settings.threads
+worker_class = "service.worker.Worker"
+preload_app = True  # workers share the model's memory, and a bad model stops the start
+timeout = int(settings.worker_timeout_seconds)
+graceful_timeout = int(settings.graceful_seconds + settings.drain_seconds)
+keepalive = int(settings.keepalive_seconds)
+worker_tmp_dir = _shared  # a heartbeat on a disk can block
+control_socket_disable = True
+logconfig_dict = log_config(settings.log_level)
+accesslog = None
+proc_name = "gpserve"
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    """Take a dead worker's gauges out of the sum."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server: Arbiter) -> None:
+    """Remove the metrics' folder."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

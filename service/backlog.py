@@ -1,0 +1,50 @@
+"""How much accepted work waits, in estimated seconds: for backpressure and for autoscalers."""
+
+from __future__ import annotations
+
+import threading
+
+from service.services.problems import busy
+
+_REMEMBERED_POINTS = 200
+"""The moving average of a point's cost forgets over about so many points."""
+
+
+class Backlog:
+    """Points that are waiting or being computed, and what one of them costs.
+
+    Parameters
+    ----------
+    limit_seconds : estimated work beyond which `refuse_if_full` refuses
+    seconds_per_point : the first estimate
+    """
+
+    def __init__(self, limit_seconds: float, seconds_per_point: float) -> None:
+        self._limit = limit_seconds
+        self._lock = threading.Lock()
+        self._points = 0
+        self.seconds_per_point = seconds_per_point
+
+    @property
+    def seconds(self) -> float:
+        """Estimated seconds until everything accepted is answered."""
+        return self._points * self.seconds_per_point
+
+    def refuse_if_full(self) -> None:
+        """Raise a `Problem` 503 when new work would wait too long."""
+        waiting = self._points * self.seconds_per_point
+        if waiting > self._limit:
+            raise busy(f"about {waiting:.1f} s of work is waiting already", waiting)
+
+    def add(self, points: int) -> None:
+        """Accept work."""
+        with self._lock:
+            self._points += points
+
+    def done(self, points: int, seconds: float | None = None) -> None:
+        """Finish work; `seconds` is what it took, when it was measured."""
+        with self._lock:
+            self._points -= points
+            if seconds is not None:
+                weight = points / (points + _REMEMBERED_POINTS)
+                self.seconds_per_point += weight * (seconds / points - self.seconds_per_point)

@@ -1,0 +1,124 @@
+"""Uvicorn's HTTP connection with limits for clients that are slow, large, or stay for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.services.problems import MEDIA_TYPE, Problem
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that knows since when it has waited for a header, a body, or its reader."""
+
+    runtime: Runtime
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._settings = self.runtime.settings
+        self._served = 0
+        self._header_bytes = 0
+        self.in_header = True
+        self.in_body = False
+        self.deadline = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a header."""
+        super().connection_made(transport)
+        self.deadline = time.monotonic() + self._settings.header_timeout_seconds
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse a header that is too large before it fills memory."""
+        if self.in_header:
+            self._header_bytes += len(data)
+            super().data_received(data)
+            if self.in_header and self._header_bytes > self._settings.max_header_bytes:
+                limit = self._settings.max_header_bytes
+                self.refuse(Problem(431, f"the header is larger than {limit} bytes"))
+            return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the rest of the header."""
+        super().on_message_begin()
+        self.in_header = True
+        self._header_bytes = 0
+        self.deadline = time.monotonic() + self._settings.header_timeout_seconds
+
+    def on_headers_complete(self) -> None:
+        """Begin the request; say in its answer whether the connection ends with it."""
+        super().on_headers_complete()
+        self.in_header = False
+        self.in_body = True
+        self.deadline = time.monotonic() + self._settings.body_timeout_seconds
+        self._served += 1
+        if self.runtime.draining or self._served >= self._settings.keepalive_requests:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Extend the deadline by what arrived: a drip does not, steady progress does."""
+        super().on_body(body)
+        latest = time.monotonic() + self._settings.body_timeout_seconds
+        earned = len(body) / self._settings.body_min_bytes_per_second
+        self.deadline = min(latest, self.deadline + earned)
+
+    def on_message_complete(self) -> None:
+        """End the wait for the body."""
+        super().on_message_complete()
+        self.in_body = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell a thread that still computes for this client that it has left."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.scope["gpserve.left"] = True  # type: ignore[typeddict-unknown-key]
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the client to read."""
+        super().pause_writing()
+        self.deadline = time.monotonic() + self._settings.body_timeout_seconds
+
+    def refuse(self, problem: Problem) -> None:
+        """Send a problem document past the application and close."""
+        body = problem.document()
+        head = (
+            f"HTTP/1.1 {problem.status} {problem.title}\r\n"
+            f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    def end_if_stalled(self, now: float) -> None:
+        """Close the connection when its deadline has passed."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self.flow.read_paused:  # the wait is ours, not the client's
+            self.deadline = now + self._settings.body_timeout_seconds
+        if now < self.deadline:
+            return
+        if self.flow.write_paused:
+            self.transport.abort()
+        elif self.in_header and self._header_bytes == 0 and self._served == 0:
+            self.transport.close()
+        elif self.in_header and self._header_bytes:
+            self.refuse(Problem(408, "the header did not arrive in time"))
+        elif self.in_body and not self.cycle.response_started:
+            self.refuse(Problem(408, "the body did not arrive in time"))
+        elif self.in_body:
+            self.transport.abort()
+
+
+def end_stalled(connections: Iterable[Any], settings: Settings) -> None:
+    """End the connections that have waited too long for their clients."""
+    now = time.monotonic()
+    for connection in list(connections):
+        connection.end_if_stalled(now)

@@ -1,0 +1,117 @@
+"""From points to an answer: predict chunk by chunk, write piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from service.model import Model
+from service.services import answers, negotiation
+from service.services.answers import Answered, Layout
+from service.services.chunks import Chunk, Source
+from service.services.options import Options
+from service.services.prediction import (
+    Limits,
+    Predict,
+    column_names,
+    columns,
+    covariance,
+    extrapolated,
+    refuse_many_samples,
+)
+from service.services.problems import unusable
+
+_WRITERS = {
+    negotiation.JSON: answers.json_pieces,
+    negotiation.CSV: answers.csv_pieces,
+    negotiation.NPY: answers.npy_pieces,
+    negotiation.NDJSON: answers.ndjson_pieces,
+}
+
+
+def needs_count(media_type: str) -> bool:
+    """Whether an answer of this type begins with the number of its rows."""
+    return media_type == negotiation.NPY
+
+
+def pieces(
+    model: Model,
+    source: Source,
+    options: Options,
+    media_type: str,
+    predict: Predict,
+    limits: Limits,
+) -> Iterator[bytes]:
+    """The answer's bytes. What can be refused is refused before the first one.
+
+    Raises
+    ------
+    Problem
+        413 and 422 for options that the points or the model do not allow.
+    """
+    layout = Layout(
+        source.columns,
+        column_names(model, options),
+        model.description.feature_names,
+        source.shape,
+        source.delimiter,
+        mark=options.extrapolated,
+        reasons=options.on_bad_row == "nan",
+        gradient=options.gradient,
+        samples=options.samples,
+    )
+    chunks = source.chunks
+    if source.shape is not None:
+        refuse_many_samples(options, int(np.prod(source.shape)), limits)
+    if options.covariance:
+        chunks = _with_covariance(model, chunks, options, media_type, limits, layout)
+    return _started(_WRITERS[media_type](layout, _answered(model, chunks, options, predict)))
+
+
+def _started(answer: Iterator[bytes]) -> Iterator[bytes]:
+    """Compute the first piece now, so that its problem is a status and not a broken answer."""
+    first = next(answer, b"")
+
+    def resumed() -> Iterator[bytes]:
+        yield first
+        yield from answer
+
+    return resumed()
+
+
+def _answered(
+    model: Model, chunks: Iterator[Chunk], options: Options, predict: Predict
+) -> Iterator[Answered]:
+    for chunk in chunks:
+        values = columns(model, chunk.X, options, predict)
+        outside = extrapolated(model, chunk.X)
+        if chunk.errors:
+            bad = list(chunk.errors)
+            values = values.copy()
+            values[bad] = np.nan
+            outside[bad] = False
+        yield Answered(chunk, values, outside)
+
+
+def _with_covariance(
+    model: Model,
+    chunks: Iterator[Chunk],
+    options: Options,
+    media_type: str,
+    limits: Limits,
+    layout: Layout,
+) -> Iterator[Chunk]:
+    if media_type != negotiation.JSON:
+        raise unusable("covariance=true is answered as JSON only", option="covariance")
+    whole = list(chunks)
+    if any(chunk.errors for chunk in whole):
+        raise unusable("covariance=true needs every row to be good", option="covariance")
+    X = np.concatenate([chunk.X for chunk in whole])
+    layout.extra["covariance"] = _square(covariance(model, X, options, limits), layout)
+    return iter(whole)
+
+
+def _square(K: Any, layout: Layout) -> Any:
+    return K.item() if layout.shape == () else K.tolist()

@@ -1,0 +1,212 @@
+"""From columns of numbers to the bytes of an answer, in each format, piece by piece."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+
+from service.model import FloatArray
+from service.services import arrays
+from service.services.chunks import Chunk
+from service.services.prediction import BoolArray
+
+_encode = msgspec.json.Encoder().encode
+
+_PIECE = 8192
+_IN_MEMORY = 4 << 20
+
+
+@dataclass(slots=True)
+class Answered:
+    """A chunk with its numbers: `values`, shape (n, k), NaN in bad rows."""
+
+    chunk: Chunk
+    values: FloatArray
+    extrapolated: BoolArray
+
+
+def one_point(P: FloatArray, outside: BoolArray) -> bytes:
+    """The JSON answer for one point, shape (1, 2): what `json_pieces` writes, without pieces."""
+    mean, variance = P[0].tolist()
+    if outside[0]:
+        return _encode({"mean": mean, "variance": variance, "extrapolated": True})
+    return _encode({"mean": mean, "variance": variance})
+
+
+@dataclass(slots=True)
+class Layout:
+    """What the answer's columns are.
+
+    Attributes
+    ----------
+    columns : of the input, repeated in a table
+    names : of the k numbers of each point
+    features : the d feature names
+    mark, reasons : whether a table has a column `extrapolated`, and one `error`
+    shape : the leading shape; None when the rows are not counted yet
+    samples : how many of the last columns are draws
+    gradient : whether derivatives are among the columns
+    """
+
+    columns: list[str]
+    names: list[str]
+    features: tuple[str, ...]
+    shape: tuple[int, ...] | None
+    delimiter: str = ","
+    mark: bool = False
+    reasons: bool = False
+    gradient: bool = False
+    samples: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def csv_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
+    """The input's columns, then the numbers; a line a point."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=layout.delimiter, lineterminator="\n")
+    marks = ["extrapolated"] * layout.mark + ["error"] * layout.reasons
+    writer.writerow([*layout.columns, *layout.names, *marks])
+    for part in answered:
+        cells: list[Any] = part.chunk.cells or part.chunk.X.tolist()
+        rows = [[*a, *b] for a, b in zip(cells, part.values.tolist(), strict=True)]
+        if marks:
+            _append_marks(layout, part, rows)
+        writer.writerows(rows)
+        yield _taken(text)
+    if text.tell():
+        yield _taken(text)
+
+
+def _taken(text: io.StringIO) -> bytes:
+    piece = text.getvalue().encode("utf-8", "surrogateescape")
+    text.seek(0)
+    text.truncate()
+    return piece
+
+
+def _append_marks(layout: Layout, part: Answered, rows: list[list[Any]]) -> None:
+    if layout.mark:
+        for row, outside in zip(rows, part.extrapolated.tolist(), strict=True):
+            row.append("true" if outside else "false")
+    if layout.reasons:
+        for i, row in enumerate(rows):
+            row.append(part.chunk.errors.get(i, ""))
+
+
+def ndjson_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
+    """A JSON object a point, a line each."""
+    for part in answered:
+        lines = []
+        for i, row in enumerate(part.values.tolist()):
+            document = _one_point(layout, row)
+            if part.extrapolated[i]:
+                document["extrapolated"] = True
+            if i in part.chunk.errors:
+                document["error"] = part.chunk.errors[i]
+            lines.append(_encode(document))
+        yield b"\n".join(lines) + b"\n"
+
+
+def _one_point(layout: Layout, row: list[float]) -> dict[str, Any]:
+    plain = len(row) - layout.samples - (2 * len(layout.features) if layout.gradient else 0)
+    document: dict[str, Any] = dict(zip(layout.names[:plain], row, strict=False))
+    if layout.gradient:
+        d = len(layout.features)
+        parts = row[plain : plain + d], row[plain + d : plain + 2 * d]
+        document["gradient"] = {"mean": parts[0], "variance": parts[1]}
+    if layout.samples:
+        document["samples"] = row[len(row) - layout.samples :]
+    return document
+
+
+def npy_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
+    """A .npy file of shape (..., k); the rows must have been counted."""
+    assert layout.shape is not None
+    yield arrays.header_bytes((*layout.shape, len(layout.names)))
+    for part in answered:
+        yield np.ascontiguousarray(part.values, dtype="<f8").tobytes()
+
+
+def json_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
+    """One JSON object: numbers for one point, arrays of the leading shape for many.
+
+    The object says all means before all variances, so the numbers wait in a temporary file.
+    """
+    kept = _Kept(len(layout.names))
+    for part in answered:
+        kept.add(part)
+    values, outside = kept.values(), np.concatenate(kept.outside)
+    shape = layout.shape if layout.shape is not None else (len(values),)
+    yield b"{"
+    plain = values.shape[1] - layout.samples - (2 * len(layout.features) * layout.gradient)
+    for i, name in enumerate(layout.names[:plain]):
+        yield (b"" if i == 0 else b",") + _encode(name) + b":"
+        yield from _array(values[:, i].reshape(shape))
+    yield from _nested(layout, values, plain, shape)
+    if outside.any():
+        yield b',"extrapolated":' + _encode(outside.reshape(shape).tolist())
+    if kept.errors:
+        yield b',"errors":' + _encode(kept.errors)
+    for name, value in layout.extra.items():
+        yield b"," + _encode(name) + b":" + _encode(value)
+    yield b"}"
+
+
+def _nested(
+    layout: Layout, values: FloatArray, start: int, shape: tuple[int, ...]
+) -> Iterator[bytes]:
+    d = len(layout.features)
+    if layout.gradient:
+        yield b',"gradient":{"mean":'
+        yield from _array(values[:, start : start + d].reshape(*shape, d))
+        yield b',"variance":'
+        yield from _array(values[:, start + d : start + 2 * d].reshape(*shape, d))
+        yield b"}"
+    if layout.samples:
+        yield b',"samples":'
+        draws = values[:, values.shape[1] - layout.samples :].T
+        yield from _array(draws.reshape(layout.samples, *shape))
+
+
+def _array(array: FloatArray) -> Iterator[bytes]:
+    if array.ndim == 0:
+        yield _encode(array.item())
+        return
+    step = max(1, _PIECE // max(1, math.prod(array.shape[1:])))
+    for start in range(0, len(array), step):
+        opening = b"[" if start == 0 else b","
+        yield opening + _encode(array[start : start + step].tolist())[1:-1]
+    yield b"]"
+
+
+class _Kept:
+    """Numbers that wait for the rest: in memory when few, else in a temporary file."""
+
+    def __init__(self, k: int) -> None:
+        self._k = k
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
+        self._rows = 0
+        self.outside: list[BoolArray] = []
+        self.errors: list[dict[str, Any]] = []
+
+    def add(self, part: Answered) -> None:
+        self._file.write(np.ascontiguousarray(part.values).tobytes())
+        self.outside.append(part.extrapolated)
+        for i, reason in part.chunk.errors.items():
+            self.errors.append({"row": self._rows + i, "reason": reason})
+        self._rows += len(part.values)
+
+    def values(self) -> FloatArray:
+        if self._file.tell() <= _IN_MEMORY:
+            self._file.seek(0)
+            return np.frombuffer(self._file.read()).reshape(-1, self._k)
+        self._file.flush()
+        return np.memmap(self._file, np.float64, "r", shape=(self._rows, self._k))

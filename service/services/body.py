@@ -1,0 +1,99 @@
+"""Bodies as streams: decompressed, bounded before they fill anything, kept in files when large."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import mmap
+import os
+import shutil
+import tempfile
+import zlib
+from typing import IO, BinaryIO, cast
+
+from service.services.problems import Problem, malformed, too_large
+
+GZIP_MAGIC = b"\x1f\x8b"
+IN_MEMORY = 1 << 20
+_PIECE = 1 << 16
+
+
+class Bounded(io.RawIOBase):
+    """A stream that refuses to give more than `limit` bytes, and says what went wrong below it."""
+
+    def __init__(self, source: IO[bytes], limit: int) -> None:
+        self._source = source
+        self._limit = limit
+        self._given = 0
+
+    def readable(self) -> bool:
+        """A raw stream for `io.BufferedReader`."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer`, or raise a `Problem` (400 for bad gzip, 413 beyond the limit)."""
+        try:
+            piece = self._source.read(len(buffer))
+        except EOFError:
+            raise malformed("the gzip body ends too early") from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise malformed(f"the body is not gzip as its Content-Encoding says: {error}") from None
+        self._given += len(piece)
+        if self._given > self._limit:
+            raise _over(self._limit)
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def _over(limit: int) -> Problem:
+    return too_large(f"the body is larger than {limit} bytes: send it in parts", limit=limit)
+
+
+def open_body(source: IO[bytes], encoding: str, limit: int) -> BinaryIO:
+    """The body as a buffered stream of at most `limit` bytes, after decompression.
+
+    Raises
+    ------
+    Problem
+        415 for an encoding other than gzip; 400 and 413 while reading.
+    """
+    if encoding == "gzip":
+        source = cast(IO[bytes], gzip.GzipFile(fileobj=source))
+    elif encoding not in ("", "identity"):
+        raise Problem(415, f"Content-Encoding {encoding[:40]!r} is not read here, gzip is")
+    return cast(BinaryIO, io.BufferedReader(Bounded(source, limit), _PIECE))
+
+
+def unpacked(source: BinaryIO, limit: int) -> BinaryIO:
+    """An uploaded file's content: gunzipped when it begins as gzip does."""
+    start = source.read(len(GZIP_MAGIC))
+    source.seek(0)
+    return open_body(source, "gzip" if start == GZIP_MAGIC else "", limit)
+
+
+class Spool:
+    """A body that can be read more than once: in memory when small, else in a temporary file."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._start = source.read(IN_MEMORY)
+        self._file: IO[bytes] | None = None
+        if len(self._start) == IN_MEMORY:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+            self._file.write(self._start)
+            self._start = b""
+            shutil.copyfileobj(source, self._file, _PIECE)
+            self._file.flush()
+
+    def open(self) -> BinaryIO:
+        """The body from its first byte, in a stream of its own."""
+        if self._file is None:
+            return io.BytesIO(self._start)
+        stream = open(os.dup(self._file.fileno()), "rb")  # noqa: SIM115
+        stream.seek(0)
+        return stream
+
+    def buffer(self) -> bytes | mmap.mmap:
+        """The whole body without a copy of a large one."""
+        if self._file is None:
+            return self._start
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)

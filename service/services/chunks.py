@@ -1,0 +1,47 @@
+"""Points on their way through the service: whole at once when few, in chunks when many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from service.model import FloatArray
+
+Cells = list[list[str]]
+
+CHUNK_TILES = 4
+"""Tiles of the model in a chunk: enough to keep a few CPUs busy, little enough to stay small."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Rows that follow each other.
+
+    Attributes
+    ----------
+    X : shape (n, d), finite; a bad row holds a stand-in
+    cells : the text of the table's cells, when the points came as a table
+    errors : the reason for each bad row, by its index in the chunk
+    """
+
+    X: FloatArray
+    cells: Cells | None = None
+    errors: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Source:
+    """Points in the order of their rows.
+
+    Attributes
+    ----------
+    columns : the names of the columns that a table's answer repeats
+    shape : the leading shape, for n points of prod(shape) = n; None when not counted yet
+    chunks : each of `CHUNK_TILES` tiles, the last one shorter
+    delimiter : of the table
+    """
+
+    columns: list[str]
+    shape: tuple[int, ...] | None
+    chunks: Iterator[Chunk]
+    delimiter: str = ","

@@ -1,0 +1,69 @@
+"""The options of a prediction, from the query string, a form, or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from service.services.problems import unusable
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is asked of a prediction besides mean and variance."""
+
+    noise: Annotated[
+        bool, Meta(description="false: the variance of the latent function, without noise")
+    ] = True
+    interval: Annotated[
+        Annotated[float, Meta(gt=0, lt=1)] | None,
+        Meta(description="adds `lower` and `upper`, which hold this probability"),
+    ] = None
+    gradient: Annotated[
+        bool, Meta(description="adds the derivatives of mean and variance by the inputs")
+    ] = False
+    covariance: Annotated[bool, Meta(description="adds the joint covariance of all points")] = False
+    samples: Annotated[
+        int, Meta(ge=0, description="adds so many joint draws of the latent function")
+    ] = 0
+    seed: Annotated[
+        int, Meta(ge=0, lt=2**63, description="the same seed gives the same functions")
+    ] = 0
+    on_bad_row: Annotated[
+        Literal["fail", "nan"],
+        Meta(description="a bad CSV row fails the request, or is answered NaN with its reason"),
+    ] = "fail"
+    extrapolated: Annotated[
+        bool,
+        Meta(description="adds a column to tables that marks points outside the training range"),
+    ] = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether mean and variance are all that is asked."""
+        return self in (PLAIN, LATENT)
+
+
+NAMES = frozenset(Options.__struct_fields__)
+PLAIN = Options()
+LATENT = Options(noise=False)
+
+
+def read(values: Mapping[str, object], *, text: bool) -> Options:
+    """Options from their names and values; `text` when the values are strings.
+
+    Raises
+    ------
+    Problem
+        422, with the option's name in ``option``.
+    """
+    if not values:
+        return PLAIN
+    try:
+        return msgspec.convert(values, Options, strict=not text)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        name = path.rstrip("`")
+        raise unusable(f"option {name!r}: {reason}", option=name) from None

@@ -1,0 +1,99 @@
+"""From points and options to the columns of numbers that an answer shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.model import FloatArray, Model, Unsupported
+from service.services.options import Options
+from service.services.problems import too_large, unusable
+
+BoolArray = NDArray[np.bool_]
+
+Predict = Callable[[Model, FloatArray, bool], FloatArray]
+"""Mean and variance of (model, X, noise): the model's own, or one that uses all CPUs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may ask for beyond mean and variance."""
+
+    covariance_points: int
+    sample_values: int
+
+
+def column_names(model: Model, options: Options) -> list[str]:
+    """The names of `columns`, in order."""
+    names = ["mean", "variance"]
+    if options.interval is not None:
+        names += ["lower", "upper"]
+    if options.gradient:
+        features = model.description.feature_names
+        names += [f"{part}_gradient_{f}" for part in ("mean", "variance") for f in features]
+    return names + [f"sample_{i + 1}" for i in range(options.samples)]
+
+
+def columns(model: Model, X: FloatArray, options: Options, predict: Predict) -> FloatArray:
+    """The numbers asked for, shape (n, len(column_names)).
+
+    Raises
+    ------
+    Problem
+        422 when the model has no gradient or samples.
+    """
+    P = predict(model, X, options.noise)
+    parts = [P]
+    try:
+        if options.interval is not None:
+            # the central interval of a normal distribution
+            z = NormalDist().inv_cdf((1 + options.interval) / 2)
+            half = z * np.sqrt(P[:, 1:])
+            parts.append(np.hstack([P[:, :1] - half, P[:, :1] + half]))
+        if options.gradient:
+            parts.append(model.gradient(X).reshape(len(X), -1))
+        if options.samples:
+            parts.append(model.samples(X, options.samples, options.seed).T)
+    except Unsupported as error:
+        raise unusable(str(error)) from None
+    return P if len(parts) == 1 else np.hstack(parts)
+
+
+def covariance(model: Model, X: FloatArray, options: Options, limits: Limits) -> FloatArray:
+    """The joint covariance, shape (n, n).
+
+    Raises
+    ------
+    Problem
+        413 beyond the limit, 422 when the model has none.
+    """
+    if len(X) > limits.covariance_points:
+        raise too_large(
+            f"covariance=true takes at most {limits.covariance_points} points, not {len(X)}",
+            limit=limits.covariance_points,
+        )
+    try:
+        return model.covariance(X, noise=options.noise)
+    except Unsupported as error:
+        raise unusable(str(error)) from None
+
+
+def refuse_many_samples(options: Options, n: int, limits: Limits) -> None:
+    """413 when n points times the draws asked for are more than the limit."""
+    if options.samples * n > limits.sample_values:
+        raise too_large(
+            f"{options.samples} samples of {n} points are more than "
+            f"{limits.sample_values} values: send fewer points at a time, with the same seed",
+            limit=limits.sample_values,
+        )
+
+
+def extrapolated(model: Model, X: FloatArray) -> BoolArray:
+    """Which points lie outside the training range of any feature, shape (n,)."""
+    low, high = model.description.training_range.T
+    outside: np.ndarray[tuple[int], np.dtype[np.bool_]] = ((low > X) | (high < X)).any(axis=1)
+    return outside

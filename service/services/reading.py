@@ -1,0 +1,117 @@
+"""From a request's body to its points, whichever of the formats it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from service.services import arrays, points
+from service.services import options as optional
+from service.services.body import Spool
+from service.services.chunks import Chunk, Source
+from service.services.options import Options
+from service.services.problems import Problem, malformed, too_large
+from service.services.tables import Table
+
+Fields = list[tuple[str, str]]
+
+READS = "application/json, text/csv, application/x-npy, multipart/form-data, form fields"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads points for one model.
+
+    Attributes
+    ----------
+    names : the d feature names
+    rows : of a chunk, a multiple of the model's large tile
+    max_points, max_json_bytes : what one request may hold
+    """
+
+    names: Sequence[str]
+    rows: int
+    max_points: int
+    max_json_bytes: int
+
+    def json(self, body: BinaryIO, query: Fields) -> tuple[Source, Options]:
+        """Points and options of a JSON body; options may also stand in the query."""
+        text = body.read(self.max_json_bytes + 1)
+        if len(text) > self.max_json_bytes:
+            raise too_large(
+                f"JSON of more than {self.max_json_bytes} bytes: send CSV or .npy, which are "
+                "read piece by piece",
+                limit=self.max_json_bytes,
+            )
+        read = points.read_json(text, self.names)
+        given = optional.read(self._options_only(query), text=True)
+        return self._source(read), read.options if given == optional.PLAIN else given
+
+    def fields(self, fields: Fields) -> tuple[Source, Options]:
+        """Points and options of a query string or a form."""
+        read = points.read_fields(fields, self.names)
+        return self._source(read), read.options
+
+    def file(self, body: BinaryIO, fields: Fields, *, counted: bool) -> tuple[Source, Options]:
+        """Points of a CSV or .npy file, known by its first bytes, and options of the fields."""
+        options = optional.read(self._options_only(fields), text=True)
+        if _starts_like_array(body):
+            return self.array(body), options
+        return self.table(body, options, counted=counted), options
+
+    def array(self, body: BinaryIO) -> Source:
+        """Points of a .npy file."""
+        return arrays.read_array(Spool(body), self.names, size=self.rows, limit=self.max_points)
+
+    def table(self, body: BinaryIO, options: Options, *, counted: bool) -> Source:
+        """Points of a CSV table.
+
+        When a bad row fails the request, or when the answer must begin with the number of rows
+        (`counted`), the table is read twice: a bad row near its end gets a clean answer.
+        """
+        lenient = options.on_bad_row == "nan"
+        shape = None
+        if counted or not lenient:
+            spool = Spool(body)
+            first = Table(spool.open(), self.names, lenient=lenient)
+            rows = sum(len(chunk.X) for chunk in first.chunks(self.rows, self.max_points))
+            shape, body = (rows,), spool.open()
+        table = Table(body, self.names, lenient=lenient)
+        chunks = table.chunks(self.rows, self.max_points)
+        return Source(table.columns, shape, chunks, table.delimiter)
+
+    def options(self, fields: Fields) -> Options:
+        """The options among the fields; anything else there is refused."""
+        return optional.read(self._options_only(fields), text=True)
+
+    def _options_only(self, fields: Fields) -> dict[str, str]:
+        unknown = [key for key, _ in fields if key not in optional.NAMES]
+        if unknown:
+            raise Problem(
+                422,
+                f"unknown option {unknown[0][:80]!r}; the options are "
+                f"{', '.join(sorted(optional.NAMES))}",
+                where={"option": unknown[0][:80]},
+            )
+        return dict(fields)
+
+    def _source(self, read: points.Points) -> Source:
+        points.refuse_too_many(len(read.rows), self.max_points)
+        X = np.array(read.rows, dtype=np.float64)
+        parts = (Chunk(X[a : a + self.rows]) for a in range(0, len(X), self.rows))
+        return Source(list(self.names), read.shape, parts)
+
+
+def _starts_like_array(body: BinaryIO) -> bool:
+    peek = body.peek(len(arrays.MAGIC))  # type: ignore[attr-defined]
+    return bool(peek[: len(arrays.MAGIC)] == arrays.MAGIC)
+
+
+def only_file(names: Iterable[str]) -> None:
+    """400 when a multipart form has no part `file`."""
+    listed = sorted(names)
+    if "file" not in listed:
+        raise malformed(f"the form has no part 'file'; it has {', '.join(listed)[:200] or 'none'}")

@@ -1,0 +1,201 @@
+"""CSV tables: from bytes to chunks of points, with the cells kept for the answer."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import BinaryIO, NoReturn, cast
+
+import numpy as np
+
+from service.services.chunks import Cells, Chunk
+from service.services.problems import malformed, too_large, unusable
+
+LONGEST_LINE = 1 << 20
+DELIMITERS = ";\t,"
+
+
+class Table:
+    """A CSV table whose header has been read and matched with the model's features.
+
+    Parameters
+    ----------
+    body : the bytes, UTF-8
+    names : the d feature names
+    lenient : give bad rows a reason instead of raising
+
+    Raises
+    ------
+    Problem
+        400 when it is not a table, 422 when columns are missing or double; with ``line``.
+    """
+
+    def __init__(self, body: BinaryIO, names: Sequence[str], *, lenient: bool = False) -> None:
+        buffered = io.BufferedReader(cast(io.RawIOBase, body))
+        _refuse_utf16(buffered)
+        self._names = names
+        self._lenient = lenient
+        text = io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="")
+        lines = _bounded_lines(text)
+        first = next(lines, "")
+        self.delimiter = next((d for d in DELIMITERS if d in first), ",")
+        self._reader = csv.reader(chain([first], lines), delimiter=self.delimiter)
+        self._start()
+
+    def _start(self) -> None:
+        first = next(self._records(), None)
+        if first is None:
+            raise unusable("the table is empty", line=1)
+        line, cells = first
+        header = [cell.strip() for cell in cells]
+        if _is_header(header, self._names):
+            self.columns, self._held = header, None
+            self._index = _match(header, self._names)
+        else:
+            self.columns, self._held = list(self._names), (line, cells)
+            self._index = list(range(len(self._names)))
+        self._pick = _picker(self._index)
+
+    def chunks(self, size: int, limit: int) -> Iterator[Chunk]:
+        """The rows in chunks of `size`; a `Problem` 413 beyond `limit` rows, 422 without any."""
+        count = 0
+        for lines, cells in self._batches(size):
+            count += len(cells)
+            if count > limit:
+                raise too_large(f"more than {limit} rows: send the table in parts", limit=limit)
+            yield self._chunk(lines, cells)
+        if not count:
+            raise unusable("the table has a header and no rows", line=self._reader.line_num)
+
+    def _batches(self, size: int) -> Iterator[tuple[list[int], Cells]]:
+        lines: list[int] = []
+        cells: Cells = []
+        for line, record in self._records():
+            lines.append(line)
+            cells.append(record)
+            if len(cells) == size:
+                yield lines, cells
+                lines, cells = [], []
+        if cells:
+            yield lines, cells
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        held, self._held = getattr(self, "_held", None), None
+        if held:
+            yield held
+        reader = self._reader
+        try:
+            for record in reader:
+                if record:
+                    yield reader.line_num, record
+        except csv.Error as error:
+            raise malformed(f"not a CSV record: {error}", line=reader.line_num) from None
+
+    def _chunk(self, lines: list[int], cells: Cells) -> Chunk:
+        width = len(self.columns)
+        pick, flat = self._pick, list[float]()
+        try:
+            for record in cells:
+                picked = pick(record)
+                if len(record) != width or "_" in "".join(picked):
+                    raise ValueError
+                flat.extend(map(float, picked))
+        except (ValueError, IndexError):
+            return self._chunk_by_row(lines, cells)
+        X = np.array(flat).reshape(len(cells), -1)
+        return Chunk(X, cells) if np.isfinite(X).all() else self._chunk_by_row(lines, cells)
+
+    def _chunk_by_row(self, lines: list[int], cells: Cells) -> Chunk:
+        X = np.zeros((len(cells), len(self._names)))
+        errors: dict[int, str] = {}
+        for i, (line, record) in enumerate(zip(lines, cells, strict=True)):
+            try:
+                X[i] = self._row(line, record)
+            except _BadRow as bad:
+                if not self._lenient:
+                    bad.refuse()
+                errors[i] = str(bad)
+                record[:] = (record + [""] * len(self.columns))[: len(self.columns)]
+        return Chunk(X, cells, errors)
+
+    def _row(self, line: int, record: list[str]) -> list[float]:
+        if len(record) != len(self.columns):
+            reason = f"{len(record)} cells, the table has {len(self.columns)} columns"
+            raise _BadRow(reason, line, "")
+        return [
+            _number(record[i], line, name) for i, name in zip(self._index, self._names, strict=True)
+        ]
+
+
+class _BadRow(Exception):
+    def __init__(self, reason: str, line: int, column: str) -> None:
+        super().__init__(f"line {line}: {reason}")
+        self._where: dict[str, str | int] = {"line": line}
+        if column:
+            self._where["column"] = column
+
+    def refuse(self) -> NoReturn:
+        raise unusable(str(self), **self._where) from None
+
+
+def _number(cell: str, line: int, name: str) -> float:
+    try:
+        number = float(cell) if "_" not in cell else math.nan
+    except ValueError:
+        shown = cell[:40].encode("ascii", "backslashreplace").decode()
+        hint = "; write decimals with a point" if "," in cell else ""
+        reason = f"{name} is not a number: {shown!r}{hint}" if cell.strip() else f"{name} is empty"
+        raise _BadRow(reason, line, name) from None
+    if not math.isfinite(number):
+        raise _BadRow(f"{name} is not a finite number: {cell[:40]!r}", line, name)
+    return number
+
+
+def _picker(index: list[int]) -> Callable[[list[str]], Sequence[str]]:
+    if len(index) == 1:
+        only = index[0]
+        return lambda record: [record[only]]
+    return itemgetter(*index)
+
+
+def _is_header(cells: list[str], names: Sequence[str]) -> bool:
+    return bool(set(cells) & set(names)) or not any(_is_number(cell) for cell in cells)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _match(header: list[str], names: Sequence[str]) -> list[int]:
+    missing = [name for name in names if name not in header]
+    if missing:
+        raise unusable(
+            f"the header lacks {', '.join(missing)[:200]}; it has {', '.join(header)[:200]!r}",
+            line=1,
+            missing=missing,
+        )
+    for name in names:
+        if header.count(name) > 1:
+            raise unusable(f"the header has {name} twice", line=1, column=name)
+    return [header.index(name) for name in names]
+
+
+def _refuse_utf16(body: io.BufferedReader[io.RawIOBase]) -> None:
+    start = body.peek(4)[:4]
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in start:
+        raise malformed("the table is not UTF-8 but looks like UTF-16: save it as UTF-8", line=1)
+
+
+def _bounded_lines(text: io.TextIOWrapper) -> Iterator[str]:
+    while line := text.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise malformed(f"a line is longer than {LONGEST_LINE} characters")
+        yield line

@@ -1,0 +1,160 @@
+"""Every setting: an environment variable GPSERVE_<NAME>, its default and its reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "GPSERVE_"
+
+Seconds = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class SettingsError(ValueError):
+    """An environment variable has a value that cannot be used."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's settings, with the defaults of a pod of one CPU."""
+
+    model: Annotated[
+        Path, Meta(description="The model file to serve; the default is the bundled model.")
+    ] = Path(__file__).with_name("pretrained.npz")
+    model_class: Annotated[
+        str,
+        Meta(
+            description="`module:Class` of the model, for a model that is not a Gaussian process."
+        ),
+    ] = "service.gpr:GPR"
+    bind: Annotated[
+        str, Meta(description="Address and port: all interfaces, as a container needs.")
+    ] = "0.0.0.0:5000"
+    workers: Annotated[
+        Count,
+        Meta(description="Processes. One fills a pod: scale by pods, whose number an HPA can set."),
+    ] = 1
+    threads: Annotated[
+        Count,
+        Meta(
+            description="Threads for uploads and other large requests. "
+            "They take turns on the CPUs, so more of them means more memory, not more speed."
+        ),
+    ] = 8
+    max_body_bytes: Annotated[
+        Count, Meta(description="The largest body, also after decompression; beyond it 413.")
+    ] = 2 << 30
+    max_json_bytes: Annotated[
+        Count,
+        Meta(description="The largest JSON body: JSON is parsed in memory, unlike CSV and .npy."),
+    ] = 64 << 20
+    max_points: Annotated[Count, Meta(description="Points in one request; beyond it 413.")] = (
+        20_000_000
+    )
+    max_covariance_points: Annotated[
+        Count, Meta(description="Points with `covariance=true`: the answer grows with the square.")
+    ] = 1000
+    max_sample_values: Annotated[
+        Count, Meta(description="Points times draws with `samples=n` in one request.")
+    ] = 1_000_000
+    max_backlog_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="Small requests may wait for so much estimated work; "
+            "beyond it 503 at once, since a late answer helps nobody."
+        ),
+    ] = 1.0
+    max_waiting_uploads: Annotated[
+        int,
+        Meta(ge=0, description="Large requests that may wait for a thread; beyond them 503."),
+    ] = 32
+    keepalive_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="An idle connection is kept so long: longer than the idle time-out "
+            "of the usual ingress (60 to 90 s), so that the ingress is the one who closes."
+        ),
+    ] = 120.0
+    keepalive_requests: Annotated[
+        Count,
+        Meta(
+            description="Requests on one connection before the answer says `Connection: close`, "
+            "so that long-lived clients find new replicas."
+        ),
+    ] = 10_000
+    header_timeout_seconds: Annotated[
+        Seconds, Meta(description="Time to finish a request's header; then 408.")
+    ] = 10.0
+    body_timeout_seconds: Annotated[
+        Seconds,
+        Meta(description="Time without progress of a body or of an answer before the end."),
+    ] = 30.0
+    body_min_bytes_per_second: Annotated[
+        Count, Meta(description="The slowest body that counts as progress: drips do not.")
+    ] = 256
+    max_header_bytes: Annotated[
+        Count, Meta(description="The largest header of a request; beyond it 431.")
+    ] = 32 << 10
+    graceful_seconds: Annotated[
+        Seconds, Meta(description="Time for running requests after SIGTERM.")
+    ] = 30.0
+    drain_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="After SIGTERM, time in which every answer says `Connection: close` "
+            "while connections are still accepted: clients move on without a reset."
+        ),
+    ] = 2.0
+    worker_timeout_seconds: Annotated[
+        Seconds,
+        Meta(description="A worker whose event loop gives no sign of life so long is replaced."),
+    ] = 60.0
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least level that is logged."),
+    ] = "info"
+    access_log: Annotated[
+        Literal["off", "errors", "all"],
+        Meta(
+            description="Which requests are logged: an ingress logs them already, "
+            "and a line a request costs a tenth of the speed."
+        ),
+    ] = "errors"
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from the environment.
+
+    Raises
+    ------
+    SettingsError
+        A value does not fit, or a variable with our prefix names no setting.
+    """
+    given = {
+        key.removeprefix(PREFIX).lower(): value
+        for key, value in environ.items()
+        if key.startswith(PREFIX)
+    }
+    unknown = sorted(given.keys() - set(Settings.__struct_fields__))
+    if unknown:
+        raise SettingsError(f"{PREFIX}{unknown[0].upper()} is not a setting")
+    try:
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at `$.")
+        raise SettingsError(f"{PREFIX}{where.rstrip('`').upper()}: {reason}") from None
+
+
+def table() -> str:
+    """The settings as a Markdown table, for docs/settings.md."""
+    rows = ["| variable | default | what it does, and why |", "| --- | --- | --- |"]
+    for field in msgspec.structs.fields(Settings):
+        meta = next(m for m in field.type.__metadata__ if m.description)
+        default = "bundled" if field.name == "model" else field.default
+        rows.append(f"| `{PREFIX}{field.name.upper()}` | `{default}` | {meta.description} |")
+    return "\n".join(rows) + "\n"
