@@ -1,0 +1,122 @@
+"""The command line: train a model, predict without HTTP, convert a pickled GPy model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+BUNDLED_DATA = Path(__file__).resolve().parent.parent / "data" / "quakes.csv"
+BUNDLED_TARGET = "mag"
+BUNDLED_MODEL = Path(__file__).resolve().parent / "pretrained.npz"
+
+
+@click.group()
+def main() -> None:
+    """Train, convert and use Gaussian process models."""
+
+
+@main.command()
+@click.argument("data", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--target", help="Column of the output; must be given with DATA.")
+@click.option("--features", help="Columns of the inputs, with commas; default: all others.")
+@click.option("--kernel", default="RBF", show_default=True, help='A sum, as in "Matern52 + White".')
+@click.option("--ard/--no-ard", default=True, show_default=True, help="A lengthscale an input.")
+@click.option("--inducing", default=0, type=click.IntRange(0), help="Inducing inputs; 0: exact GP.")
+@click.option("--restarts", default=3, show_default=True, type=click.IntRange(1))
+@click.option("--held-out", default=0.2, show_default=True, type=click.FloatRange(0.01, 0.9))
+@click.option("--name", help="The model's name; default: the data's.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The model file.")
+def train(
+    data: Path | None,
+    target: str | None,
+    features: str | None,
+    kernel: str,
+    ard: bool,
+    inducing: int,
+    restarts: int,
+    held_out: float,
+    name: str | None,
+    out: Path | None,
+) -> None:
+    """Fit a GP on the CSV DATA, or on the bundled data, and write it to a model file.
+
+    A share of the rows is held out to score the model. The model that is written is the one that
+    was scored: it has not seen those rows.
+    """
+    from service.trainingcommand import train_file
+
+    if data is not None and target is None:
+        raise click.UsageError("say which column of the data is the output: --target NAME")
+    try:
+        train_file(
+            data or BUNDLED_DATA,
+            target or BUNDLED_TARGET,
+            out or (BUNDLED_MODEL if data is None else data.with_suffix(".npz")),
+            features=[part.strip() for part in features.split(",")] if features else [],
+            kernel=kernel,
+            ard=ard,
+            inducing=inducing,
+            restarts=restarts,
+            held_out=held_out,
+            name=name,
+        )
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.argument("points", type=click.File("r", encoding="utf-8-sig"))
+@click.option(
+    "--model",
+    "model_file",
+    default=BUNDLED_MODEL,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The model file; default: the bundled one.",
+)
+@click.option("--out", default="-", type=click.File("w"), help="Default: standard output.")
+def predict(points: TextIO, model_file: Path, out: TextIO) -> None:
+    """Append mean and variance to the rows of the CSV POINTS (- is standard input)."""
+    from service.gpr import GPR
+    from service.tableprediction import predict_table
+
+    try:
+        predict_table(GPR.load(model_file), points, out)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.argument("pickle_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--features", help="Names of the inputs, with commas; default: x1, x2, …")
+@click.option("--output", "output_name", default="y", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The model file.")
+@click.option("--yes-i-trust-this-file", "trusted", is_flag=True, help="Do not ask.")
+def convert(
+    pickle_file: Path, features: str | None, output_name: str, out: Path | None, trusted: bool
+) -> None:
+    """Make a model file of a pickled GPy model.
+
+    Reading a pickle runs whatever program it contains, with your rights. The server never does.
+    """
+    if not trusted:
+        click.confirm(
+            f"Reading {pickle_file.name} runs whatever program it contains, with your rights.\n"
+            "Do you trust who made it?",
+            abort=True,
+        )
+    from service.trainingcommand import convert_file
+
+    names = [part.strip() for part in features.split(",")] if features else None
+    target = out or pickle_file.with_suffix(".npz")
+    try:
+        description = convert_file(pickle_file, target, names, output_name)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{target}: {description.kernel}, version {description.version}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(prog_name="python -m service"))

@@ -1,0 +1,111 @@
+"""Training data from a CSV: the inputs and the output as numbers, or the reasons why not."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from service.model import FloatArray
+
+FEWEST_ROWS = 20
+"""Below this a held-out fifth says nothing."""
+
+MOST_REASONS = 10
+
+
+class TrainingDataError(ValueError):
+    """The data cannot train a model; the message names lines and columns."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """X, shape (n, d), y, shape (n,), their names, and the SHA-256 of the file."""
+
+    X: FloatArray
+    y: FloatArray
+    feature_names: tuple[str, ...]
+    output_name: str
+    sha256: str
+
+
+def read_training_data(path: Path, target: str, features: Sequence[str] = ()) -> TrainingData:
+    """Read a CSV with a header; inputs are `features`, or all columns but the target.
+
+    Raises
+    ------
+    TrainingDataError
+        The header lacks a column, cells are not finite numbers, rows are too few, or the output
+        is constant.
+    """
+    raw = path.read_bytes()
+    try:
+        lines = raw.decode("utf-8-sig").splitlines(keepends=True)
+    except UnicodeDecodeError as error:
+        raise TrainingDataError(f"{path.name} is not UTF-8 text: byte {error.start}") from error
+    reader = csv.reader(lines, strict=True)
+    header = [name.strip() for name in next(reader, [])]
+    names = tuple(features) or tuple(name for name in header if name != target)
+    rows = _numbers(reader, header, _columns(header, (*names, target)))
+    if len(rows) < FEWEST_ROWS:
+        raise TrainingDataError(f"{len(rows)} rows are too few: at least {FEWEST_ROWS} are needed")
+    values = np.array(rows)
+    y = np.ascontiguousarray(values[:, -1])
+    if np.ptp(y) == 0:
+        raise TrainingDataError(f"the output {target!r} is constant ({y[0]:g}): nothing to learn")
+    X = np.ascontiguousarray(values[:, :-1])
+    return TrainingData(X, y, names, target, hashlib.sha256(raw).hexdigest())
+
+
+def _columns(header: list[str], names: Sequence[str]) -> list[int]:
+    if len(names) < 2:
+        raise TrainingDataError("line 1: there is no input column beside the target")
+    for name in names:
+        if header.count(name) != 1:
+            how = "is missing" if name not in header else "is there twice"
+            raise TrainingDataError(f"line 1: column {name!r} {how}; columns: {', '.join(header)}")
+    return [header.index(name) for name in names]
+
+
+def _numbers(reader: csv._reader, header: list[str], columns: list[int]) -> list[list[float]]:
+    rows: list[list[float]] = []
+    reasons: list[str] = []
+    try:
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                reasons.append(f"line {reader.line_num}: {len(cells)} cells, not {len(header)}")
+            else:
+                row, found = _row(cells, header, columns)
+                rows.append(row)
+                reasons += [f"line {reader.line_num}: {reason}" for reason in found]
+    except csv.Error as error:
+        reasons.append(f"line {reader.line_num}: {error}")
+    if reasons:
+        more = len(reasons) - MOST_REASONS
+        shown = reasons[:MOST_REASONS] + ([f"and {more} more"] if more > 0 else [])
+        raise TrainingDataError("; ".join(shown))
+    return rows
+
+
+def _row(
+    cells: list[str], header: list[str], columns: list[int]
+) -> tuple[list[float], list[str]]:
+    row: list[float] = []
+    reasons: list[str] = []
+    for column in columns:
+        try:
+            number = float(cells[column])
+        except ValueError:
+            reasons.append(f"{header[column]} is not a number: {cells[column]!r}")
+            continue
+        if not math.isfinite(number):
+            reasons.append(f"{header[column]} is not finite: {cells[column]!r}")
+        row.append(number)
+    return row, reasons

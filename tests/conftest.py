@@ -1,0 +1,53 @@
+"""What all tests share: the bundled model, and servers that run once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+
+from service.gpr import GPR
+from service.model import FloatArray
+from tests.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
+
+PRETRAINED = ROOT / "service" / "pretrained.npz"
+
+
+@pytest.fixture(scope="session")
+def gpr() -> GPR:
+    """The bundled model, in this process."""
+    return GPR.load(PRETRAINED)
+
+
+@pytest.fixture(scope="session")
+def names(gpr: GPR) -> tuple[str, ...]:
+    return gpr.description.feature_names
+
+
+@pytest.fixture(scope="session")
+def X(gpr: GPR) -> FloatArray:
+    """Twenty points within the training range."""
+    low, high = gpr.description.training_range.T
+    return np.random.default_rng(1).uniform(low, high, (20, len(low))).round(3)
+
+
+@pytest.fixture(scope="session")
+def P(gpr: GPR, X: FloatArray) -> FloatArray:
+    """What the model says at these points, shape (20, 2)."""
+    return gpr.predict(X)
+
+
+@pytest.fixture(scope="session", params=["front", "flask"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The article's command, with the front and as Flask alone: the answers are the same."""
+    arguments = ARTICLE if request.param == "front" else FLASK_ALONE
+    with serving(tmp_path_factory.mktemp(request.param), *arguments) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def http(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client
