@@ -15,7 +15,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "gpserve"
 COMBINATIONS = sorted((CHART / "ci").glob("*-values.yaml"))
-HELMS: list[str | None] = [name for name in os.environ.get("HELMS", "helm helm3").split() if shutil.which(name)]
+HELMS: list[str | None] = [
+    name for name in os.environ.get("HELMS", "helm helm3").split() if shutil.which(name)
+]
 
 Render = Callable[..., list[dict[str, Any]]]
 

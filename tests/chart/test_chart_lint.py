@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import CHART, COMBINATIONS
+
+from tests.chart.conftest import CHART, COMBINATIONS
 
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CHART, COMBINATIONS, Render, only
+
+from tests.chart.conftest import CHART, COMBINATIONS, Render, only
 
 CUSTOM_METRICS = "custom.metrics.k8s.io/v1beta1"
 

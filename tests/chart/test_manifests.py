@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import HELMS, ROOT
 
 from scripts import manifests
+from tests.chart.conftest import HELMS, ROOT
 
 K8S = ROOT / "k8s"
 
