@@ -77,10 +77,15 @@ class Target:
         """Return request bodies with random points from the model's training range."""
         ranges, draw = self.model()["training_range"], random.Random(seed)
 
-        def point() -> list[float]:
-            return [draw.uniform(low, high) for low, high in ranges.values()]
+        def point() -> dict[str, float]:
+            return {name: draw.uniform(*ends) for name, ends in ranges.items()}
 
-        return [json.dumps({"points": [point() for _ in range(points)]}) for _ in range(count)]
+        def body() -> object:
+            if points == 1:
+                return point()
+            return {"points": [list(point().values()) for _ in range(points)]}
+
+        return [json.dumps(body()) for _ in range(count)]
 
 
 class Traffic:

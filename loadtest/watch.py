@@ -93,21 +93,21 @@ class Watch(threading.Thread):
         self.samples: list[Sample] = []
         self.pods: dict[str, Pod] = {}
         self.problems: Counter[str] = Counter()
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def run(self) -> None:
         """Take samples; a look that fails is counted and tried again."""
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             begun = time.time()
             try:
                 self.samples.append(self.look())
             except Exception as error:  # the API server may be away for a moment
                 self.problems[type(error).__name__] += 1
-            self._stop.wait(max(0.0, 1 - (time.time() - begun)))
+            self._ended.wait(max(0.0, 1 - (time.time() - begun)))
 
     def stop(self) -> None:
         """End the thread."""
-        self._stop.set()
+        self._ended.set()
         self.join()
 
     def look(self) -> Sample:

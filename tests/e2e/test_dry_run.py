@@ -1,0 +1,82 @@
+"""The API server accepts what the chart renders, for every listed combination of values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.cluster import CHART, IMAGE, ROOT, api_groups, kubectl, run
+
+COMBINATIONS = sorted((CHART / "ci").glob("*-values.yaml"))
+CUSTOM_METRICS = ("--api-versions", "custom.metrics.k8s.io/v1beta1")
+
+
+def rendered(name: str, namespace: str, *words: str | Path) -> list[dict[str, Any]]:
+    text = run("helm", "template", name, CHART, "--namespace", namespace, *words)
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def group(each: dict[str, Any]) -> str:
+    return str(each["apiVersion"]).split("/")[0]
+
+
+@pytest.mark.parametrize("values", COMBINATIONS, ids=lambda path: path.stem)
+def test_dry_run(namespace: str, values: Path, measured: Callable[[str], None]) -> None:
+    objects = rendered("gp", namespace, "--values", values)
+    there = api_groups()
+    known = [each for each in objects if group(each) in there]
+    if missing := sorted({each["kind"] for each in objects} - {each["kind"] for each in known}):
+        measured(f"{values.stem}: this cluster has no {', '.join(missing)}; the rest was tried")
+    command = ["apply", "--dry-run=server", "--namespace", namespace, "-f", "-", "-o", "name"]
+    accepted = kubectl(*command, given=yaml.safe_dump_all(known)).split()
+    assert len(accepted) == len(known)
+
+
+def normalised(listed: str) -> dict[tuple[str, str], Any]:
+    """Return objects by kind and name, without what says who made them."""
+    found = {}
+    for each in json.loads(listed)["items"]:
+        text = json.dumps(
+            {key: each.get(key) for key in ("spec", "data", "automountServiceAccountToken")}
+        )
+        labels = each["metadata"]["labels"]
+        template = (
+            (each.get("spec") or {}).get("template", {}).get("metadata", {}).get("labels", {})
+        )
+        kept = {k: v for k, v in labels.items() if not is_helms(k)}
+        for key in [key for key in template if is_helms(key)]:
+            text = text.replace(f'"{key}": {json.dumps(template[key])}, ', "")
+        # Some fields are only known to a running cluster: a dry run makes them up.
+        for drawn in ("clusterIP", "clusterIPs"):
+            if value := (each.get("spec") or {}).get(drawn):
+                text = text.replace(json.dumps(value), '"drawn"')
+        found[each["kind"], each["metadata"]["name"]] = (kept, json.loads(text))
+    return found
+
+
+def is_helms(label: str) -> bool:
+    return label in ("helm.sh/chart", "app.kubernetes.io/managed-by")
+
+
+def test_plain_manifests_are_the_charts_defaults(namespace: str) -> None:
+    command = ["--dry-run=server", "--namespace", namespace, "-o", "json"]
+    plain = kubectl("apply", *command, "-k", ROOT / "k8s")
+    objects = rendered("gpserve", namespace, "--skip-tests", *CUSTOM_METRICS)
+    chart = kubectl("apply", *command, "-f", "-", given=yaml.safe_dump_all(objects))
+    assert normalised(plain) == normalised(chart)
+    assert len(normalised(plain)) == len(objects)
+
+
+def test_plain_manifests_serve(namespace: str) -> None:
+    """`kubectl apply -k` is all that is needed; the overlay for kind, with the image under test."""
+    text = kubectl("kustomize", ROOT / "k8s" / "kind")
+    assert text.count("image: gpserve:dev") == 1
+    text = text.replace("image: gpserve:dev", f"image: {IMAGE}")
+    kubectl("apply", "--namespace", namespace, "-f", "-", given=text)
+    kubectl("--namespace", namespace, "rollout", "status", "deployment/gpserve", "--timeout=2m")
+    kubectl("delete", "--namespace", namespace, "-f", "-", "--wait=false", given=text)
