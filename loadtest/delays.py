@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from loadtest.samples import Pod
 from loadtest.shapes import Shape
 from loadtest.timeline import Row
-from loadtest.watch import Pod
 
 TOLERANCE = 1.1
 """The HPA does nothing about a metric within 10 % of its target (Kubernetes' default)."""

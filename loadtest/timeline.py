@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from loadtest.samples import Sample
 from loadtest.shapes import Shape
 from loadtest.traffic import Second
-from loadtest.watch import Sample
 
 
 @dataclass

@@ -40,7 +40,9 @@ def P(gpr: GPR, X: FloatArray) -> FloatArray:
 
 
 @pytest.fixture(scope="session", params=["front", "flask"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """The article's command, with the front and as Flask alone: the answers are the same."""
     arguments = ARTICLE if request.param == "front" else FLASK_ALONE
     with serving(tmp_path_factory.mktemp(request.param), *arguments) as running:

@@ -37,30 +37,24 @@ def test_dry_run(namespace: str, values: Path, measured: Callable[[str], None]) 
     assert len(accepted) == len(known)
 
 
+HELMS_OR_DRAWN = {"helm.sh/chart", "app.kubernetes.io/managed-by", "clusterIP", "clusterIPs"}
+
+
+def stripped(value: Any) -> Any:
+    """Return a value without what says who made it, or what a dry run draws anew."""
+    if isinstance(value, dict):
+        return {k: stripped(v) for k, v in value.items() if k not in HELMS_OR_DRAWN}
+    return [stripped(each) for each in value] if isinstance(value, list) else value
+
+
 def normalised(listed: str) -> dict[tuple[str, str], Any]:
-    """Return objects by kind and name, without what says who made them."""
+    """Return what objects ask for, by kind and name."""
     found = {}
     for each in json.loads(listed)["items"]:
-        text = json.dumps(
-            {key: each.get(key) for key in ("spec", "data", "automountServiceAccountToken")}
-        )
         labels = each["metadata"]["labels"]
-        template = (
-            (each.get("spec") or {}).get("template", {}).get("metadata", {}).get("labels", {})
-        )
-        kept = {k: v for k, v in labels.items() if not is_helms(k)}
-        for key in [key for key in template if is_helms(key)]:
-            text = text.replace(f'"{key}": {json.dumps(template[key])}, ', "")
-        # Some fields are only known to a running cluster: a dry run makes them up.
-        for drawn in ("clusterIP", "clusterIPs"):
-            if value := (each.get("spec") or {}).get(drawn):
-                text = text.replace(json.dumps(value), '"drawn"')
-        found[each["kind"], each["metadata"]["name"]] = (kept, json.loads(text))
+        rest = {k: v for k, v in each.items() if k not in ("metadata", "status")}
+        found[each["kind"], each["metadata"]["name"]] = stripped({"labels": labels, **rest})
     return found
-
-
-def is_helms(label: str) -> bool:
-    return label in ("helm.sh/chart", "app.kubernetes.io/managed-by")
 
 
 def test_plain_manifests_are_the_charts_defaults(namespace: str) -> None:

@@ -75,7 +75,10 @@ def test_json_points(http: httpx.Client, X: FloatArray, P: FloatArray) -> None:
 
 
 def test_json_mesh_keeps_its_shape(http: httpx.Client, X: FloatArray, P: FloatArray) -> None:
-    same(http.post("/predict", json={"points": X.reshape(2, 5, 2, -1).tolist()}), P.reshape(2, 5, 2, 2))
+    same(
+        http.post("/predict", json={"points": X.reshape(2, 5, 2, -1).tolist()}),
+        P.reshape(2, 5, 2, 2),
+    )
 
 
 def test_json_one_point_in_points(http: httpx.Client, X: FloatArray, P: FloatArray) -> None:
@@ -85,7 +88,10 @@ def test_json_one_point_in_points(http: httpx.Client, X: FloatArray, P: FloatArr
 def test_json_needs_no_content_type(
     http: httpx.Client, X: FloatArray, P: FloatArray, names: Names
 ) -> None:
-    same(http.post("/predict", content=json.dumps(dict(zip(names, X[0].tolist(), strict=True)))), P[0])
+    same(
+        http.post("/predict", content=json.dumps(dict(zip(names, X[0].tolist(), strict=True)))),
+        P[0],
+    )
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -148,7 +154,9 @@ def test_multipart_file_with_options(http: httpx.Client, X: FloatArray, names: N
     assert set(answer.json()) == {"mean", "variance", "lower", "upper"}
 
 
-def test_multipart_gzipped_file(http: httpx.Client, X: FloatArray, P: FloatArray, names: Names) -> None:
+def test_multipart_gzipped_file(
+    http: httpx.Client, X: FloatArray, P: FloatArray, names: Names
+) -> None:
     packed = gzip.compress(table(X, names).encode())
     same(http.post("/predict", files={"file": ("input.csv.gz", packed)}), P)
 
