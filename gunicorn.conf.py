@@ -44,6 +44,7 @@ worker_tmp_dir = _shared  # a heartbeat on a disk can block
 control_socket_disable = True
 logconfig_dict = log_config(settings.log_level)
 accesslog = None
+limit_request_line = 8190  # a query string with a batch of points
 proc_name = "gpserve"
 
 

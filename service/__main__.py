@@ -19,7 +19,9 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("data", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "data", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @click.option("--target", help="Column of the output; must be given with DATA.")
 @click.option("--features", help="Columns of the inputs, with commas; default: all others.")
 @click.option("--kernel", default="RBF", show_default=True, help='A sum, as in "Matern52 + White".')

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from time import perf_counter
 from typing import BinaryIO, cast
+from urllib.parse import parse_qsl
 
 import flask
 from flask import Blueprint, Flask, current_app, request
@@ -33,6 +35,7 @@ def create_app(runtime: Runtime) -> Flask:
     requests.install(app, runtime)
     app.register_blueprint(api)
     app.register_blueprint(openapi.pages)
+    app.register_blueprint(openapi.swagger())
     return app
 
 
@@ -97,7 +100,9 @@ def _read(runtime: Runtime, model: Model, media_type: str) -> tuple[Source, Opti
         _refuse_other_charset()
         options = reader.options(query)
         return reader.table(body, options, counted=counted), options
-    if kind in ("application/x-npy", "application/octet-stream"):
+    if kind == negotiation.NPY:
+        return reader.array(body), reader.options(query)
+    if kind == "application/octet-stream":
         return reader.file(body, query, counted=counted)
     raise Problem(415, f"Content-Type {kind[:80]!r} is not read here; these are: {READS}")
 
@@ -107,11 +112,19 @@ def _read_form(
 ) -> tuple[Source, Options]:
     if encoding not in ("", "identity"):
         raise Problem(415, "a form is not read compressed: gzip the file in it instead")
+    if request.mimetype == "application/x-www-form-urlencoded":
+        # curl -d says that anything is a form, also JSON
+        body = request.stream.read(reader.max_json_bytes + 1)
+        if body[:1] in (b"{", b"["):
+            return reader.json(io.BytesIO(body), query)
+        return reader.fields(
+            query + parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        )
     try:
         fields: Fields = query + list(request.form.items(multi=True))
     except ValueError as error:
         raise malformed(f"the form cannot be read: {error}") from None
-    if request.mimetype == "application/x-www-form-urlencoded" or (fields and not request.files):
+    if fields and not request.files:
         return reader.fields(fields)
     only_file(request.files)
     upload = request.files["file"]

@@ -15,6 +15,9 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
+_LAST_REQUEST_SECONDS = 1.0
+"""At the end of a drain, time for a request that is on its way."""
+
 
 class Connection(HttpToolsProtocol):
     """A connection that knows since when it has waited for a header, a body, or its reader."""
@@ -25,6 +28,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._settings = self.runtime.settings
         self._served = 0
+        self._begun = 0
         self._header_bytes = 0
         self.in_header = True
         self.in_body = False
@@ -37,20 +41,24 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Refuse a header that is too large before it fills memory."""
-        if self.in_header:
-            self._header_bytes += len(data)
-            super().data_received(data)
-            if self.in_header and self._header_bytes > self._settings.max_header_bytes:
-                limit = self._settings.max_header_bytes
-                self.refuse(Problem(431, f"the header is larger than {limit} bytes"))
-            return
+        begun, was_in_body = self._begun, self.in_body
         super().data_received(data)
+        if not self.in_header or not self._begun:
+            return
+        if self._begun == begun:
+            self._header_bytes += len(data)
+        else:  # what belongs to the requests before it in this piece is not known
+            alone = self._begun == begun + 1 and not was_in_body
+            self._header_bytes = len(data) if alone else 1
+        limit = self._settings.max_header_bytes
+        if self._header_bytes > limit and not self.transport.is_closing():
+            self.refuse(Problem(431, f"the header is larger than {limit} bytes"))
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of the header."""
         super().on_message_begin()
         self.in_header = True
-        self._header_bytes = 0
+        self._begun += 1
         self.deadline = time.monotonic() + self._settings.header_timeout_seconds
 
     def on_headers_complete(self) -> None:
@@ -81,6 +89,13 @@ class Connection(HttpToolsProtocol):
             self.cycle.scope["gpserve.left"] = True  # type: ignore[typeddict-unknown-key]
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """Close an idle connection; a new one may have its request on the way."""
+        if self._begun and not self.in_header:
+            super().shutdown()
+        else:
+            self.deadline = min(self.deadline, time.monotonic() + _LAST_REQUEST_SECONDS)
+
     def pause_writing(self) -> None:
         """Begin to wait for the client to read."""
         super().pause_writing()
@@ -107,9 +122,9 @@ class Connection(HttpToolsProtocol):
             return
         if self.flow.write_paused:
             self.transport.abort()
-        elif self.in_header and self._header_bytes == 0 and self._served == 0:
+        elif not self._begun:
             self.transport.close()
-        elif self.in_header and self._header_bytes:
+        elif self.in_header:
             self.refuse(Problem(408, "the header did not arrive in time"))
         elif self.in_body and not self.cycle.response_started:
             self.refuse(Problem(408, "the body did not arrive in time"))

@@ -65,9 +65,7 @@ class StationaryRows:
         c, self.covariance = IN_PLACE[term.name]
         self.log_variance = float(np.log(term.variance))
         constant = self.log_variance if term.name == "RBF" else 0.0
-        self.columns = np.vstack(
-            [-2 * c * W.T, np.full(len(Z), c), c * np.vecdot(W, W) + constant]
-        )
+        self.columns = np.vstack([-2 * c * W.T, np.full(len(Z), c), c * np.vecdot(W, W) + constant])
         self.centre = offset[active] + scale[active] * centre
         self.unit = scale[active] * np.broadcast_to(term.lengthscale, active.shape)
         self.lowest = self.centre - FARTHEST * self.unit

@@ -35,9 +35,10 @@ class Live:
 
     def __init__(self, settings: Settings) -> None:
         self.path: Path = settings.model
-        self.model: Model = model_class(settings.model_class).load(self.path)
+        try:
+            self.model: Model = model_class(settings.model_class).load(self.path)
+        except ModelFileError as error:
+            raise ModelFileError(f"{self.path}: {error}") from error
         d = self.model.description
         log.info("serving %s %s (%s, %d points)", d.name, d.version, d.kernel, d.training_points)
 
-
-__all__ = ["Live", "ModelFileError"]

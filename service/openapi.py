@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import flask
 import msgspec
 from flask import Blueprint, Flask, current_app
+from flask_swagger_ui import get_swaggerui_blueprint
 
 from service import __version__
 from service.model import Model
@@ -21,7 +22,7 @@ _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 _BINARY: dict[str, Any] = {"schema": {}}
 _ANY: dict[str, Any] = {"schema": {"type": "object"}}
 
-_PREDICT_PROBLEMS = (400, 406, 408, 412, 413, 415, 422, 431, 503)
+_PREDICT_PROBLEMS = (400, 406, 408, 412, 413, 414, 415, 422, 431, 503)
 
 
 @pages.get("/openapi.json")
@@ -29,6 +30,14 @@ def openapi() -> flask.Response:
     """Describe the API as OpenAPI 3.1."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     return flask.jsonify(document(app, app.extensions["gpserve"].live.model))
+
+
+def swagger() -> Blueprint:
+    """The pages that show the document, with scripts and styles from the package."""
+    return cast(
+        Blueprint,
+        get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "gpserve"}),
+    )
 
 
 @cache
@@ -106,6 +115,7 @@ _SAYS = {
     408: "The request did not arrive in time",
     412: "The model has another version than If-Match names",
     413: "Too large for one request",
+    414: "The query string is too long",
     415: "A media type, charset or encoding that is not read",
     416: "The range lies outside the file",
     422: "The points or options cannot be used",

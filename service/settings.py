@@ -144,7 +144,9 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
     if unknown:
         raise SettingsError(f"{PREFIX}{unknown[0].upper()} is not a setting")
     try:
-        return msgspec.convert(given, Settings, strict=False)
+        return msgspec.convert(
+            given, Settings, strict=False, dec_hook=lambda kind, text: kind(text)
+        )
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$.")
         raise SettingsError(f"{PREFIX}{where.rstrip('`').upper()}: {reason}") from None

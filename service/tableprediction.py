@@ -91,4 +91,3 @@ def _point(row: list[str], columns: list[int], names: tuple[str, ...], line: int
             raise ValueError(f"line {line}: {name} is not finite: {row[column]!r}")
         point.append(number)
     return point
-

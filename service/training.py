@@ -232,9 +232,7 @@ def fit(
             optimise(m, restarts, progress, SPARSE_ITERATIONS if inducing else 1000)
     finally:
         np.random.set_state(state)  # noqa: NPY002
-    return posterior_of(
-        m, names, output_name, input_offset=offset, input_scale=scale, **fields
-    )
+    return posterior_of(m, names, output_name, input_offset=offset, input_scale=scale, **fields)
 
 
 def _model(X: FloatArray, Y: FloatArray, kernel: Any, inducing: int, ard: bool) -> Any:

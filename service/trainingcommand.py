@@ -51,7 +51,9 @@ def train_file(
     model = GPR.from_posterior(replace(posterior, scores=found))
     model.save(out)
     click.echo(f"held out           {len(unseen)} rows")
-    click.echo(f"RMSE               {found['rmse']:.4g}  (output's deviation {np.std(table.y):.4g})")
+    click.echo(
+        f"RMSE               {found['rmse']:.4g}  (output's deviation {np.std(table.y):.4g})"
+    )
     click.echo(f"log density        {found['log_predictive_density']:.4g}")
     click.echo(f"95 % coverage      {found['coverage_95']:.1%}")
     click.echo(f"{out}: {model.description.kernel}, version {model.description.version}")

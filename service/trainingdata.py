@@ -94,9 +94,7 @@ def _numbers(reader: csv._reader, header: list[str], columns: list[int]) -> list
     return rows
 
 
-def _row(
-    cells: list[str], header: list[str], columns: list[int]
-) -> tuple[list[float], list[str]]:
+def _row(cells: list[str], header: list[str], columns: list[int]) -> tuple[list[float], list[str]]:
     row: list[float] = []
     reasons: list[str] = []
     for column in columns:

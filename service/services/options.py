@@ -29,7 +29,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=0, description="adds so many joint draws of the latent function")
     ] = 0
     seed: Annotated[
-        int, Meta(ge=0, lt=2**63, description="the same seed gives the same functions")
+        int, Meta(ge=0, le=2**53, description="the same seed gives the same functions")
     ] = 0
     on_bad_row: Annotated[
         Literal["fail", "nan"],

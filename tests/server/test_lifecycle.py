@@ -1,0 +1,158 @@
+"""Start, stop, drain: SIGTERM under load loses no request; a broken model stops the start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import PRETRAINED
+from tests.serving import FLASK_ALONE, ROOT, free_port, serving
+
+POINT = {"lat": -20.1, "long": 181.5, "depth": 500, "stations": 40}
+
+
+class Caller(threading.Thread):
+    """Calls until it is told to go elsewhere, as behind a Service; counts what was lost."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.url = url
+        self.answered = 0
+        self.lost: list[str] = []
+
+    def run(self) -> None:
+        with httpx.Client(timeout=10) as client:
+            while True:
+                try:
+                    answer = client.post(f"{self.url}/predict", json=POINT)
+                except httpx.TransportError as error:
+                    self.lost.append(repr(error))
+                    return
+                if answer.status_code != 200:
+                    self.lost.append(answer.text)
+                self.answered += 1
+                if answer.headers.get("Connection") == "close":
+                    return
+
+
+def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path, drain_seconds=1.5) as server:
+        callers = [Caller(server.url) for _ in range(8)]
+        for caller in callers:
+            caller.start()
+        time.sleep(1)
+        assert server.stop() == 0
+        for caller in callers:
+            caller.join(timeout=20)
+    assert sum(caller.answered for caller in callers) > 100
+    assert [lost for caller in callers for lost in caller.lost] == []
+
+
+def test_a_draining_server_is_not_ready_and_says_close(tmp_path: Path) -> None:
+    with serving(tmp_path, drain_seconds=3) as server, httpx.Client() as client:
+        assert "Connection" not in client.get(f"{server.url}/readyz").headers
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        answer = client.get(f"{server.url}/readyz")
+        assert answer.status_code == 503
+        assert answer.json() == {"status": "draining"}
+        assert answer.headers["Connection"] == "close"
+        assert client.post(f"{server.url}/predict", json=POINT).status_code == 200
+        assert client.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_a_long_upload_is_finished_after_sigterm(tmp_path: Path) -> None:
+    rows = 60_000
+    table = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * rows
+    headers = {"Content-Type": "text/csv", "Accept": "text/csv"}
+    with (
+        serving(tmp_path) as server,
+        httpx.stream(
+            "POST", f"{server.url}/predict", content=table, headers=headers, timeout=60
+        ) as answer,
+    ):
+        server.process.send_signal(signal.SIGTERM)
+        lines = sum(1 for _ in answer.iter_lines())
+    assert lines == rows + 1
+
+
+def test_flask_alone_stops_as_well(tmp_path: Path) -> None:
+    with serving(tmp_path, *FLASK_ALONE) as server:
+        assert httpx.post(f"{server.url}/predict", json=POINT).status_code == 200
+        assert server.stop() == 0
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        (worker,) = children.read_text().split()
+        os.kill(int(worker), signal.SIGKILL)
+        for _ in range(100):
+            try:
+                if httpx.get(f"{server.url}/readyz").status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        assert httpx.post(f"{server.url}/predict", json=POINT).status_code == 200
+        assert children.read_text().split() != [worker]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("MODEL", "missing.npz", "missing.npz"),
+        ("MODEL_CLASS", "nowhere:Nothing", "nowhere"),
+        ("MODEL_CLASS", "pathlib:Path", "not a subclass of Model"),
+        ("THREADS", "many", "GPSERVE_THREADS"),
+        ("THREADS", "0", "GPSERVE_THREADS"),
+        ("TREADS", "8", "GPSERVE_TREADS is not a setting"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start(setting: str, value: str, says: str) -> None:
+    done = _start_and_fail({f"GPSERVE_{setting}": value})
+    assert done.returncode != 0
+    assert says in done.stderr
+
+
+def test_a_broken_model_stops_the_start(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.npz"
+    broken.write_bytes(PRETRAINED.read_bytes()[:5000])
+    done = _start_and_fail({"GPSERVE_MODEL": str(broken)})
+    assert done.returncode != 0
+    assert "broken.npz" in done.stderr
+
+
+def _start_and_fail(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gunicorn", "service.app:app"]
+    return subprocess.run(
+        [*command, f"--bind=127.0.0.1:{free_port()}"],
+        cwd=ROOT,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_the_development_server_listens_on_5001() -> None:
+    process = subprocess.Popen([sys.executable, "run.py"], cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                answer = httpx.post("http://127.0.0.1:5001/predict", json=POINT)
+                break
+            except httpx.ConnectError:
+                time.sleep(0.1)
+        assert answer.status_code == 200
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
