@@ -21,7 +21,7 @@ SOURCE = re.compile(r"^# Source: gpserve/templates/(\S+)\n", re.MULTILINE)
 def render(helm: str) -> str:
     """Return the chart's default objects on a cluster that has the custom metrics API."""
     command = [helm, "template", "gpserve", str(CHART), "--skip-tests"]
-    command += ["--api-versions", "custom.metrics.k8s.io/v1beta1"]
+    command += ["--api-versions", "custom.metrics.k8s.io/v1beta1", "--kube-version", "1.30.0"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

@@ -40,6 +40,7 @@ def render(helm: Callable[..., subprocess.CompletedProcess[str]]) -> Render:
 
     def objects(*settings: str, values: Path | None = None, apis: str = "") -> list[dict[str, Any]]:
         command: list[str | Path] = ["template", "gp", CHART, "--namespace", "surrogates"]
+        command += ["--kube-version", "1.30.0"]  # without a cluster, Helm makes one up
         command += [word for setting in settings for word in ("--set-json", setting)]
         command += ["--values", values] if values else []
         command += ["--api-versions", apis] if apis else []
