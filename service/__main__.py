@@ -120,5 +120,13 @@ def convert(
     click.echo(f"{target}: {description.kernel}, version {description.version}")
 
 
+@main.command()
+def settings() -> None:
+    """Print the server's settings as docs/settings.md shows them."""
+    from service.settings import page
+
+    click.echo(page(), nl=False)
+
+
 if __name__ == "__main__":
     sys.exit(main(prog_name="python -m service"))

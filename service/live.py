@@ -41,4 +41,3 @@ class Live:
             raise ModelFileError(f"{self.path}: {error}") from error
         d = self.model.description
         log.info("serving %s %s (%s, %d points)", d.name, d.version, d.kernel, d.training_points)
-

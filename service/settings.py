@@ -152,9 +152,17 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError(f"{PREFIX}{where.rstrip('`').upper()}: {reason}") from None
 
 
-def table() -> str:
-    """The settings as a Markdown table, for docs/settings.md."""
-    rows = ["| variable | default | what it does, and why |", "| --- | --- | --- |"]
+def page() -> str:
+    """The settings as a Markdown page, docs/settings.md."""
+    rows = [
+        "# Settings",
+        "",
+        "Each is an environment variable, read once at the start; a wrong one stops the start.",
+        "`python -m service settings` prints this page.",
+        "",
+        "| variable | default | what it does, and why |",
+        "| --- | --- | --- |",
+    ]
     for field in msgspec.structs.fields(Settings):
         meta = next(m for m in field.type.__metadata__ if m.description)
         default = "bundled" if field.name == "model" else field.default

@@ -1,0 +1,40 @@
+"""Settings: read from the environment, refused with their name, and all of them documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings, SettingsError, page, read
+from tests.serving import ROOT
+
+
+def test_defaults() -> None:
+    assert read({}) == Settings()
+
+
+def test_values_are_converted() -> None:
+    settings = read({"GPSERVE_MODEL": "a/b.npz", "GPSERVE_DRAIN_SECONDS": "0.5", "HOME": "/root"})
+    assert settings.model == Path("a/b.npz")
+    assert settings.drain_seconds == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GPSERVE_WORKERS", "two"),
+        ("GPSERVE_WORKERS", "0"),
+        ("GPSERVE_MAX_BACKLOG_SECONDS", "-1"),
+        ("GPSERVE_LOG_LEVEL", "loud"),
+        ("GPSERVE_WROKERS", "2"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read({name: value})
+
+
+def test_the_page_of_settings_is_current() -> None:
+    written = (ROOT / "docs" / "settings.md").read_text()
+    assert written == page(), "run: python -m service settings > docs/settings.md"

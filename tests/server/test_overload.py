@@ -1,0 +1,112 @@
+"""More load than there is time: refused at once, bounded, and everything accepted is answered."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+
+from tests.serving import serving
+
+TOY = "tests.server.toys:Slow"
+POINT = {"lat": 1, "long": 2, "depth": 3, "stations": 4}
+MANY = {"points": [[1, 2, 3, 4]] * 100}
+
+
+def test_too_many_small_requests_get_503_and_a_time_to_come_again(tmp_path: Path) -> None:
+    statuses: Counter[int] = Counter()
+    retry: list[str] = []
+
+    def call(url: str) -> None:
+        with httpx.Client(timeout=30) as client:
+            for _ in range(10):
+                answer = client.post(f"{url}/predict", json=MANY)
+                statuses[answer.status_code] += 1
+                if answer.status_code == 503:
+                    retry.append(answer.headers["Retry-After"])
+                    assert answer.json()["detail"].startswith("about ")
+
+    with serving(tmp_path, model_class=TOY, max_backlog_seconds=0.1) as server:
+        threads = [threading.Thread(target=call, args=(server.url,)) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert httpx.post(f"{server.url}/predict", json=POINT).status_code == 200
+    assert set(statuses) == {200, 503}
+    assert sum(statuses.values()) == 160
+    assert all(int(seconds) >= 1 for seconds in retry)
+
+
+def test_a_full_server_refuses_before_the_body_comes(tmp_path: Path) -> None:
+    with serving(tmp_path, model_class=TOY, max_backlog_seconds=0) as server:
+        head = (
+            b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n"
+        )
+        busy = threading.Thread(target=_call_often, args=(server.url,))
+        busy.start()
+        answer = b""
+        while busy.is_alive() and not answer.startswith(b"HTTP/1.1 503 "):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=0.3) as wire:
+                wire.sendall(head)
+                try:
+                    answer = wire.recv(4096)
+                except TimeoutError:
+                    continue
+        busy.join()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+
+
+def _call_often(url: str) -> None:
+    with httpx.Client(timeout=30) as client:
+        for _ in range(100):
+            client.post(f"{url}/predict", json=POINT)
+
+
+def test_uploads_beyond_the_places_are_refused_while_probes_answer(tmp_path: Path) -> None:
+    table = "lat,long,depth,stations\n" + "1,2,3,4\n" * 30_000
+    headers = {"Content-Type": "text/csv", "Accept": "text/csv"}
+    statuses: Counter[int] = Counter()
+
+    def upload(url: str) -> None:
+        answer = httpx.post(f"{url}/predict", content=table, headers=headers, timeout=60)
+        statuses[answer.status_code] += 1
+
+    with serving(tmp_path, model_class=TOY, threads=1, max_waiting_uploads=1) as server:
+        threads = [threading.Thread(target=upload, args=(server.url,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            assert httpx.get(f"{server.url}/healthz", timeout=10).status_code == 200
+            assert httpx.get(f"{server.url}/metrics", timeout=10).status_code == 200
+            time.sleep(0.05)
+    assert statuses[200] >= 2
+    assert statuses[503] >= 1
+    assert sum(statuses.values()) == 6
+
+
+def test_an_error_in_the_model_is_500_with_an_id_and_no_trace(tmp_path: Path) -> None:
+    with serving(tmp_path, model_class="tests.server.toys:Broken") as server:
+        for body in ({**POINT, "lat": 9}, {"points": [[9, 1, 1, 1]] * 2}):
+            answer = httpx.post(f"{server.url}/predict", json=body)
+            assert answer.status_code == 500
+            assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+            assert "nine" not in answer.text
+        assert "nine is too much" in server.log.read_text()
+        metrics = httpx.get(f"{server.url}/metrics").text
+        assert 'http_requests_total{code="500",method="POST",route="/predict"} 2.0' in metrics
+
+
+def test_a_model_without_options_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path, model_class="tests.server.toys:Sum") as server:
+        answer = httpx.post(f"{server.url}/predict", json={**POINT, "gradient": True})
+        assert answer.status_code == 422
+        assert answer.json()["detail"] == "Sum has no gradient"
+        assert httpx.get(f"{server.url}/model").json()["name"] == "sum"
+        assert json.loads(httpx.post(f"{server.url}/predict", json=POINT).text)["mean"] == 10

@@ -1,0 +1,59 @@
+"""Models that are easy to reason about, for tests of what stands around a model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from service.model import Description, FloatArray, Model
+
+
+class Sum(Model):
+    """Mean: the sum of the inputs; variance: the number of points that were asked for together."""
+
+    seconds_per_call = 0.0
+
+    def __init__(self) -> None:
+        names = ("lat", "long", "depth", "stations")
+        box = np.array([[0.0, 10.0]] * 4)
+        self.description = Description("sum", "000000000001", "none", names, "y", 0, box)
+        self.gate = threading.Event()
+        self.gate.set()
+
+    @property
+    def trained(self) -> bool:
+        return True
+
+    def fit(self, X: FloatArray, y: FloatArray) -> Self:
+        return self
+
+    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        self.gate.wait(10)
+        time.sleep(self.seconds_per_call)
+        return np.column_stack([X.sum(axis=1), np.full(len(X), float(len(X)))])
+
+    def save(self, path: Path) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        return cls()
+
+
+class Slow(Sum):
+    """Takes a twentieth of a second for any call, as a large model on a small CPU."""
+
+    seconds_per_call = 0.05
+
+
+class Broken(Sum):
+    """Fails for points whose first input is 9."""
+
+    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        if (X[:, 0] == 9).any():
+            raise FloatingPointError("nine is too much")
+        return super().predict(X, noise=noise)
