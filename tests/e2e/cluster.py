@@ -80,7 +80,12 @@ SMALL: dict[str, Any] = {
     "autoscaling": {
         "minReplicas": 1,
         "maxReplicas": 4,
-        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}},
+        "behavior": {
+            "scaleDown": {
+                "stabilizationWindowSeconds": 15,
+                "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
+            }
+        },
     },
 }
 
