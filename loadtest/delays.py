@@ -60,7 +60,7 @@ def measure(shape: Shape, timeline: list[Row], pods: Iterable[Pod]) -> Delays:
     before = next((row.desired for row in after if row.desired is not None), None)
     metric = next((row.second for row in after if row.ratio and row.ratio > TOLERANCE), None)
     decision = next((row.second for row in after if (row.desired or 0) > (before or 0)), None)
-    # The first sight of both may be the same second, and the metric's status is written later.
+    # A look at the metrics API every second can come later than the HPA's own.
     metric = decision if metric is None or (decision is not None and metric > decision) else metric
     ready = min(
         (pod.ready for pod in pods if pod.ready is not None and pod.created >= int(step)),

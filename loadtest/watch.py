@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from kubernetes import client, config
-from kubernetes.utils.quantity import parse_quantity
 
+from loadtest.autoscaler import MetricsApi
 from loadtest.samples import Pod, Sample
 
 
@@ -27,31 +27,6 @@ def is_ready(pod: Any) -> bool:
     """Whether a pod gets requests."""
     conditions = pod.status.conditions or []
     return any(each.type == "Ready" and each.status == "True" for each in conditions)
-
-
-def metrics_of(hpa: Any) -> dict[str, tuple[float, float]]:
-    """Return (current, target) by metric; a metric that cannot be read is left out."""
-    current = dict(map(named_value, hpa.status.current_metrics or []))
-    found = {}
-    for spec in hpa.spec.metrics or []:
-        name, target = named_value(spec, "target")
-        value = current.get(name)
-        if target and value is not None:
-            found[name] = (value, target)
-    return found
-
-
-def named_value(metric: Any, which: str = "current") -> tuple[str, float | None]:
-    """Return a metric's name and its current or target value: per cent for CPU, else per pod."""
-    source = getattr(metric, metric.type.lower())
-    value = getattr(source, which, None)
-    name = source.name if metric.type == "Resource" else source.metric.name
-    if value is None:
-        return name, None
-    if value.average_utilization is not None:
-        return name, float(value.average_utilization)
-    text = value.average_value or value.value
-    return name, None if text is None else float(parse_quantity(text))
 
 
 class Watch(threading.Thread):
@@ -91,12 +66,14 @@ class Watch(threading.Thread):
         sample.ready = deployment.status.ready_replicas or 0
         selector = deployment.spec.selector.match_labels.items()
         labels = ",".join(f"{key}={value}" for key, value in selector)
-        for pod in self.core.list_namespaced_pod(self.namespace, label_selector=labels).items:
+        pods = self.core.list_namespaced_pod(self.namespace, label_selector=labels).items
+        for pod in pods:
             sample.pods[state_of(pod)] += 1
             self._follow(pod)
+        api = MetricsApi(self.core.api_client, self.namespace, labels)
         for hpa in self.scaling.list_namespaced_horizontal_pod_autoscaler(self.namespace).items:
             if hpa.spec.scale_target_ref.name == self.deployment:
-                sample.metrics = metrics_of(hpa)
+                sample.metrics = api.read(hpa, [pod for pod in pods if is_ready(pod)])
         return sample
 
     def _follow(self, pod: Any) -> None:
