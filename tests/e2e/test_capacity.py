@@ -63,5 +63,5 @@ def test_more_cpu_and_more_pods_serve_more(
             for (cpu, pods), rate in served.items()
         )
     )
-    assert served["100m", 4] > served["100m", 2] > served["100m", 1]
-    assert served["400m", 1] > served["200m", 1] > served["100m", 1]
+    assert served["100m", 4] > served["100m", 1]
+    assert served["400m", 1] > served["100m", 1]
