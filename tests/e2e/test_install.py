@@ -91,7 +91,18 @@ def test_a_50_mb_upload_passes(
     assert len(rows) == 1 + times * len(X)
     last = np.array(rows[-1].split(","), dtype=float)
     np.testing.assert_allclose(last[-2:], gpr.predict(X[-1:])[0], rtol=1e-9)
-    measured(f"{len(text) / 1e6:.0f} MB, {len(rows) - 1} points, answered in {took:.1f} s")
+    measured(
+        f"{len(text) / 1e6:.0f} MB, {len(rows) - 1} points, answered in {took:.1f} s; "
+        f"a pod's memory was at most {memory_peak(release) / 2**20:.0f} MiB"
+    )
+
+
+def memory_peak(release: Release) -> int:
+    """Return the most memory that any of the pods used, by its cgroup of version 2 or 1."""
+    files = "/sys/fs/cgroup/memory.peak /sys/fs/cgroup/memory/memory.max_usage_in_bytes"
+    read = f"cat {files} 2>/dev/null | head -1"
+    pods = release.pod_names()
+    return max(int(release.kubectl("exec", pod, "--", "sh", "-c", read)) for pod in pods)
 
 
 def test_upgrade_and_rollback_lose_nothing(

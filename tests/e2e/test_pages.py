@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.e2e.cluster import CHART, IMAGE, ROOT, URL, api_groups, get, kubectl,
 PAGES = ROOT / "docs" / "kubernetes"
 ABSENT = """#!/bin/sh
 echo "${0##*/} $*" >>"$CALLS"
-[ "$*" = "minikube ip" ] || [ "${0##*/} $1" = "minikube ip" ] && echo 127.0.0.1
+[ "${0##*/} $*" = "minikube ip" ] && echo 127.0.0.1
 exit 0
 """
 # helm and kubectl are real, but for charts from elsewhere and for what those would install.
@@ -38,7 +39,7 @@ exec "$REAL_%s" "$@"
 def commands(page: str) -> Iterator[tuple[str, str]]:
     """Yield the commands of a page's console blocks with the output shown below each."""
     for block in re.findall(r"```console\n(.*?)```", (PAGES / page).read_text(), re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        for part in re.split(r"^\$ ", textwrap.dedent(block), flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
             yield command, output.strip()
 
@@ -111,6 +112,17 @@ def test_a_page_of_a_local_cluster(page: str, shell: dict[str, str], namespace: 
     assert f"{program} " in called(shell)
     assert "helm upgrade --install traefik traefik" in called(shell)
     assert get("--namespace", namespace, "deployments")["items"] == []
+
+
+def test_the_page_on_scaling(shell: dict[str, str], namespace: str) -> None:
+    if IMAGE != "gpserve:dev":
+        pytest.skip(f"the page's image is gpserve:dev, not {IMAGE}")
+    try:
+        run_page("scaling.md", shell, namespace)
+    finally:
+        run(
+            "helm", "uninstall", "gpserve", "--namespace", namespace, "--ignore-not-found", "--wait"
+        )
 
 
 def test_the_page_of_managed_clusters(shell: dict[str, str], namespace: str) -> None:
