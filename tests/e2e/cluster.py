@@ -17,6 +17,7 @@ CHART = ROOT / "helm" / "gpserve"
 
 IMAGE = os.environ.get("E2E_IMAGE", "gpserve:dev")
 URL = os.environ.get("E2E_URL", "http://127.0.0.1:8080")
+HELM = os.environ.get("E2E_HELM", "helm")
 GATEWAY = os.environ.get("E2E_GATEWAY", "")
 HOST = "gpserve.local"
 
@@ -116,7 +117,7 @@ class Release:
 
     def helm(self, *words: str | Path, given: str | None = None) -> str:
         """Run helm in the namespace."""
-        return run("helm", *words, "--namespace", self.namespace, given=given)
+        return run(HELM, *words, "--namespace", self.namespace, given=given)
 
     def kubectl(self, *words: str | Path, given: str | None = None) -> str:
         """Run kubectl in the namespace."""

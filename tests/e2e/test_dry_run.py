@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.cluster import CHART, IMAGE, ROOT, api_groups, kubectl, run
+from tests.e2e.cluster import CHART, HELM, IMAGE, ROOT, api_groups, kubectl, run
 
 COMBINATIONS = sorted((CHART / "ci").glob("*-values.yaml"))
 CUSTOM_METRICS = ("--api-versions", "custom.metrics.k8s.io/v1beta1")
 
 
 def rendered(name: str, namespace: str, *words: str | Path) -> list[dict[str, Any]]:
-    text = run("helm", "template", name, CHART, "--namespace", namespace, *words)
+    text = run(HELM, "template", name, CHART, "--namespace", namespace, *words)
     return [each for each in yaml.safe_load_all(text) if each]
 
 

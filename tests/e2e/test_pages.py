@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.cluster import CHART, IMAGE, ROOT, URL, api_groups, get, kubectl, run
+from tests.e2e.cluster import CHART, HELM, IMAGE, ROOT, URL, api_groups, get, kubectl, run
 
 PAGES = ROOT / "docs" / "kubernetes"
 ABSENT = """#!/bin/sh
