@@ -7,18 +7,48 @@ from pathlib import Path
 from typing import Any
 
 import click
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+from urllib3.exceptions import HTTPError
 
 from loadtest import delays, plot, shapes, timeline
+from loadtest.seconds import Second
 from loadtest.shapes import Shape
-from loadtest.traffic import Second, Target, Traffic
+from loadtest.target import Target
+from loadtest.traffic import Traffic
 from loadtest.watch import Watch
 
 
-def shape_of(name: str, low: float, high: float, seconds: float, rates: str) -> Shape:
+def numbers(_: click.Context, __: click.Parameter, text: str) -> list[float]:
+    """Return the numbers of a list with commas."""
+    try:
+        found = [float(each) for each in text.split(",") if each]
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no list of numbers like 50,500,50") from error
+    if any(not 0 <= each < 1e6 for each in found):
+        raise click.BadParameter("rates are requests/s from 0 to 1,000,000")
+    return found
+
+
+def shape_of(name: str, low: float, high: float, seconds: float, rates: list[float]) -> Shape:
     """Return the shape that the options ask for."""
     if name == "steps":
-        return shapes.steps([float(r) for r in rates.split(",")] if rates else [low, high], seconds)
+        return shapes.steps(rates or [low, high, low], seconds)
     return {"ramp": shapes.ramp, "day": shapes.day}[name](low, high, seconds)
+
+
+def watched(namespace: str, deployment: str) -> Watch | None:
+    """Return a watch on the cluster, if one is asked for and the Deployment is there."""
+    if not namespace:
+        return None
+    try:
+        watch = Watch(namespace, deployment)
+        watch.look()
+    except (ApiException, ConfigException, HTTPError) as error:
+        reason = getattr(error, "reason", None) or str(error)
+        text = f"cannot watch the Deployment {deployment} in the namespace {namespace}: {reason}"
+        raise click.ClickException(text) from error
+    return watch
 
 
 def status(traffic: Traffic, watch: Watch | None) -> str:
@@ -62,7 +92,9 @@ def report(traffic: Traffic, found: delays.Delays | None) -> str:
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The service.")
 @click.option("--host", default="", help="Host header, for an ingress on another address.")
 @click.option("--shape", type=click.Choice(["steps", "ramp", "day"]), default="steps")
-@click.option("--rates", default="", help="Rates of the steps, e.g. 50,500,50 (requests/s).")
+@click.option(
+    "--rates", default="", callback=numbers, help="Rates of the steps, e.g. 50,500,50 (requests/s)."
+)
 @click.option("--low", type=click.FloatRange(0), default=50.0, show_default=True, help="requests/s")
 @click.option("--high", type=click.FloatRange(1), default=500.0, show_default=True)
 @click.option("--seconds", type=click.FloatRange(5, 7200), default=180.0, show_default=True)
@@ -81,23 +113,30 @@ def main(
 ) -> None:  # fmt: skip
     """Send predictions to a service as fast as a shape says; write OUT.csv and OUT.png."""
     load = shape_of(shape, low, high, seconds, rates)
-    target = Target(url, host)
-    with Traffic(
-        load, target, points=points, rate_per_user=rate_per_user, processes=processes
-    ) as traffic:
-        watch = Watch(namespace, deployment, traffic.started) if namespace else None
+    watch = watched(namespace, deployment)
+    options = {"points": points, "rate_per_user": rate_per_user, "processes": processes}
+    try:
+        traffic = Traffic(load, Target(url, host), **options)  # type: ignore[arg-type]
+    except OSError as error:
+        raise click.ClickException(f"{url} does not answer /model: {error}") from error
+    with traffic:
         if watch:
-            watch.start()
+            watch.begin(traffic.started)
         follow(traffic, watch, load.seconds + after, max_requests)
+    finish(load, traffic, watch, out, f"{shape}: {url} {host}")
+
+
+def finish(load: Shape, traffic: Traffic, watch: Watch | None, out: Path, title: str) -> None:
+    """Write table and picture, and print the figures."""
     if watch:
         watch.stop()
     rows = timeline.rows(load, traffic.seconds, watch.samples if watch else [])
     found = delays.measure(load, rows, watch.pods.values()) if watch else None
     out.parent.mkdir(parents=True, exist_ok=True)
-    timeline.write_csv(out.with_suffix(".csv"), rows)
-    plot.draw(out.with_suffix(".png"), rows, found, f"{shape}: {url} {host}")
-    click.echo(report(traffic, found))
-    click.echo(f"wrote {out.with_suffix('.csv')} and {out.with_suffix('.png')}")
+    table, picture = Path(f"{out}.csv"), Path(f"{out}.png")
+    timeline.write_csv(table, rows)
+    plot.draw(picture, rows, found, title)
+    click.echo(f"{report(traffic, found)}\nwrote {table} and {picture}")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from loadtest.samples import Sample
+from loadtest.seconds import Second
 from loadtest.shapes import Shape
-from loadtest.traffic import Second
 
 
 @dataclass

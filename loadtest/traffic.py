@@ -4,88 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from loadtest.seconds import Second
 from loadtest.shapes import Shape
+from loadtest.target import Target
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-
-
-@dataclass
-class Second:
-    """What was answered in one second, over all of Locust's processes."""
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    milliseconds: Counter[float] = field(default_factory=Counter)
-
-    @property
-    def served(self) -> int:
-        """Answers with a prediction."""
-        return self.outcomes["ok"]
-
-    @property
-    def errors(self) -> int:
-        """Everything else."""
-        return self.outcomes.total() - self.served
-
-    def quantile(self, share: float) -> float | None:
-        """Return the milliseconds within which this share was answered; None without answers."""
-        wanted, seen = share * self.milliseconds.total(), 0
-        for milliseconds in sorted(self.milliseconds):
-            seen += self.milliseconds[milliseconds]
-            if seen >= wanted:
-                return milliseconds
-        return None
-
-
-@dataclass
-class Target:
-    """Where requests go: the service's base URL, and the Host header when it is not the URL's."""
-
-    url: str
-    host: str = ""
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What every request carries."""
-        return {"Host": self.host} if self.host else {}
-
-    def model(self) -> dict[str, Any]:
-        """Ask the service what it serves.
-
-        Raises
-        ------
-        urllib.error.URLError
-            Nothing answers there.
-        """
-        request = urllib.request.Request(f"{self.url.rstrip('/')}/model", headers=self.headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return dict(json.load(answer))
-
-    def bodies(self, count: int, points: int, seed: int = 1) -> list[str]:
-        """Return request bodies with random points from the model's training range."""
-        ranges, draw = self.model()["training_range"], random.Random(seed)
-
-        def point() -> dict[str, float]:
-            return {name: draw.uniform(*ends) for name, ends in ranges.items()}
-
-        def body() -> object:
-            if points == 1:
-                return point()
-            return {"points": [list(point().values()) for _ in range(points)]}
-
-        return [json.dumps(body()) for _ in range(count)]
 
 
 class Traffic:

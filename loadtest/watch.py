@@ -32,16 +32,23 @@ def is_ready(pod: Any) -> bool:
 class Watch(threading.Thread):
     """Looks at one Deployment every second until it is stopped."""
 
-    def __init__(self, namespace: str, deployment: str, started: float) -> None:
+    def __init__(self, namespace: str, deployment: str) -> None:
         super().__init__(daemon=True)
         config.load_kube_config()
         self.apps, self.core = client.AppsV1Api(), client.CoreV1Api()
         self.scaling = client.AutoscalingV2Api()
-        self.namespace, self.deployment, self.started = namespace, deployment, started
+        self.namespace, self.deployment = namespace, deployment
+        self.started = time.time()
         self.samples: list[Sample] = []
         self.pods: dict[str, Pod] = {}
         self.problems: Counter[str] = Counter()
         self._ended = threading.Event()
+
+    def begin(self, started: float) -> None:
+        """Start to look, with times counted from a moment."""
+        self.started = started
+        self.pods.clear()
+        self.start()
 
     def run(self) -> None:
         """Take samples; a look that fails is counted and tried again."""

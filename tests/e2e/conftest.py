@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from loadtest.traffic import Target
+from loadtest.target import Target
 from tests.e2e.cluster import HOST, URL, Release, eventually, kubectl
 
 MEASURED: list[str] = []

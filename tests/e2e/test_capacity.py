@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from loadtest.shapes import steps
-from loadtest.traffic import Target, Traffic
+from loadtest.target import Target
+from loadtest.traffic import Traffic
 from tests.e2e.cluster import Release, eventually
 
 SECONDS = 16

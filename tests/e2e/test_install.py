@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from loadtest.shapes import steps
-from loadtest.traffic import Target, Traffic
+from loadtest.target import Target
+from loadtest.traffic import Traffic
 from service.gpr import GPR
 from service.model import FloatArray
 from tests.e2e.cluster import GATEWAY, HOST, IMAGE, URL, Release, eventually, get

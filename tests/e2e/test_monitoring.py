@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from loadtest.shapes import steps
-from loadtest.traffic import Target, Traffic
+from loadtest.target import Target
+from loadtest.traffic import Traffic
 from tests.e2e.cluster import CHART, Release, eventually
 
 PROMETHEUS = os.environ.get("E2E_PROMETHEUS", "")

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 
 from loadtest.shapes import steps
-from loadtest.traffic import Target, Traffic
+from loadtest.target import Target
+from loadtest.traffic import Traffic
 from tests.e2e.cluster import Release, eventually
 
 RATE, REQUESTS = 500.0, 50_000

@@ -120,9 +120,7 @@ def test_the_page_on_scaling(shell: dict[str, str], namespace: str) -> None:
     try:
         run_page("scaling.md", shell, namespace)
     finally:
-        run(
-            "helm", "uninstall", "gpserve", "--namespace", namespace, "--ignore-not-found", "--wait"
-        )
+        run(HELM, "uninstall", "gpserve", "--namespace", namespace, "--ignore-not-found", "--wait")
 
 
 def test_the_page_of_managed_clusters(shell: dict[str, str], namespace: str) -> None:
@@ -138,7 +136,7 @@ def test_values_on_the_pages_are_accepted(page: str, namespace: str) -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", (PAGES / page).read_text(), re.DOTALL)
     for block in blocks:
         command: list[str | Path] = [
-            "helm",
+            HELM,
             "template",
             "gp",
             CHART,

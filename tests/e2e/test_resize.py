@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from loadtest.shapes import steps
-from loadtest.traffic import Target, Traffic
+from loadtest.target import Target
+from loadtest.traffic import Traffic
 from tests.e2e.cluster import Release, eventually
 
 BEFORE, AFTER = "200m", "1"

@@ -11,7 +11,8 @@ import pytest
 
 from loadtest import delays, plot, timeline
 from loadtest.shapes import Shape
-from loadtest.traffic import Target, Traffic
+from loadtest.target import Target
+from loadtest.traffic import Traffic
 from loadtest.watch import Watch
 from tests.e2e.cluster import ROOT, Release, api_groups, eventually
 
@@ -59,8 +60,8 @@ def load_step(release: Release, target: Target, loud_seconds: float) -> Iterator
     """Send little, then much, and keep watching until the caller is done."""
     shape = Shape(((0, QUIET), (10, QUIET), (10, LOUD), (10 + loud_seconds, LOUD)))
     with Traffic(shape, target) as traffic:
-        watch = Watch(release.namespace, release.deployment, traffic.started)
-        watch.start()
+        watch = Watch(release.namespace, release.deployment)
+        watch.begin(traffic.started)
         try:
             yield Run(traffic, watch, shape)
         finally:

@@ -9,7 +9,7 @@ import pytest
 
 from loadtest import delays, shapes, timeline
 from loadtest.samples import Pod, Sample
-from loadtest.traffic import Second
+from loadtest.seconds import Second
 
 SHAPE = shapes.steps([5, 200], 40)
 

@@ -15,7 +15,8 @@ if not all(map(find_spec, ("locust", "kubernetes", "matplotlib"))):
 
 from loadtest.__main__ import main
 from loadtest.shapes import steps
-from loadtest.traffic import Target, Traffic
+from loadtest.target import Target
+from loadtest.traffic import Traffic
 from tests.serving import Server
 
 
@@ -58,3 +59,18 @@ def test_the_number_of_requests_is_bounded(server: Server, tmp_path: Path) -> No
     done = CliRunner().invoke(main, [*options, "--out", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
     assert "stopped after 150 requests" in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rates", "50,many"], "'50,many' is no list of numbers"),
+        (["--rates", "-5"], "rates are requests/s from 0"),
+        (["--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not answer /model"),
+        (["--shape", "sine"], "'sine' is not one of"),
+    ],
+)
+def test_what_cannot_be_done_is_said(options: list[str], message: str) -> None:
+    done = CliRunner().invoke(main, options)
+    assert done.exit_code != 0
+    assert message in done.output
