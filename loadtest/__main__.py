@@ -107,9 +107,9 @@ def report(traffic: Traffic, found: delays.Delays | None) -> str:
 @click.option("--deployment", default="gpserve", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/loadtest"))
 def main(
-    url: str, host: str, shape: str, rates: str, low: float, high: float, seconds: float,
-    after: float, points: int, rate_per_user: float, processes: int, max_requests: int,
-    namespace: str, deployment: str, out: Path,
+    url: str, host: str, shape: str, rates: list[float], low: float, high: float,
+    seconds: float, after: float, points: int, rate_per_user: float, processes: int,
+    max_requests: int, namespace: str, deployment: str, out: Path,
 ) -> None:  # fmt: skip
     """Send predictions to a service as fast as a shape says; write OUT.csv and OUT.png."""
     load = shape_of(shape, low, high, seconds, rates)
