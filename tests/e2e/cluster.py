@@ -111,7 +111,11 @@ class Release:
         """Install or upgrade, wait until it is ready, and return the notes."""
         given = yaml.safe_dump(merged(SMALL, values or {}))
         command: list[str | Path] = ["upgrade", "--install", self.name, CHART, "--values", "-"]
-        notes = self.helm(*command, "--wait", "--timeout", "3m", given=given)
+        try:
+            notes = self.helm(*command, "--wait", "--timeout", "2m", given=given)
+        except CommandFailed as error:
+            events = self.kubectl("get", "events", "--field-selector", "type=Warning")
+            raise CommandFailed(f"{error}\n{events}\nimage: {IMAGE} (E2E_LOAD_IMAGE)") from error
         self.kubectl("rollout", "status", f"deployment/{self.deployment}", "--timeout=3m")
         return notes
 

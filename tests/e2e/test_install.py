@@ -14,25 +14,13 @@ from loadtest.target import Target
 from loadtest.traffic import Traffic
 from service.gpr import GPR
 from service.model import FloatArray
-from tests.e2e.cluster import GATEWAY, HOST, IMAGE, URL, Release, eventually, get
+from tests.e2e.cluster import GATEWAY, HOST, URL, Release, eventually, get
 
 
 def predictions(client: httpx.Client, X: FloatArray) -> FloatArray:
     answer = client.post("/predict", json={"points": X.tolist()})
     assert answer.status_code == 200, answer.text
     return np.column_stack([answer.json()["mean"], answer.json()["variance"]])
-
-
-@pytest.mark.smoke
-def test_the_image_is_on_the_node(cluster: None) -> None:
-    images = [
-        name
-        for node in get("nodes")["items"]
-        for image in node["status"]["images"]
-        for name in image["names"]
-    ]
-    ends = (f"/{IMAGE}", IMAGE)
-    assert any(name.endswith(ends) for name in images), f"load {IMAGE} first (E2E_LOAD_IMAGE)"
 
 
 @pytest.mark.smoke
