@@ -88,9 +88,9 @@ def model() -> flask.Response:
 @api.get("/model.npz")
 def model_file() -> flask.Response:
     """Take the model home."""
-    live = _runtime().live
-    response = flask.send_file(live.path, "application/octet-stream", as_attachment=True)
-    _describe(response, live.model)
+    served, path = _runtime().live.served
+    response = flask.send_file(path, "application/octet-stream", as_attachment=True)
+    _describe(response, served)
     return cast(flask.Response, response.make_conditional(request))
 
 

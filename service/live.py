@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import logging
 from pathlib import Path
+from typing import NamedTuple
 
 from service.model import Model, ModelFileError
 from service.settings import Settings, SettingsError
@@ -30,14 +32,39 @@ def model_class(dotted: str) -> type[Model]:
     return found
 
 
+class Served(NamedTuple):
+    """A model and the file that it came from."""
+
+    model: Model
+    path: Path
+
+
 class Live:
-    """Holds the current model; requests take it once and keep it to their end."""
+    """Holds the current model; requests take it once and keep it to their end.
+
+    Attributes
+    ----------
+    model : what predicts now
+    served : the same with its file, for those who need both of one version
+    initial : what the settings name
+    version : of the file, as a store names it
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self.path: Path = settings.model
+        self.class_name = settings.model_class
+        path = settings.model
         try:
-            self.model: Model = model_class(settings.model_class).load(self.path)
+            model = model_class(settings.model_class).load(path)
+            version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         except ModelFileError as error:
-            raise ModelFileError(f"{self.path}: {error}") from error
-        d = self.model.description
+            raise ModelFileError(f"{path}: {error}") from error
+        self.serve(model, path, version)
+        self.initial = self.served
+
+    def serve(self, model: Model, path: Path, version: str) -> None:
+        """Answer new requests with this model."""
+        self.model = model
+        self.served = Served(model, path)
+        self.version = version
+        d = model.description
         log.info("serving %s %s (%s, %d points)", d.name, d.version, d.kernel, d.training_points)

@@ -11,10 +11,13 @@ from service.backlog import Backlog
 from service.batching import Batcher
 from service.live import Live
 from service.metrics import Metrics
-from service.model import FloatArray, Model
+from service.model import Description, FloatArray, Model
 from service.services.prediction import Limits
-from service.settings import Settings
+from service.settings import Settings, SettingsError
+from service.storage.blobs import StorageError, open_blobs
 from service.tilepool import TilePool
+from service.versions.following import Follower
+from service.versions.store import Versions
 
 _MEASURED_POINTS = 64
 
@@ -40,11 +43,17 @@ class Runtime:
         self.uploads = Backlog(float("inf"), cost)
         self.limits = Limits(settings.max_covariance_points, settings.max_sample_values)
         self.draining = False
+        self.versions, self.follower = _versions(settings, self.live)
 
     def start(self) -> None:
         """Begin work in the process that serves; more calls do nothing."""
+        if self.follower is not None:
+            self.follower.start(self._swapped)
         self.metrics.serving(self.live.model.description)
         self.metrics.tick_in_background(self.backlog_seconds)
+
+    def _swapped(self, description: Description) -> None:
+        self.metrics.serving(description)
 
     def backlog_seconds(self) -> float:
         """Estimated seconds of everything accepted."""
@@ -58,6 +67,19 @@ class Runtime:
         P = self.pool.predict(model, X, noise)
         self.metrics.predicted(len(X), perf_counter() - started)
         return P
+
+
+def _versions(settings: Settings, live: Live) -> tuple[Versions | None, Follower | None]:
+    """The model store that is configured, if any; the current version is served from the start."""
+    if not settings.store_url:
+        return None, None
+    try:
+        versions = Versions(open_blobs(settings.store_url))
+    except StorageError as error:
+        raise SettingsError(f"GPSERVE_STORE: {error}") from error
+    follower = Follower(live, versions)
+    follower.look()
+    return versions, follower
 
 
 def _measure(model: Model) -> float:

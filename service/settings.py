@@ -32,6 +32,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="`module:Class` of the model, for a model that is not a Gaussian process."
         ),
     ] = "service.gpr:GPR"
+    store: Annotated[
+        str,
+        Meta(
+            description="Where versions, uploads and results lie: `file:///folder`, `redis://…`, "
+            "or with the extra `stores` an object store (`s3://bucket/prefix`, `gs://`, `abfs://`, "
+            "`http://`). Default: in Redis, when that is set."
+        ),
+    ] = ""
+    redis_url: Annotated[
+        str,
+        Meta(
+            description="The Redis of the job queue; also read from `REDIS_URL`. Without one there "
+            "are no jobs, unless `make run` starts its own."
+        ),
+    ] = ""
+    token: Annotated[
+        str,
+        Meta(
+            description="The bearer token that `/train` and activation ask for; "
+            "without one they are off."
+        ),
+    ] = ""
     bind: Annotated[
         str, Meta(description="Address and port: all interfaces, as a container needs.")
     ] = "0.0.0.0:5000"
@@ -127,6 +149,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "errors"
 
 
+    @property
+    def store_url(self) -> str:
+        """Where versions and jobs' data lie; empty when nowhere."""
+        return self.store or self.redis_url
+
+
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings from the environment.
 
@@ -140,6 +168,8 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         for key, value in environ.items()
         if key.startswith(PREFIX)
     }
+    if environ.get("REDIS_URL"):
+        given.setdefault("redis_url", environ["REDIS_URL"])
     unknown = sorted(given.keys() - set(Settings.__struct_fields__))
     if unknown:
         raise SettingsError(f"{PREFIX}{unknown[0].upper()} is not a setting")
