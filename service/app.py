@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import cast
+from typing import Any, cast
 
 import flask
 from flask import Blueprint, Flask, current_app, request
@@ -14,6 +14,7 @@ from service.conditions import refuse_other_version
 from service.model import Model
 from service.runtime import Runtime
 from service.services import answering, negotiation
+from service.versions.routes import versions
 
 api = Blueprint("api", __name__)
 
@@ -27,6 +28,7 @@ def create_app(runtime: Runtime) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     requests.install(app, runtime)
     app.register_blueprint(api)
+    app.register_blueprint(versions)
     app.register_blueprint(openapi.pages)
     app.register_blueprint(openapi.swagger())
     return app
@@ -102,7 +104,7 @@ def healthz() -> tuple[dict[str, str], int]:
 
 
 @api.get("/readyz")
-def readyz() -> tuple[dict[str, str], int]:
+def readyz() -> tuple[dict[str, Any], int]:
     """Say whether requests are welcome: a model is loaded and we are not draining."""
     status, document = probes.readiness(_runtime())
     return document, status

@@ -91,6 +91,12 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=registry,
         )
+        self.refused = Gauge(
+            "model_version_refused",
+            "1 while the store's current version cannot be served and the old one stays",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         if self.multiprocess:  # the library's collector sees only the process that is scraped
             self._process = {
                 name: Gauge(name, text, multiprocess_mode="livesum", registry=registry)

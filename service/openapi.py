@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import Any, cast
 
 import flask
@@ -40,7 +40,7 @@ def swagger() -> Blueprint:
     )
 
 
-@cache
+@lru_cache(maxsize=1)  # a model that is replaced must not stay in memory
 def document(app: Flask, model: Model) -> dict[str, Any]:
     """The OpenAPI document of an app that serves `model`."""
     # Imported late: a pod that nobody asks for its documentation does without.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from time import perf_counter
 
 import numpy as np
@@ -11,7 +12,7 @@ from service.backlog import Backlog
 from service.batching import Batcher
 from service.live import Live
 from service.metrics import Metrics
-from service.model import Description, FloatArray, Model
+from service.model import FloatArray, Model
 from service.services.prediction import Limits
 from service.settings import Settings, SettingsError
 from service.storage.blobs import StorageError, open_blobs
@@ -43,17 +44,29 @@ class Runtime:
         self.uploads = Backlog(float("inf"), cost)
         self.limits = Limits(settings.max_covariance_points, settings.max_sample_values)
         self.draining = False
+        self._started_in = 0
+        self._stored_initial = False
         self.versions, self.follower = _versions(settings, self.live)
 
     def start(self) -> None:
         """Begin work in the process that serves; more calls do nothing."""
+        if self._started_in == os.getpid():
+            return
+        self._started_in = os.getpid()
         if self.follower is not None:
-            self.follower.start(self._swapped)
-        self.metrics.serving(self.live.model.description)
+            self.follower.start(self._show_version)
+        self._show_version()
         self.metrics.tick_in_background(self.backlog_seconds)
 
-    def _swapped(self, description: Description) -> None:
-        self.metrics.serving(description)
+    def _show_version(self) -> None:
+        self.metrics.serving(self.live.model.description)
+        self.metrics.refused.set(bool(self.follower and self.follower.refused))
+
+    def store_initial(self) -> None:
+        """Have the model of the settings in the store, so that there is a way back to it."""
+        if self.versions is not None and not self._stored_initial:
+            self.versions.add(*self.live.initial)
+            self._stored_initial = True
 
     def backlog_seconds(self) -> float:
         """Estimated seconds of everything accepted."""

@@ -148,7 +148,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "errors"
 
-
     @property
     def store_url(self) -> str:
         """Where versions and jobs' data lie; empty when nowhere."""

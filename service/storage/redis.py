@@ -1,0 +1,93 @@
+"""Blobs in Redis: a hash each, of numbered pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from redis import Redis, RedisError
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from service.storage.blobs import PIECE, BlobMissing, Blobs, StorageError, resized
+
+_PREFIX = "gpserve:blob:"
+_CONNECT_SECONDS = 2.0
+_ANSWER_SECONDS = 10.0
+
+
+def connect(url: str, *, retries: int = 1) -> Redis:
+    """A client that reconnects; with `retries` of -1 it waits for a Redis that is away."""
+    retry = Retry(ConstantBackoff(0.2), retries)
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        socket_timeout=_ANSWER_SECONDS,
+        retry=retry,
+    )
+
+
+class RedisBlobs(Blobs):
+    """Hashes ``gpserve:blob:<name>``, with the field ``size`` and the pieces by number."""
+
+    def __init__(self, url: str, *, client: Redis | None = None) -> None:
+        self._redis = client or connect(url)
+
+    def write(self, name: str, pieces: Iterable[bytes]) -> int:
+        """Write the pieces, and the size last: without it the blob does not exist."""
+        key = _PREFIX + name
+        size = 0
+        held: dict[Any, Any] = {}
+        try:
+            for i, piece in enumerate(resized(pieces)):
+                if held:
+                    self._redis.hset(key, mapping=held)
+                held = {str(i): piece}
+                size += len(piece)
+            self._redis.hset(key, mapping={**held, "size": size})
+        except RedisError as error:
+            raise StorageError(f"Redis: {error}") from error
+        except BaseException:
+            self.delete(name)
+            raise
+        return size
+
+    def size(self, name: str) -> int:
+        """The field ``size``."""
+        try:
+            size = self._redis.hget(_PREFIX + name, "size")
+        except RedisError as error:
+            raise StorageError(f"Redis: {error}") from error
+        if size is None:
+            raise BlobMissing(name)
+        return int(cast(bytes, size))
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        """A part, from the pieces that hold it."""
+        if stop <= start:
+            return b""
+        first, last = start // PIECE, (stop - 1) // PIECE
+        fields = [str(i) for i in range(first, last + 1)]
+        try:
+            found = cast(list[bytes | None], self._redis.hmget(_PREFIX + name, fields))
+        except RedisError as error:
+            raise StorageError(f"Redis: {error}") from error
+        if None in found:
+            raise BlobMissing(name)
+        joined = b"".join(cast(list[bytes], found))
+        return joined[start - first * PIECE : stop - first * PIECE]
+
+    def names(self, prefix: str) -> list[str]:
+        """A scan over the keys."""
+        try:
+            keys = self._redis.scan_iter(f"{_PREFIX}{prefix}*", count=1000)
+            return sorted(key.decode().removeprefix(_PREFIX) for key in keys)
+        except RedisError as error:
+            raise StorageError(f"Redis: {error}") from error
+
+    def delete(self, name: str) -> None:
+        """Unlink the hash: Redis frees a large one in the background."""
+        try:
+            self._redis.unlink(_PREFIX + name)
+        except RedisError as error:
+            raise StorageError(f"Redis: {error}") from error

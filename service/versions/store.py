@@ -1,0 +1,106 @@
+"""The stored versions of the model, and which of them is current."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from service.model import Model, ModelFileError
+from service.storage.blobs import BlobMissing, Blobs
+
+VERSION = re.compile(r"[0-9a-f]{12}")
+
+_FOLDER = "versions/"
+_CURRENT = "current-version"
+
+
+class NoSuchVersion(KeyError):
+    """No stored version has this name."""
+
+
+class Versions:
+    """Versions in a storage: ``versions/<version>.npz``, and beside it what ``/model`` says.
+
+    A version is the first 12 hex digits of its file's SHA-256, so it can never change.
+    """
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._cache = Path(tempfile.gettempdir()) / f"gpserve-versions-{os.getuid()}"
+
+    def add(self, model: Model, path: Path) -> str:
+        """Store a model's file, unless it is there already, and return its version."""
+        data = path.read_bytes()
+        version = hashlib.sha256(data).hexdigest()[:12]
+        if f"{_FOLDER}{version}.json" not in self._blobs.names(_FOLDER):
+            document = model.description.as_json() | {"version": version}
+            self._blobs.write(f"{_FOLDER}{version}.npz", [data])
+            self._blobs.write(f"{_FOLDER}{version}.json", [msgspec.json.encode(document)])
+        return version
+
+    def all(self) -> list[dict[str, Any]]:
+        """What each version says of itself, the newest first."""
+        names = [name for name in self._blobs.names(_FOLDER) if name.endswith(".json")]
+        found = [msgspec.json.decode(self._blobs.whole(name)) for name in names]
+        return sorted(found, key=lambda said: str(said["created"]), reverse=True)
+
+    def current(self) -> str | None:
+        """The version that every replica should serve; None before the first was activated."""
+        try:
+            return self._blobs.whole(_CURRENT).decode("ascii", "replace")
+        except BlobMissing:
+            return None
+
+    def activate(self, version: str) -> None:
+        """Make a stored version current; raises `NoSuchVersion`."""
+        self.refuse_unknown(version)
+        self._blobs.write(_CURRENT, [version.encode()])
+
+    def refuse_unknown(self, version: str) -> None:
+        """Raise `NoSuchVersion` unless the version is stored."""
+        try:
+            if VERSION.fullmatch(version):
+                self._blobs.size(f"{_FOLDER}{version}.json")
+                return
+        except BlobMissing:
+            pass
+        raise NoSuchVersion(version)
+
+    def fetch(self, version: str) -> Path:
+        """The version as a file on this machine.
+
+        Raises
+        ------
+        NoSuchVersion
+            It is not stored.
+        ModelFileError
+            The stored bytes are not those that the version's name is the digest of.
+        """
+        self.refuse_unknown(version)
+        name = f"{_FOLDER}{version}.npz"
+        path = self._blobs.local_path(name)
+        if path is None:
+            path = self._cache / f"{version}.npz"
+            if not path.exists():
+                self._download(name, path)
+        data = path.read_bytes() if path.exists() else b""
+        if hashlib.sha256(data).hexdigest()[:12] != version:
+            raise ModelFileError("its bytes are missing or have changed since it was stored")
+        return path
+
+    def _download(self, name: str, path: Path) -> None:
+        self._cache.mkdir(mode=0o700, exist_ok=True)
+        try:
+            data = self._blobs.whole(name)
+        except BlobMissing:
+            raise ModelFileError("its file is missing in the store") from None
+        if hashlib.sha256(data).hexdigest()[:12] == path.stem:
+            part = self._cache / f"{path.stem}.{os.getpid()}.part"
+            part.write_bytes(data)
+            os.replace(part, path)

@@ -1,0 +1,21 @@
+"""Model files that differ, made of the bundled one without training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from service.gpr import GPR
+
+
+def another(gpr: GPR, folder: Path, shift: float) -> Path:
+    """A model whose mean is higher by `shift`, saved in `folder`."""
+    posterior = gpr.posterior
+    moved = replace(
+        posterior,
+        output_offset=posterior.output_offset + shift,
+        reference_answers=posterior.reference_answers + [shift, 0.0],
+    )
+    path = folder / f"shifted-{shift}.npz"
+    GPR.from_posterior(moved).save(path)
+    return path

@@ -1,0 +1,154 @@
+"""Versions over HTTP: listed, activated, followed by all processes; a broken one is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.gpr import GPR
+from service.storage.files import FileBlobs
+from service.versions.store import Versions
+from tests.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
+from tests.versions.files import another
+
+POINT = {"lat": -20.1, "long": 181.5, "depth": 500, "stations": 40}
+TOKEN = {"Authorization": "Bearer secret"}
+
+
+@pytest.fixture(params=["front", "flask"])
+def server(
+    request: pytest.FixtureRequest, tmp_path: Path, gpr: GPR
+) -> Iterator[tuple[Server, Versions]]:
+    arguments = ARTICLE if request.param == "front" else FLASK_ALONE
+    store = tmp_path / "store"
+    with serving(tmp_path, *arguments, store=f"file://{store}", token="secret") as running:
+        yield running, Versions(FileBlobs(store))
+
+
+def test_writing_needs_the_token(server: tuple[Server, Versions]) -> None:
+    url = f"{server[0].url}/models/0123456789ab/activate"
+    missing = httpx.post(url)
+    assert missing.status_code == 401
+    assert missing.headers["WWW-Authenticate"] == "Bearer"
+    assert httpx.post(url, headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert httpx.post(url, headers={"Authorization": "secret"}).status_code == 401
+    assert httpx.post(url, headers=TOKEN).status_code == 404
+
+
+def test_without_a_token_or_store_writing_is_off(tmp_path: Path) -> None:
+    with serving(tmp_path) as plain:
+        url = f"{plain.url}/models/0123456789ab/activate"
+        assert httpx.post(url, headers=TOKEN).status_code == 403
+        (only,) = httpx.get(f"{plain.url}/models").json()["models"]
+        assert only["served"]
+
+
+def test_all_processes_follow_an_activation_and_the_way_back(
+    server: tuple[Server, Versions], gpr: GPR, tmp_path: Path
+) -> None:
+    running, versions = server
+    path = another(gpr, tmp_path, 1000.0)
+    version = versions.add(GPR.load(path), path)
+    listed = httpx.get(f"{running.url}/models").json()
+    before = listed["served"]
+    assert {said["version"] for said in listed["models"]} == {before, version}
+    assert all("rmse" in said["scores"] for said in listed["models"])
+
+    with calling(running.url) as seen:
+        time.sleep(0.5)
+        answer = httpx.post(f"{running.url}/models/{version}/activate", headers=TOKEN)
+        assert answer.status_code == 200
+        activated = time.monotonic()
+        time.sleep(3)
+    assert {(v, mean > 500) for _, v, mean in seen} == {(before, False), (version, True)}
+    assert {v for t, v, _ in seen if t > activated + 2} == {version}
+
+    assert httpx.post(f"{running.url}/models/{before}/activate", headers=TOKEN).status_code == 200
+    time.sleep(2)
+    with calling(running.url) as seen:
+        time.sleep(0.5)
+    assert {v for _, v, _ in seen} == {before}
+    file = httpx.get(f"{running.url}/model.npz")
+    assert hashlib.sha256(file.content).hexdigest()[:12] == before
+
+
+@contextmanager
+def calling(url: str) -> Iterator[list[tuple[float, str, float]]]:
+    """Ask for a point over and over; gives when each call began, its version and its mean."""
+    seen: list[tuple[float, str, float]] = []
+    stop = threading.Event()
+
+    def call() -> None:
+        while not stop.is_set():
+            started = time.monotonic()
+            answer = httpx.post(f"{url}/predict", json=POINT, timeout=30)
+            said = answer.json().get("mean", 0.0), answer.headers.get("X-Model-Version", "none")
+            seen.append((started, said[1], said[0]))
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    yield seen
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_broken_version_is_refused_and_the_old_one_stays(
+    server: tuple[Server, Versions], gpr: GPR, tmp_path: Path
+) -> None:
+    running, versions = server
+    before = httpx.get(f"{running.url}/models").json()["served"]
+    path = another(gpr, tmp_path, 1.0)
+    version = versions.add(GPR.load(path), path)
+    stored = tmp_path / "store" / "versions" / f"{version}.npz"
+    stored.write_bytes(stored.read_bytes()[:-100])
+    refused = httpx.post(f"{running.url}/models/{version}/activate", headers=TOKEN)
+    assert refused.status_code == 409
+    assert version in refused.json()["detail"]
+
+    versions.activate(version)  # past the check, as another tool might
+    time.sleep(1.5)
+    ready = httpx.get(f"{running.url}/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["version"] == before
+    assert version in ready.json()["refused"]
+    assert "model_version_refused 1.0" in httpx.get(f"{running.url}/metrics").text.replace(
+        "refused{}", "refused"
+    )
+    answer = httpx.post(f"{running.url}/predict", json=POINT)
+    assert answer.headers["X-Model-Version"] == before
+
+
+def test_a_new_process_begins_with_the_current_version(gpr: GPR, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    versions = Versions(FileBlobs(store))
+    path = another(gpr, tmp_path, 1000.0)
+    version = versions.add(GPR.load(path), path)
+    versions.activate(version)
+    with serving(tmp_path, store=f"file://{store}") as running:
+        answer = httpx.post(f"{running.url}/predict", json=POINT)
+        assert answer.headers["X-Model-Version"] == version
+
+
+def test_a_process_that_knows_no_version_is_not_ready(tmp_path: Path) -> None:
+    nowhere = "redis://127.0.0.1:1/0"
+    code = (
+        "from service import probes, settings\n"
+        "from service.runtime import Runtime\n"
+        f"r = Runtime(settings.read({{'GPSERVE_REDIS_URL': {nowhere!r}}}))\n"
+        "print(probes.readiness(r)[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["503"]
