@@ -37,6 +37,13 @@ def read(
         settings.max_points,
         settings.max_json_bytes,
     )
+    return read_with(reader, request, settings, media_type)
+
+
+def read_with(
+    reader: Reader, request: Request, settings: Settings, media_type: str
+) -> tuple[Source, Options]:
+    """The same with a reader that may do something else with tables and arrays."""
     query: Fields = list(request.args.items(multi=True))
     if request.method in ("GET", "HEAD"):
         return reader.fields(query)

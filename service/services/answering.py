@@ -52,10 +52,21 @@ def pieces(
     Problem
         413 and 422 for options that the points or the model do not allow.
     """
-    layout = Layout(
+    layout = layout_of(source, options, model.description.feature_names)
+    chunks = source.chunks
+    if source.shape is not None:
+        refuse_many_samples(options, int(np.prod(source.shape)), limits)
+    if options.covariance:
+        chunks = _with_covariance(model, chunks, options, media_type, limits, layout)
+    return written(layout, answered(model, chunks, options, predict), media_type)
+
+
+def layout_of(source: Source, options: Options, features: tuple[str, ...]) -> Layout:
+    """The answer's columns."""
+    return Layout(
         source.columns,
-        column_names(model, options),
-        model.description.feature_names,
+        column_names(features, options),
+        features,
         source.shape,
         source.delimiter,
         mark=options.extrapolated,
@@ -63,12 +74,11 @@ def pieces(
         gradient=options.gradient,
         samples=options.samples,
     )
-    chunks = source.chunks
-    if source.shape is not None:
-        refuse_many_samples(options, int(np.prod(source.shape)), limits)
-    if options.covariance:
-        chunks = _with_covariance(model, chunks, options, media_type, limits, layout)
-    return _started(_WRITERS[media_type](layout, _answered(model, chunks, options, predict)))
+
+
+def written(layout: Layout, answers: Iterator[Answered], media_type: str) -> Iterator[bytes]:
+    """The answer's bytes in the form that was asked for; the first piece is ready."""
+    return _started(_WRITERS[media_type](layout, answers))
 
 
 def _started(answer: Iterator[bytes]) -> Iterator[bytes]:
@@ -82,9 +92,10 @@ def _started(answer: Iterator[bytes]) -> Iterator[bytes]:
     return resumed()
 
 
-def _answered(
+def answered(
     model: Model, chunks: Iterator[Chunk], options: Options, predict: Predict
 ) -> Iterator[Answered]:
+    """Each chunk with its numbers; bad rows get NaN."""
     for chunk in chunks:
         values = columns(model, chunk.X, options, predict)
         outside = extrapolated(model, chunk.X)

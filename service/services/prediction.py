@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -27,13 +27,12 @@ class Limits:
     sample_values: int
 
 
-def column_names(model: Model, options: Options) -> list[str]:
+def column_names(features: Sequence[str], options: Options) -> list[str]:
     """The names of `columns`, in order."""
     names = ["mean", "variance"]
     if options.interval is not None:
         names += ["lower", "upper"]
     if options.gradient:
-        features = model.description.feature_names
         names += [f"{part}_gradient_{f}" for part in ("mean", "variance") for f in features]
     return names + [f"sample_{i + 1}" for i in range(options.samples)]
 

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 from typing import BinaryIO, NoReturn, cast
@@ -19,6 +20,21 @@ LONGEST_LINE = 1 << 20
 DELIMITERS = ";\t,"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part of a table that has no header of its own begins.
+
+    Attributes
+    ----------
+    columns, delimiter : of the whole table
+    lines : how many come before the part
+    """
+
+    columns: list[str]
+    delimiter: str
+    lines: int
+
+
 class Table:
     """A CSV table whose header has been read and matched with the model's features.
 
@@ -27,6 +43,7 @@ class Table:
     body : the bytes, UTF-8
     names : the d feature names
     lenient : give bad rows a reason instead of raising
+    place : what is known of a body that is a part of a table
 
     Raises
     ------
@@ -34,31 +51,59 @@ class Table:
         400 when it is not a table, 422 when columns are missing or double; with ``line``.
     """
 
-    def __init__(self, body: BinaryIO, names: Sequence[str], *, lenient: bool = False) -> None:
+    def __init__(
+        self,
+        body: BinaryIO,
+        names: Sequence[str],
+        *,
+        lenient: bool = False,
+        place: Place | None = None,
+    ) -> None:
         buffered = io.BufferedReader(cast(io.RawIOBase, body))
         _refuse_utf16(buffered)
         self._names = names
         self._lenient = lenient
+        self._held: tuple[int, list[str]] | None = None
         text = io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="")
-        lines = _bounded_lines(text)
+        lines = self._lines(text)
+        if place is None:
+            self._start(lines)
+        else:
+            self._resume(lines, place)
+        self._pick = _picker(self._index)
+
+    def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
+        return _bounded_lines(text)
+
+    def _resume(self, lines: Iterator[str], place: Place) -> None:
+        self.columns, self.delimiter = place.columns, place.delimiter
+        self._lines_before = place.lines
+        self._reader = csv.reader(lines, delimiter=place.delimiter)
+        self._index = _match(place.columns, self._names)
+
+    def _start(self, lines: Iterator[str]) -> None:
         first = next(lines, "")
         self.delimiter = next((d for d in DELIMITERS if d in first), ",")
+        self._lines_before = 0
         self._reader = csv.reader(chain([first], lines), delimiter=self.delimiter)
-        self._start()
+        self._match_header()
 
-    def _start(self) -> None:
-        first = next(self._records(), None)
-        if first is None:
+    def _match_header(self) -> None:
+        start = next(self._records(), None)
+        if start is None:
             raise unusable("the table is empty", line=1)
-        line, cells = first
+        line, cells = start
         header = [cell.strip() for cell in cells]
         if _is_header(header, self._names):
-            self.columns, self._held = header, None
+            self.columns = header
             self._index = _match(header, self._names)
         else:
             self.columns, self._held = list(self._names), (line, cells)
             self._index = list(range(len(self._names)))
-        self._pick = _picker(self._index)
+
+    @property
+    def _line(self) -> int:
+        return self._lines_before + self._reader.line_num
 
     def chunks(self, size: int, limit: int) -> Iterator[Chunk]:
         """The rows in chunks of `size`; a `Problem` 413 beyond `limit` rows, 422 without any."""
@@ -69,7 +114,7 @@ class Table:
                 raise too_large(f"more than {limit} rows: send the table in parts", limit=limit)
             yield self._chunk(lines, cells)
         if not count:
-            raise unusable("the table has a header and no rows", line=self._reader.line_num)
+            raise unusable("the table has a header and no rows", line=self._line)
 
     def _batches(self, size: int) -> Iterator[tuple[list[int], Cells]]:
         lines: list[int] = []
@@ -84,14 +129,14 @@ class Table:
             yield lines, cells
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        held, self._held = getattr(self, "_held", None), None
+        held, self._held = self._held, None
         if held:
             yield held
-        reader = self._reader
+        reader, before = self._reader, self._lines_before
         try:
             for record in reader:
                 if record:
-                    yield reader.line_num, record
+                    yield before + reader.line_num, record
         except csv.Error as error:
             raise malformed(f"not a CSV record: {error}", line=reader.line_num) from None
 

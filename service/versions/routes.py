@@ -27,8 +27,8 @@ def models() -> flask.Response:
     if all(said["version"] != served for said in listed):
         listed.append(runtime.live.model.description.as_json() | {"version": served})
     for said in listed:
-        said["served"] = said["version"] == served
-    return flask.jsonify({"served": served, "models": listed})
+        said["current"] = said["version"] == served
+    return flask.jsonify({"current": served, "models": listed})
 
 
 @versions.post("/models/<version>/activate")
@@ -51,7 +51,7 @@ def activate(version: str) -> flask.Response:
         raise busy(f"the model store does not answer: {error}", 2) from None
     if runtime.follower is not None:
         runtime.follower.look()
-    return flask.jsonify({"version": version, "served": runtime.live.version})
+    return flask.jsonify({"version": version, "current": runtime.live.version})
 
 
 def _runtime() -> Runtime:

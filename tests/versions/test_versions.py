@@ -49,7 +49,7 @@ def test_without_a_token_or_store_writing_is_off(tmp_path: Path) -> None:
         url = f"{plain.url}/models/0123456789ab/activate"
         assert httpx.post(url, headers=TOKEN).status_code == 403
         (only,) = httpx.get(f"{plain.url}/models").json()["models"]
-        assert only["served"]
+        assert only["current"]
 
 
 def test_all_processes_follow_an_activation_and_the_way_back(
@@ -59,7 +59,7 @@ def test_all_processes_follow_an_activation_and_the_way_back(
     path = another(gpr, tmp_path, 1000.0)
     version = versions.add(GPR.load(path), path)
     listed = httpx.get(f"{running.url}/models").json()
-    before = listed["served"]
+    before = listed["current"]
     assert {said["version"] for said in listed["models"]} == {before, version}
     assert all("rmse" in said["scores"] for said in listed["models"])
 
@@ -107,7 +107,7 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(
     server: tuple[Server, Versions], gpr: GPR, tmp_path: Path
 ) -> None:
     running, versions = server
-    before = httpx.get(f"{running.url}/models").json()["served"]
+    before = httpx.get(f"{running.url}/models").json()["current"]
     path = another(gpr, tmp_path, 1.0)
     version = versions.add(GPR.load(path), path)
     stored = tmp_path / "store" / "versions" / f"{version}.npz"

@@ -1,0 +1,1 @@
+"""Long work as jobs: accepted here, done by workers, whose results any replica answers."""

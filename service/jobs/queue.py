@@ -1,0 +1,56 @@
+"""The queue of the work that waits: dramatiq on Redis. Messages hold a job's id, never data."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from dramatiq import Message
+from dramatiq.brokers.redis import RedisBroker
+from redis import Redis
+
+QUEUE = "jobs"
+ACTOR = "work"
+NAMESPACE = "gpserve-queue"
+HEARTBEAT_TIMEOUT_MS = 15_000
+"""A worker that was silent so long is taken for dead, and its message is given to another."""
+
+ALWAYS = 1_000_000
+"""Of a million commands, so many look for dead workers: they are few, and a look is cheap."""
+
+BEGIN = -1
+"""The chunk number of a job's first message: plan the job, or do the whole of a small one."""
+
+
+def make_broker(redis: Redis) -> RedisBroker:
+    """The broker; retries, time limits and the like are ours, since ours know the jobs."""
+    broker = RedisBroker(  # type: ignore[no-untyped-call]
+        client=redis,
+        namespace=NAMESPACE,
+        middleware=[],
+        heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
+        maintenance_chance=ALWAYS,
+    )
+    broker.declare_queue(QUEUE)
+    return broker
+
+
+class Queue:
+    """Puts work into the queue, and says how much is there."""
+
+    def __init__(self, broker: RedisBroker) -> None:
+        self.broker = broker
+
+    def put(self, id: str, chunk: int) -> None:
+        """Have a worker do a chunk of a job."""
+        message: Message[None] = Message(
+            queue_name=QUEUE, actor_name=ACTOR, args=(id, chunk), kwargs={}, options={}
+        )
+        self.broker.enqueue(message)
+
+    def depth(self) -> tuple[int, int]:
+        """How many messages wait, and how many are being worked on."""
+        pipeline = self.broker.client.pipeline(transaction=True)
+        pipeline.llen(f"{NAMESPACE}:{QUEUE}")
+        pipeline.hlen(f"{NAMESPACE}:{QUEUE}.msgs")
+        waiting, known = cast(list[int], pipeline.execute())
+        return waiting, max(0, known - waiting)

@@ -1,0 +1,68 @@
+"""What a job is asked to do, as it is written into its record."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from service.services.options import Options
+
+INPUT = "input"
+
+
+class Prediction(msgspec.Struct, tag="predict", frozen=True, kw_only=True):
+    """A prediction whose points lie in the blob `INPUT`.
+
+    Attributes
+    ----------
+    version : the stored version that answers, from the first chunk to the last
+    form : a CSV table, or a .npy array of shape (n, d) or more axes
+    shape : the leading shape of the points, when it is known
+    media_type : of the result, unless another is asked for
+    """
+
+    version: str
+    form: Literal["table", "array"]
+    options: Options
+    media_type: str
+    shape: tuple[int, ...] | None = None
+
+
+class Training(msgspec.Struct, tag="train", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training whose table lies in the blob `INPUT`."""
+
+    target: Annotated[str, Meta(description="the column of the output; default: the last")] = ""
+    features: Annotated[
+        tuple[str, ...], Meta(description="the columns of the inputs; default: all others")
+    ] = ()
+    kernel: Annotated[str, Meta(description='a sum by name, as in "Matern52 + White"')] = "RBF"
+    ard: Annotated[bool, Meta(description="a lengthscale an input")] = True
+    inducing: Annotated[
+        int, Meta(ge=0, le=5000, description="inducing inputs of a sparse GP; 0: an exact one")
+    ] = 0
+    restarts: Annotated[int, Meta(ge=1, le=100, description="starts of the optimiser")] = 3
+    held_out: Annotated[
+        float, Meta(ge=0.01, le=0.9, description="the share of rows that only score the model")
+    ] = 0.2
+    name: Annotated[str, Meta(max_length=80, description="the model's name")] = ""
+    activate: Annotated[bool, Meta(description="false: store the version, serve the old one")] = (
+        True
+    )
+
+
+Spec = Prediction | Training
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Spec] = msgspec.json.Decoder(Spec)
+
+
+def encode(spec: Spec) -> bytes:
+    """The specification as JSON."""
+    return _encoder.encode(spec)
+
+
+def decode(data: bytes) -> Spec:
+    """Read what `encode` wrote."""
+    return _decoder.decode(data)
