@@ -18,8 +18,12 @@ $(VENV)/.dev: requirements/dev.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --require-hashes -r $<
 	@touch $@
 
-run: $(VENV)/.serve ## serve the bundled model on http://localhost:5000
-	$(BIN)/gunicorn service.app:app
+$(VENV)/.local: requirements/local.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --require-hashes -r $<
+	@touch $@
+
+run: $(VENV)/.local ## serve on http://localhost:5000, with jobs and training; Ctrl-C stops all
+	$(BIN)/python -m service up
 
 test: $(VENV)/.dev ## the tests, all but the cluster
 	$(BIN)/python -m pytest --ignore=tests/e2e -n 2 --cov --cov-report=term:skip-covered

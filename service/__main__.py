@@ -133,6 +133,56 @@ def convert(
 
 
 @main.command()
+@click.option("--tied", is_flag=True, help="End when the process that started this one ends.")
+def worker(tied: bool) -> None:
+    """Work on jobs until SIGTERM; health and metrics on GPSERVE_WORKER_BIND."""
+    from service.jobs.worker import main as work
+    from service.local.tied import end_with_parent
+    from service.settings import SettingsError
+
+    if tied:
+        end_with_parent()
+    try:
+        work()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+def up() -> None:
+    """Run the server, a worker and, without a Redis, a private Valkey; Ctrl-C stops all."""
+    from service.local.up import up as run_all
+    from service.settings import SettingsError
+
+    try:
+        run_all()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command(hidden=True)
+def valkey() -> None:
+    """Be the private Valkey of `up`."""
+    from service.local.tied import end_with_parent
+    from service.local.up import data_folder
+    from service.local.valkey import run as become
+
+    end_with_parent()
+    become(data_folder())
+
+
+@main.command(hidden=True)
+def serve() -> None:
+    """Be the server of `up`."""
+    import os
+
+    from service.local.tied import end_with_parent
+
+    end_with_parent()
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "service.app:app"])
+
+
+@main.command()
 def settings() -> None:
     """Print the server's settings as docs/settings.md shows them."""
     from service.settings import page

@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, current_app, request
 
 from service import openapi, probes, requestbody, requests, settings
 from service.conditions import refuse_other_version
+from service.jobs.routes import jobs, offer_job, predict_as_job, prefers_async
 from service.model import Model
 from service.runtime import Runtime
 from service.services import answering, negotiation
@@ -28,6 +29,7 @@ def create_app(runtime: Runtime) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     requests.install(app, runtime)
     app.register_blueprint(api)
+    app.register_blueprint(jobs)
     app.register_blueprint(versions)
     app.register_blueprint(openapi.pages)
     app.register_blueprint(openapi.swagger())
@@ -47,7 +49,12 @@ def predict() -> flask.Response:
     model = runtime.live.model
     refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
     media_type = negotiation.answer_type(request.headers.get("Accept", ""))
+    if prefers_async():
+        return predict_as_job(model, media_type)
     source, options = requestbody.read(request, model, runtime.settings, media_type)
+    job = offer_job(model, source, options, media_type)
+    if job is not None:
+        return job
     parsed = perf_counter()
     answer = answering.pieces(model, source, options, media_type, runtime.predict, runtime.limits)
     response = flask.Response(_while_connected(answer), content_type=media_type)

@@ -36,6 +36,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 SMALL_BODY = 16 << 10
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
+_BODY_OR_PREFERENCE = frozenset({b"content-length", b"transfer-encoding", b"prefer"})
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 log = logging.getLogger(__name__)
@@ -215,7 +216,7 @@ def _is_small(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     if headers.get(b"accept", b"").decode("latin-1") not in JSON_ACCEPTS:
         return False
     if scope["method"] == "GET":
-        return b"content-length" not in headers and b"transfer-encoding" not in headers
+        return not _BODY_OR_PREFERENCE & headers.keys()
     length = headers.get(b"content-length", b"")
     return (
         scope["method"] == "POST"
@@ -224,6 +225,7 @@ def _is_small(scope: Scope, headers: dict[bytes, bytes]) -> bool:
         and int(length) <= SMALL_BODY
         and not scope["query_string"]
         and b"content-encoding" not in headers
+        and b"prefer" not in headers
     )
 
 

@@ -7,6 +7,7 @@ import importlib
 import logging
 from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from service.model import Model, ModelFileError
 from service.settings import Settings, SettingsError
@@ -52,6 +53,7 @@ class Live:
 
     def __init__(self, settings: Settings) -> None:
         self.class_name = settings.model_class
+        self._versions: WeakKeyDictionary[Model, str] = WeakKeyDictionary()
         path = settings.model
         try:
             model = model_class(settings.model_class).load(path)
@@ -63,8 +65,13 @@ class Live:
 
     def serve(self, model: Model, path: Path, version: str) -> None:
         """Answer new requests with this model."""
+        self._versions[model] = version
         self.model = model
         self.served = Served(model, path)
         self.version = version
         d = model.description
         log.info("serving %s %s (%s, %d points)", d.name, d.version, d.kernel, d.training_points)
+
+    def version_of(self, model: Model) -> str:
+        """The version, as a store names it, of a model that is or was served."""
+        return self._versions[model]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -14,13 +15,22 @@ from service.live import Live
 from service.metrics import Metrics
 from service.model import FloatArray, Model
 from service.services.prediction import Limits
+from service.services.problems import Problem
 from service.settings import Settings, SettingsError
 from service.storage.blobs import StorageError, open_blobs
 from service.tilepool import TilePool
 from service.versions.following import Follower
 from service.versions.store import Versions
 
+if TYPE_CHECKING:
+    from service.jobs.service import Jobs
+
 _MEASURED_POINTS = 64
+
+NO_QUEUE = (
+    "jobs are off here: no queue is configured. Set REDIS_URL, or start with `make run`; "
+    "predictions go on without"
+)
 
 
 class Runtime:
@@ -46,6 +56,7 @@ class Runtime:
         self.draining = False
         self._started_in = 0
         self._stored_initial = False
+        self._jobs: Jobs | None = None
         self.versions, self.follower = _versions(settings, self.live)
 
     def start(self) -> None:
@@ -61,6 +72,16 @@ class Runtime:
     def _show_version(self) -> None:
         self.metrics.serving(self.live.model.description)
         self.metrics.refused.set(bool(self.follower and self.follower.refused))
+
+    def jobs(self) -> Jobs:
+        """The jobs; raises a `Problem` 503 when no queue is configured."""
+        if not self.settings.redis_url:
+            raise Problem(503, NO_QUEUE)
+        if self._jobs is None:
+            from service.jobs.service import Jobs  # needs Redis, which not every pod has
+
+            self._jobs = Jobs(self.settings)
+        return self._jobs
 
     def store_initial(self) -> None:
         """Have the model of the settings in the store, so that there is a way back to it."""

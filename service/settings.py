@@ -54,6 +54,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "without one they are off."
         ),
     ] = ""
+    data: Annotated[
+        str,
+        Meta(
+            description="`make run` keeps versions, jobs and its Valkey in this folder; "
+            "default: the user's usual place for data."
+        ),
+    ] = ""
+    job_ttl_seconds: Annotated[
+        Seconds, Meta(description="A job's record and result are kept so long after its end.")
+    ] = 86_400.0
+    max_open_jobs: Annotated[
+        Count, Meta(description="Jobs that one caller may have waiting or running; then 429.")
+    ] = 1000
+    max_job_bytes: Annotated[
+        Count,
+        Meta(description="What the uploads of one caller's jobs may hold together; then 429."),
+    ] = 8 << 30
+    max_sync_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="Where jobs are on, a synchronous request that is estimated to take longer "
+            "is offered as a job, instead of dying at somebody's time-out."
+        ),
+    ] = 120.0
+    worker_bind: Annotated[
+        str, Meta(description="Where a worker (`python -m service worker`) shows its health.")
+    ] = "0.0.0.0:5002"
     bind: Annotated[
         str, Meta(description="Address and port: all interfaces, as a container needs.")
     ] = "0.0.0.0:5000"

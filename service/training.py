@@ -16,12 +16,10 @@ from service.featurenames import check_feature_names
 from service.kernels import FORMS, Bias, Kernel, Stationary, Term, White
 from service.model import FloatArray
 from service.posterior import Posterior
+from service.trainingdata import EXACT_ROWS
 
 SEED = 0
 """Of restarts and inducing inputs: the same data give the same model."""
-
-EXACT_ROWS = 5000
-"""More training rows than this need inducing inputs: time grows as n³, memory as n²."""
 
 SPARSE_ITERATIONS = 200
 """An iteration over inducing inputs moves them all; the bound gains little after these."""

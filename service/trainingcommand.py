@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
 import numpy as np
 
+from service.fitting import fit_and_score
 from service.gpr import GPR
 from service.model import Description
-from service.scoring import scores, split
-from service.training import fit
+from service.scoring import split
 from service.trainingdata import read_training_data
 
 
@@ -34,21 +33,17 @@ def train_file(
     table = read_training_data(data, target, features)
     known, unseen = split(len(table.y), held_out)
     with click.progressbar(length=restarts, label=f"fitting {kernel} to {len(known)} rows") as bar:
-        posterior = fit(
-            table.X[known],
-            table.y[known],
-            kernel,
-            table.feature_names,
-            table.output_name,
-            restarts=restarts,
-            inducing=inducing,
+        model = fit_and_score(
+            table,
+            kernel=kernel,
             ard=ard,
-            progress=lambda: bar.update(1),
+            inducing=inducing,
+            restarts=restarts,
+            held_out=held_out,
             name=name or data.stem,
-            data_sha256=table.sha256,
+            progress=lambda: bar.update(1),
         )
-    found = scores(GPR.from_posterior(posterior).predict(table.X[unseen]), table.y[unseen])
-    model = GPR.from_posterior(replace(posterior, scores=found))
+    found = model.description.scores
     model.save(out)
     click.echo(f"held out           {len(unseen)} rows")
     click.echo(

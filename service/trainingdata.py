@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FEWEST_ROWS = 20
 """Below this a held-out fifth says nothing."""
 
+EXACT_ROWS = 5000
+"""More training rows than this need inducing inputs: time grows as n³, memory as n²."""
+
 MOST_REASONS = 10
 
 
@@ -47,13 +50,20 @@ def read_training_data(path: Path, target: str, features: Sequence[str] = ()) ->
         The header lacks a column, cells are not finite numbers, rows are too few, or the output
         is constant.
     """
-    raw = path.read_bytes()
+    return parse_training_data(path.read_bytes(), path.name, target, features)
+
+
+def parse_training_data(
+    raw: bytes, label: str, target: str, features: Sequence[str] = ()
+) -> TrainingData:
+    """The same from a file's content; without a `target` the last column is the output."""
     try:
         lines = raw.decode("utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError as error:
-        raise TrainingDataError(f"{path.name} is not UTF-8 text: byte {error.start}") from error
+        raise TrainingDataError(f"{label} is not UTF-8 text: byte {error.start}") from error
     reader = csv.reader(lines, strict=True)
     header = [name.strip() for name in next(reader, [])]
+    target = target or (header[-1] if header else "")
     names = tuple(features) or tuple(name for name in header if name != target)
     rows = _numbers(reader, header, _columns(header, (*names, target)))
     if len(rows) < FEWEST_ROWS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -78,3 +79,5 @@ class Worker(UvicornWorker):
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             end_stalled(server.server_state.connections, runtime.settings)
+            if os.getppid() != self.ppid:  # the master was killed: leave the address to the next
+                server.should_exit = True

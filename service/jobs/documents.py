@@ -190,7 +190,7 @@ class Documents:
 
     def chunk_done(self, id: str, chunk: int, points: int) -> int:
         """Note that a chunk's result is stored; return how many are, 0 for an ended job."""
-        return int(self._chunk(keys=[_JOB + id, _DONE + id], args=[now(), chunk, points]))
+        return cast(int, self._chunk(keys=[_JOB + id, _DONE + id], args=[now(), chunk, points]))
 
     def chunks_done(self, id: str) -> set[int]:
         """The chunks whose results are stored."""
@@ -198,7 +198,7 @@ class Documents:
 
     def attempt(self, id: str, chunk: int, by: int = 1) -> int:
         """Count that a worker begins with a chunk; return how many have."""
-        return cast(int, self.redis.hincrby(_JOB + id, f"attempts:{chunk}", by))
+        return self.redis.hincrby(_JOB + id, f"attempts:{chunk}", by)
 
     def finish(self, id: str, status: str, message: str, **fields: Any) -> bool:
         """End a job, unless it has ended: then nothing changes and the answer is False."""

@@ -17,9 +17,6 @@ HEARTBEAT_TIMEOUT_MS = 15_000
 ALWAYS = 1_000_000
 """Of a million commands, so many look for dead workers: they are few, and a look is cheap."""
 
-BEGIN = -1
-"""The chunk number of a job's first message: plan the job, or do the whole of a small one."""
-
 
 def make_broker(redis: Redis) -> RedisBroker:
     """The broker; retries, time limits and the like are ours, since ours know the jobs."""

@@ -11,6 +11,9 @@ from service.services.options import Options
 
 INPUT = "input"
 
+BEGIN = -1
+"""The chunk number of a job's first message: plan the job, or do the whole of a small one."""
+
 
 class Prediction(msgspec.Struct, tag="predict", frozen=True, kw_only=True):
     """A prediction whose points lie in the blob `INPUT`.

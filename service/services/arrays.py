@@ -6,7 +6,8 @@ import io
 import math
 import mmap
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -30,22 +31,55 @@ def read_array(spool: Spool, names: Sequence[str], *, size: int, limit: int) -> 
         a type that holds no numbers, or values that are not finite (with ``row``).
     """
     head = spool.open()
+    header = read_header(head, len(names))
+    if header.rows > limit:
+        raise too_large(
+            f"{header.rows} points are more than {limit}: send them in parts", limit=limit
+        )
+    array = _mapped(spool.buffer(), header)
+    _refuse_nonfinite(array, len(names), size)
+    return Source(list(names), header.shape[:-1], _chunks(array, len(names), size))
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a .npy file says of its array; its data begin at byte `start`."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    start: int
+
+    @property
+    def rows(self) -> int:
+        """The number of points."""
+        return math.prod(self.shape[:-1])
+
+    @property
+    def size(self) -> int:
+        """Of the whole file, in bytes."""
+        return self.start + math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(head: BinaryIO, d: int) -> Header:
+    """The header of a .npy file of points of d features.
+
+    Raises
+    ------
+    Problem
+        400 when it is not such a file, 422 for a wrong last axis or a type without real numbers.
+    """
     shape, fortran, dtype = _header(head)
     if dtype.hasobject:
         raise unusable("the .npy file holds pickled objects, which are never read here")
     if dtype.kind not in "fiu":
         raise unusable(f"the .npy file holds {dtype}, not real numbers")
-    d = len(names)
     if not shape or shape[-1] != d:
         raise unusable(f"the array has shape {shape}; its last axis must have length {d}")
-    n = math.prod(shape[:-1])
-    if n == 0:
+    header = Header(shape, fortran, dtype, head.tell())
+    if header.rows == 0:
         raise unusable(f"there are no points: the array has shape {shape}")
-    if n > limit:
-        raise too_large(f"{n} points are more than {limit}: send them in parts", limit=limit)
-    array = _mapped(spool.buffer(), head.tell(), shape, fortran, dtype)
-    _refuse_nonfinite(array, d, size)
-    return Source(list(names), shape[:-1], _chunks(array, d, size))
+    return header
 
 
 def _header(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -57,18 +91,17 @@ def _header(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise malformed(f"not a .npy file: {str(error)[:200]}") from None
 
 
-def _mapped(
-    buffer: bytes | mmap.mmap,
-    start: int,
-    shape: tuple[int, ...],
-    fortran: bool,
-    dtype: np.dtype[Any],
-) -> NDArray[Any]:
-    have = len(buffer) - start
-    want = math.prod(shape) * dtype.itemsize
-    if have != want:
+def _mapped(buffer: bytes | mmap.mmap, header: Header) -> NDArray[Any]:
+    refuse_wrong_size(header, len(buffer))
+    order: Literal["F", "C"] = "F" if header.fortran else "C"
+    return np.ndarray(header.shape, header.dtype, buffer, offset=header.start, order=order)
+
+
+def refuse_wrong_size(header: Header, size: int) -> None:
+    """400 when a file of `size` bytes is shorter or longer than its header says."""
+    if size != header.size:
+        have, want = size - header.start, header.size - header.start
         raise malformed(f"the .npy file holds {have} bytes of data, its header says {want}")
-    return np.ndarray(shape, dtype, buffer, offset=start, order="F" if fortran else "C")
 
 
 def _refuse_nonfinite(array: NDArray[Any], d: int, size: int) -> None:

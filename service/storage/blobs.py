@@ -60,8 +60,10 @@ class Blobs(ABC):
             yield self.read(name, a, min(a + PIECE, end))
 
 
-def open_blobs(url: str) -> Blobs:
+def open_blobs(url: str, *, patient: bool = False) -> Blobs:
     """The storage that a URL names: ``redis://``, ``file://``, or whatever fsspec knows.
+
+    A `patient` one waits for a Redis that is away, however long.
 
     Raises
     ------
@@ -70,9 +72,9 @@ def open_blobs(url: str) -> Blobs:
     """
     scheme, _, rest = url.partition("://")
     if scheme in ("redis", "rediss", "unix"):
-        from service.storage.redis import RedisBlobs
+        from service.storage.redis import FOREVER, RedisBlobs
 
-        return RedisBlobs(url)
+        return RedisBlobs(url, retries=FOREVER if patient else 1)
     if scheme == "file":
         from service.storage.files import FileBlobs
 

@@ -16,8 +16,11 @@ _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 10.0
 
 
+FOREVER = -1
+
+
 def connect(url: str, *, retries: int = 1) -> Redis:
-    """A client that reconnects; with `retries` of -1 it waits for a Redis that is away."""
+    """A client that reconnects; with `FOREVER` it waits for a Redis that is away."""
     retry = Retry(ConstantBackoff(0.2), retries)
     return Redis.from_url(
         url,
@@ -30,8 +33,8 @@ def connect(url: str, *, retries: int = 1) -> Redis:
 class RedisBlobs(Blobs):
     """Hashes ``gpserve:blob:<name>``, with the field ``size`` and the pieces by number."""
 
-    def __init__(self, url: str, *, client: Redis | None = None) -> None:
-        self._redis = client or connect(url)
+    def __init__(self, url: str, *, retries: int = 1) -> None:
+        self._redis = connect(url, retries=retries)
 
     def write(self, name: str, pieces: Iterable[bytes]) -> int:
         """Write the pieces, and the size last: without it the blob does not exist."""

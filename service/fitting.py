@@ -1,0 +1,44 @@
+"""Train on a part of the rows and score on the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from service.gpr import GPR
+from service.scoring import scores, split
+from service.training import fit
+from service.trainingdata import TrainingData
+
+
+def fit_and_score(
+    table: TrainingData,
+    *,
+    kernel: str,
+    ard: bool,
+    inducing: int,
+    restarts: int,
+    held_out: float,
+    name: str,
+    progress: Callable[[], object],
+) -> GPR:
+    """The model trained on all rows but a share that is held out, with the scores on that share.
+
+    `progress` is called after each restart.
+    """
+    known, unseen = split(len(table.y), held_out)
+    posterior = fit(
+        table.X[known],
+        table.y[known],
+        kernel,
+        table.feature_names,
+        table.output_name,
+        restarts=restarts,
+        inducing=inducing,
+        ard=ard,
+        progress=progress,
+        name=name,
+        data_sha256=table.sha256,
+    )
+    found = scores(GPR.from_posterior(posterior).predict(table.X[unseen]), table.y[unseen])
+    return GPR.from_posterior(replace(posterior, scores=found))

@@ -1,0 +1,205 @@
+"""How a job's points are cut into chunks: by time, at multiples of the model's large tile."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any, BinaryIO, cast
+
+import msgspec
+import numpy as np
+
+from service.jobs.specs import INPUT, Prediction
+from service.model import FloatArray, Model
+from service.services import arrays
+from service.services.arrays import Header
+from service.services.body import Spool
+from service.services.chunks import CHUNK_TILES, Chunk
+from service.services.options import Options
+from service.services.prediction import Predict, columns
+from service.services.problems import unusable
+from service.services.tablecuts import CuttingTable
+from service.services.tables import Place, Table
+from service.storage.blobs import PIECE, Blobs
+
+CHUNK_SECONDS = 1.0
+"""A chunk takes about so long: what a lost worker costs, and how soon others can help."""
+
+READ_SECONDS_PER_ROW = 10e-6
+"""To read a row of a table and to write its numbers, besides predicting them."""
+
+_POINTS = "points"
+_PLAN = "plan"
+
+
+class Part(msgspec.Struct, array_like=True, frozen=True):
+    """Rows that follow each other: bytes of the input, and the lines or rows before them."""
+
+    start: int
+    stop: int
+    before: int
+    rows: int
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The chunks of a prediction.
+
+    Attributes
+    ----------
+    blob : where the points lie
+    columns, delimiter : of a table, repeated in its answer
+    features : the d feature names
+    shape : the leading shape of the answer
+    dtype : of an array; empty for a table
+    """
+
+    blob: str
+    columns: list[str]
+    features: tuple[str, ...]
+    shape: tuple[int, ...] | None
+    parts: list[Part]
+    delimiter: str = ","
+    dtype: str = ""
+
+    @property
+    def rows(self) -> int:
+        """Of all parts together."""
+        return sum(part.rows for part in self.parts)
+
+
+class Job:
+    """The blobs of one job, by name."""
+
+    def __init__(self, blobs: Blobs, id: str) -> None:
+        self.blobs = blobs
+        self.folder = f"jobs/{id}/"
+
+    def name(self, blob: str) -> str:
+        """The whole name of a blob of this job."""
+        return self.folder + blob
+
+    def write(self, blob: str, data: bytes) -> None:
+        """Write a blob that is in memory."""
+        self.blobs.write(self.name(blob), [data])
+
+    def read_plan(self) -> Plan:
+        """The plan that was written; raises `BlobMissing` before that."""
+        return msgspec.json.decode(self.blobs.whole(self.name(_PLAN)), type=Plan)
+
+    def write_plan(self, plan: Plan) -> None:
+        """Write the plan for all workers to see."""
+        self.write(_PLAN, msgspec.json.encode(plan))
+
+
+class Stream(io.RawIOBase):
+    """A blob, or a part of one, as a stream."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._held = b""
+
+    def readable(self) -> bool:
+        """A raw stream for `io.BufferedReader`."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` from the next piece."""
+        if not self._held:
+            self._held = next(self._pieces, b"")
+        taken = self._held[: len(buffer)]
+        self._held = self._held[len(taken) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+def opened(blobs: Blobs, name: str, start: int = 0, stop: int | None = None) -> BinaryIO:
+    """A blob as a buffered stream."""
+    return cast(BinaryIO, io.BufferedReader(Stream(blobs.pieces(name, start, stop)), PIECE))
+
+
+def rows_of_chunk(model: Model, options: Options, predict: Predict) -> int:
+    """Rows that take about `CHUNK_SECONDS`, a multiple of the large tile."""
+    low, high = model.description.training_range.T
+    count, took = 1, 0.0
+    while count <= CHUNK_TILES * model.large_tile:
+        X = np.linspace(low, high, count)
+        started = perf_counter()
+        columns(model, X, options, predict)
+        took = (perf_counter() - started) / count
+        if took * count > CHUNK_SECONDS / 20:
+            break
+        count *= 16
+    tiles = CHUNK_SECONDS / (took + READ_SECONDS_PER_ROW) / model.large_tile
+    return max(1, int(tiles)) * model.large_tile
+
+
+def make_plan(job: Job, spec: Prediction, model: Model, rows: int, limit: int) -> Plan:
+    """Cut the input into chunks of `rows`.
+
+    Raises
+    ------
+    Problem
+        413 or 422 for an input that cannot be predicted.
+    """
+    names = model.description.feature_names
+    if spec.options.covariance:
+        rows = limit  # of a joint covariance no part can be computed alone
+    if spec.form == "table":
+        table = CuttingTable(opened(job.blobs, job.name(INPUT)), names)
+        parts = [Part(c.start, c.stop, c.lines, c.rows) for c in table.cuts(rows, limit)]
+        shape = (sum(part.rows for part in parts),)
+        return Plan(INPUT, table.columns, names, shape, parts, table.delimiter)
+    return _array_plan(job, spec, names, rows)
+
+
+def _array_plan(job: Job, spec: Prediction, names: tuple[str, ...], rows: int) -> Plan:
+    head = next(job.blobs.pieces(job.name(INPUT)), b"")
+    header, blob = arrays.read_header(io.BytesIO(head), len(names)), INPUT
+    if header.fortran:
+        header, blob = _in_row_order(job, header, names, rows), _POINTS
+    width = header.dtype.itemsize * len(names)
+    parts = [
+        Part(header.start + a * width, header.start + b * width, a, b - a)
+        for a, b in ((a, min(a + rows, header.rows)) for a in range(0, header.rows, rows))
+    ]
+    lead = header.shape[:-1] if spec.shape is None else spec.shape
+    return Plan(blob, list(names), names, lead, parts, dtype=header.dtype.str)
+
+
+def _in_row_order(job: Job, header: Header, names: tuple[str, ...], rows: int) -> Header:
+    """Write an array in Fortran's order anew, so that its rows lie together."""
+    spool = Spool(opened(job.blobs, job.name(INPUT)))
+    source = arrays.read_array(spool, names, size=rows, limit=header.rows)
+    start = arrays.header_bytes(header.shape)
+
+    def pieces() -> Iterator[bytes]:
+        yield start
+        for chunk in source.chunks:
+            yield np.ascontiguousarray(chunk.X, dtype="<f8").tobytes()
+
+    job.blobs.write(job.name(_POINTS), pieces())
+    return Header(header.shape, False, np.dtype("<f8"), len(start))
+
+
+def chunks_of(job: Job, plan: Plan, part: Part, size: int, *, lenient: bool) -> Iterator[Chunk]:
+    """The rows of a part, `size` at a time; a `Problem` 422 for what is no number."""
+    if plan.dtype:
+        yield from _array_chunks(job, plan, part, size)
+        return
+    body = opened(job.blobs, job.name(plan.blob), part.start, part.stop)
+    place = Place(plan.columns, plan.delimiter, part.before)
+    table = Table(body, plan.features, lenient=lenient, place=place)
+    yield from table.chunks(size, part.rows)
+
+
+def _array_chunks(job: Job, plan: Plan, part: Part, size: int) -> Iterator[Chunk]:
+    data = job.blobs.read(job.name(plan.blob), part.start, part.stop)
+    flat = np.frombuffer(data, plan.dtype).reshape(part.rows, len(plan.features))
+    for a in range(0, part.rows, size):
+        X: FloatArray = np.ascontiguousarray(flat[a : a + size], dtype=np.float64)
+        bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
+        if bad.size:
+            row = part.before + a + int(bad[0])
+            raise unusable(f"point {row} of the array is not finite: {X[bad[0]].tolist()}", row=row)
+        yield Chunk(X)

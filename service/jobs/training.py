@@ -1,0 +1,91 @@
+"""A training job: which data are refused at once, and the fit itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from service.featurenames import check_feature_names
+from service.gpr import GPR
+from service.jobs.specs import Training
+from service.kernels import FORMS
+from service.services.problems import Problem, unusable
+from service.trainingdata import EXACT_ROWS, TrainingData, TrainingDataError, parse_training_data
+
+_LINE = re.compile(r"line (\d+)")
+
+
+def read_table(data: bytes, spec: Training) -> TrainingData:
+    """The table of a training.
+
+    Raises
+    ------
+    Problem
+        422 with the reasons, for data that cannot train: too few or too many rows, a constant
+        column, cells that are no finite numbers (with the first ``line``).
+    """
+    try:
+        table = parse_training_data(data, "the table", spec.target, spec.features)
+        check_feature_names(table.feature_names, table.X.shape[1])
+    except TrainingDataError as error:
+        line = _LINE.search(str(error))
+        raise unusable(str(error), **({"line": int(line[1])} if line else {})) from None
+    except ValueError as error:
+        raise unusable(str(error)) from None
+    _refuse_untrainable(table, spec)
+    return table
+
+
+def _refuse_untrainable(table: TrainingData, spec: Training) -> None:
+    kernels = [part.strip() for part in spec.kernel.split("+")]
+    served = [*FORMS, "Bias", "White"]
+    unknown = [kernel for kernel in kernels if kernel not in served]
+    if unknown:
+        said = f"no kernel is called {unknown[0][:40]!r}; there are {', '.join(served)}"
+        raise unusable(f"{said}, and their sums", option="kernel")
+    constant = np.flatnonzero(np.ptp(table.X, axis=0) == 0)
+    if constant.size:
+        name = table.feature_names[int(constant[0])]
+        raise unusable(f"the input {name!r} is constant: leave it out", feature=name)
+    rows = round(len(table.y) * (1 - spec.held_out))
+    if not spec.inducing and rows > EXACT_ROWS:
+        raise Problem(
+            422,
+            f"{rows} rows are too many for an exact GP (at most {EXACT_ROWS}): ask for inducing "
+            "inputs, for instance inducing=200",
+            where={"option": "inducing"},
+        )
+
+
+def train(table: TrainingData, spec: Training, tell: Callable[[int], None]) -> GPR:
+    """Fit and score; `tell` is called with the number of restarts that are done.
+
+    Raises
+    ------
+    Problem
+        422 when the optimiser finds no model.
+    """
+    from service.fitting import fit_and_score  # needs GPy
+
+    done = 0
+
+    def progress() -> None:
+        nonlocal done
+        done += 1
+        tell(done)
+
+    try:
+        return fit_and_score(
+            table,
+            kernel=spec.kernel,
+            ard=spec.ard,
+            inducing=spec.inducing,
+            restarts=spec.restarts,
+            held_out=spec.held_out,
+            name=spec.name or table.output_name,
+            progress=progress,
+        )
+    except ValueError as error:
+        raise unusable(str(error)) from error

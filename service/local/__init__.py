@@ -1,0 +1,1 @@
+"""Server, worker and a private Valkey on one machine: what `make run` starts."""

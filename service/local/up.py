@@ -1,0 +1,58 @@
+"""Start everything: supervisord runs the Valkey, the server and a worker, and restarts them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from service import settings as reading
+from service.local import valkey
+from service.settings import SettingsError
+
+CONFIGURATION = Path(__file__).with_name("supervisord.conf")
+
+
+def data_folder() -> Path:
+    """The folder of versions, jobs and the Valkey: GPSERVE_DATA, or the user's usual place."""
+    given = reading.read().data
+    if given:
+        return Path(given).absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("gpserve")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The variables that server, worker and Valkey get besides those that are set."""
+    added = {
+        "GPSERVE_DATA": str(folder),
+        "UP_PYTHON": sys.executable,
+        "UP_VALKEY": "false",
+    }
+    if not reading.read().redis_url:
+        added["UP_VALKEY"] = "true"
+        added["GPSERVE_REDIS_URL"] = valkey.url_of(folder)
+    if not os.environ.get("GPSERVE_STORE") and added["UP_VALKEY"] == "true":
+        added["GPSERVE_STORE"] = f"file://{folder / 'store'}"
+    if not os.environ.get("GPSERVE_WORKER_BIND"):
+        added["GPSERVE_WORKER_BIND"] = "127.0.0.1:0"
+    return added
+
+
+def up() -> NoReturn:
+    """Become supervisord.
+
+    Raises
+    ------
+    SettingsError
+        A setting is wrong, or the same data folder is in use.
+    """
+    folder = data_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    added = environment(folder)
+    if added["UP_VALKEY"] == "true" and valkey.is_running(folder):
+        raise SettingsError(f"a service runs already on the data in {folder} (GPSERVE_DATA)")
+    program = Path(sys.executable).with_name("supervisord")
+    os.execve(program, [str(program), "-n", "-c", str(CONFIGURATION)], os.environ | added)
