@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from service.gpr import GPR
 
 
@@ -14,7 +16,7 @@ def another(gpr: GPR, folder: Path, shift: float) -> Path:
     moved = replace(
         posterior,
         output_offset=posterior.output_offset + shift,
-        reference_answers=posterior.reference_answers + [shift, 0.0],
+        reference_answers=posterior.reference_answers + np.array([shift, 0.0]),
     )
     path = folder / f"shifted-{shift}.npz"
     GPR.from_posterior(moved).save(path)

@@ -1,0 +1,48 @@
+"""One stack for all tests that kill nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+
+from service.gpr import GPR
+from service.model import FloatArray
+from tests.jobs.stack import Stack, stack
+
+
+@pytest.fixture(scope="session", params=["files", "redis"])
+def jobs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """A server and two workers, with the data in files, and with the data in Redis."""
+    folder = tmp_path_factory.mktemp("jobs")
+    redis = f"unix://{folder / 'redis' / 'valkey.sock'}"
+    with stack(folder, workers=2, store=redis if request.param == "redis" else "") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def http(jobs: Stack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=jobs.http, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def many(gpr: GPR) -> FloatArray:
+    """So many points that there is more than one chunk."""
+    low, high = gpr.description.training_range.T
+    return np.random.default_rng(2).uniform(low, high, (60_000, len(low))).round(3)
+
+
+@pytest.fixture(scope="session")
+def table(many: FloatArray, names: tuple[str, ...]) -> bytes:
+    """The same as a CSV with quoted cells, blank lines and another column."""
+    lines = [f"id,{','.join(names)}"]
+    for i, row in enumerate(many.tolist()):
+        lines.append(f'"row ""{i}"", é",' + ",".join(map(str, row)))
+        if i % 5000 == 0:
+            lines.append("")
+    return ("\ufeff" + "\r\n".join(lines)).encode()
