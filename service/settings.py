@@ -71,6 +71,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Count,
         Meta(description="What the uploads of one caller's jobs may hold together; then 429."),
     ] = 8 << 30
+    chunk_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="A big prediction is cut into chunks that take a worker so long: what a "
+            "lost worker costs, and how soon others can help.",
+        ),
+    ] = 1.0
     max_sync_seconds: Annotated[
         Seconds,
         Meta(

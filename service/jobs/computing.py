@@ -154,7 +154,7 @@ class Computer:
         return Computed(compute_chunk(job, plan, spec, task.chunk, model, self._predict))
 
     def _begin(self, job: Job, spec: Prediction, model: Model) -> Message:
-        rows = rows_of_chunk(model, spec.options, self._predict)
+        rows = rows_of_chunk(model, spec.options, self._predict, self._settings.chunk_seconds)
         plan = make_plan(job, spec, model, rows, self._settings.max_points)
         s = self._settings
         limits = Limits(s.max_covariance_points, s.max_sample_values)

@@ -23,11 +23,10 @@ from service.services.tablecuts import CuttingTable
 from service.services.tables import Place, Table
 from service.storage.blobs import PIECE, Blobs
 
-CHUNK_SECONDS = 1.0
-"""A chunk takes about so long: what a lost worker costs, and how soon others can help."""
-
 READ_SECONDS_PER_ROW = 10e-6
 """To read a row of a table and to write its numbers, besides predicting them."""
+
+_MEASURED_SECONDS = 0.05
 
 _POINTS = "points"
 _PLAN = "plan"
@@ -118,8 +117,8 @@ def opened(blobs: Blobs, name: str, start: int = 0, stop: int | None = None) -> 
     return cast(BinaryIO, io.BufferedReader(Stream(blobs.pieces(name, start, stop)), PIECE))
 
 
-def rows_of_chunk(model: Model, options: Options, predict: Predict) -> int:
-    """Rows that take about `CHUNK_SECONDS`, a multiple of the large tile."""
+def rows_of_chunk(model: Model, options: Options, predict: Predict, seconds: float) -> int:
+    """Rows that take about so many seconds, a multiple of the large tile."""
     low, high = model.description.training_range.T
     count, took = 1, 0.0
     while count <= CHUNK_TILES * model.large_tile:
@@ -127,10 +126,10 @@ def rows_of_chunk(model: Model, options: Options, predict: Predict) -> int:
         started = perf_counter()
         columns(model, X, options, predict)
         took = (perf_counter() - started) / count
-        if took * count > CHUNK_SECONDS / 20:
+        if took * count > _MEASURED_SECONDS:
             break
         count *= 16
-    tiles = CHUNK_SECONDS / (took + READ_SECONDS_PER_ROW) / model.large_tile
+    tiles = seconds / (took + READ_SECONDS_PER_ROW) / model.large_tile
     return max(1, int(tiles)) * model.large_tile
 
 

@@ -20,7 +20,8 @@ def jobs(
     """A server and two workers, with the data in files, and with the data in Redis."""
     folder = tmp_path_factory.mktemp("jobs")
     redis = f"unix://{folder / 'redis' / 'valkey.sock'}"
-    with stack(folder, workers=2, store=redis if request.param == "redis" else "") as made:
+    store = redis if request.param == "redis" else ""
+    with stack(folder, workers=2, store=store, chunk_seconds=0.02) as made:
         yield made
 
 
@@ -34,7 +35,7 @@ def http(jobs: Stack) -> Iterator[httpx.Client]:
 def many(gpr: GPR) -> FloatArray:
     """So many points that there is more than one chunk."""
     low, high = gpr.description.training_range.T
-    return np.random.default_rng(2).uniform(low, high, (60_000, len(low))).round(3)
+    return np.random.default_rng(2).uniform(low, high, (6000, len(low))).round(3)
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +44,6 @@ def table(many: FloatArray, names: tuple[str, ...]) -> bytes:
     lines = [f"id,{','.join(names)}"]
     for i, row in enumerate(many.tolist()):
         lines.append(f'"row ""{i}"", é",' + ",".join(map(str, row)))
-        if i % 5000 == 0:
+        if i % 500 == 0:
             lines.append("")
     return ("\ufeff" + "\r\n".join(lines)).encode()

@@ -1,0 +1,165 @@
+"""The life of a job: cancelled, repeated, listed, refused, forgotten."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.storage.blobs import open_blobs
+from tests.jobs.stack import Stack, stack, until
+from tests.serving import FLASK_ALONE, serving
+
+CSV = {"Content-Type": "text/csv"}
+ASYNC = {"Prefer": "respond-async"}
+ROW = b"-20,181,500,30\n"
+POINT = {"points": [-20, 181, 500, 30]}
+
+
+@pytest.fixture(scope="module")
+def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A worker that never ends a prediction of more than 256 rows."""
+    with stack(
+        tmp_path_factory.mktemp("stuck"),
+        model_class="tests.jobs.slow:StuckGPR",
+        max_open_jobs=3,
+        job_ttl_seconds=2,
+        graceful_seconds=1,
+    ) as made:
+        yield made
+
+
+def _post(made: Stack, content: bytes, **headers: str) -> httpx.Response:
+    return httpx.post(
+        f"{made.http}/predict", content=content, headers=CSV | ASYNC | headers, timeout=60
+    )
+
+
+def test_a_running_job_is_cancelled_within_two_seconds(stuck: Stack) -> None:
+    id = _post(stuck, ROW * 1000).json()["jobID"]
+    url = f"{stuck.http}/jobs/{id}"
+    until(lambda: httpx.get(url).json()["status"] == "running")
+    early = httpx.get(f"{url}/results")
+    assert early.status_code == 404
+    assert early.json()["type"].endswith("/result-not-ready")
+    time.sleep(1)  # it is in the call that nothing interrupts
+    dismissed = httpx.delete(url)
+    assert dismissed.status_code == 200
+    assert dismissed.json()["status"] == "dismissed"
+    started = time.monotonic()
+    metrics = f"http://{stuck.workers[0].environ['GPSERVE_WORKER_BIND']}/metrics"
+    until(lambda: "worker_busy 0.0" in httpx.get(metrics).text)
+    assert time.monotonic() - started < 2
+    assert httpx.get(url).json()["status"] == "dismissed"
+    assert httpx.get(f"{url}/results").status_code == 410
+    assert httpx.delete(url).json()["status"] == "dismissed"
+
+    after = _post(stuck, ROW).json()["jobID"]  # the worker goes on
+    ended = stuck.follow(after)
+    assert ended["status"] == "successful"
+    assert httpx.delete(f"{stuck.http}/jobs/{after}").json() == ended
+    assert httpx.get(f"{stuck.http}/jobs/{after}/results").status_code == 200
+
+
+def test_too_many_open_jobs_are_refused_and_dismissing_helps(stuck: Stack) -> None:
+    mine = {"Authorization": "Bearer mine"}
+    ids = [_post(stuck, ROW * 1000, **mine).json()["jobID"] for _ in range(3)]
+    refused = _post(stuck, ROW, **mine)
+    assert refused.status_code == 429
+    assert "Retry-After" in refused.headers
+    assert _post(stuck, ROW).status_code == 202  # another caller
+    listed = httpx.get(f"{stuck.http}/jobs", headers=mine).json()["jobs"]
+    assert [document["jobID"] for document in listed] == ids[::-1]
+    for id in ids:
+        assert httpx.delete(f"{stuck.http}/jobs/{id}").json()["status"] == "dismissed"
+    assert _post(stuck, ROW, **mine).status_code == 202
+
+
+def test_a_job_is_forgotten_with_its_data(stuck: Stack) -> None:
+    id = _post(stuck, ROW).json()["jobID"]
+    stuck.follow(id)
+    blobs = open_blobs(f"file://{stuck.folder / 'store'}")
+    assert blobs.names(f"jobs/{id}/")
+    until(lambda: httpx.get(f"{stuck.http}/jobs/{id}").status_code == 404)
+    stuck.client().delete("gpserve:sweeper")  # otherwise in a minute
+    until(lambda: blobs.names(f"jobs/{id}/") == [])
+    assert id not in httpx.get(f"{stuck.http}/jobs").text
+
+
+def test_an_idempotency_key_makes_a_repeated_request_the_same_job(
+    jobs: Stack, http: httpx.Client
+) -> None:
+    headers = ASYNC | {"Idempotency-Key": "an-experiment"}
+    first, again = (http.post("/predict", json=POINT, headers=headers) for _ in range(2))
+    assert first.status_code == again.status_code == 202
+    assert first.json()["jobID"] == again.json()["jobID"]
+    other = http.post("/predict", json={**POINT, "noise": False}, headers=headers)
+    assert other.status_code == 422
+    bad = ASYNC | {"Idempotency-Key": "failed-at-first"}
+    assert http.post("/predict", json={"points": [1]}, headers=bad).status_code == 422
+    assert http.post("/predict", json=POINT, headers=bad).status_code == 202
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n"])
+def test_an_upload_that_breaks_off_is_no_job(jobs: Stack, http: httpx.Client, end: bytes) -> None:
+    before = {document["jobID"] for document in http.get("/jobs").json()["jobs"]}
+    host, port = jobs.http.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+        head += "Prefer: respond-async\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head.encode() + b"%x\r\n%b\r\n" % (len(ROW * 9), ROW * 9))
+        connection.sendall(b"20\r\n" + ROW + end)
+        time.sleep(0.5)
+    time.sleep(1)
+    assert {document["jobID"] for document in http.get("/jobs").json()["jobs"]} == before
+
+
+def test_a_request_that_would_take_too_long_is_offered_as_a_job(tmp_path: Path) -> None:
+    with stack(tmp_path, max_sync_seconds=0.001) as made:
+        body = ROW * 3000
+        offered = httpx.post(f"{made.http}/predict", content=body, headers=CSV)
+        assert offered.status_code == 413
+        assert "respond-async" in offered.json()["detail"]
+        taken = httpx.post(
+            f"{made.http}/predict", content=body, headers=CSV | {"Prefer": "wait=10"}
+        )
+        assert taken.status_code == 202
+        assert made.follow(taken.json()["jobID"])["points"]["total"] == 3000
+        small = httpx.post(f"{made.http}/predict", json=POINT, headers={"Prefer": "wait=10"})
+        assert small.status_code == 200
+
+
+@pytest.mark.parametrize("arguments", [(), FLASK_ALONE])
+def test_without_a_queue_predictions_go_on_and_job_calls_say_so(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    with serving(tmp_path, *arguments, token="secret") as plain:
+        assert httpx.post(f"{plain.url}/predict", json=POINT).status_code == 200
+        token = {"Authorization": "Bearer secret"}
+        for method, path, headers in (
+            ("POST", "/predict", ASYNC),
+            ("POST", "/train", token),
+            ("GET", "/jobs", {}),
+            ("GET", "/jobs/1", {}),
+            ("DELETE", "/jobs/1", {}),
+        ):
+            answer = httpx.request(method, plain.url + path, headers=headers, json=POINT)
+            assert answer.status_code == 503, path
+            assert "REDIS_URL" in answer.json()["detail"]
+
+
+def test_a_worker_hands_back_what_it_cannot_finish(stuck: Stack) -> None:
+    id = _post(stuck, ROW * 1000).json()["jobID"]
+    until(lambda: httpx.get(f"{stuck.http}/jobs/{id}").json()["status"] == "running")
+    import signal
+
+    assert stuck.workers[0].end(signal.SIGTERM) == 0
+    queued = stuck.client().llen("gpserve-queue:jobs")
+    assert queued >= 1
+    httpx.delete(f"{stuck.http}/jobs/{id}")
+    stuck.workers[0].start()
+    assert stuck.follow(_post(stuck, ROW).json()["jobID"])["status"] == "successful"
