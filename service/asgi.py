@@ -22,7 +22,7 @@ from service import probes
 from service.batching import Share
 from service.conditions import refuse_other_version
 from service.model import Model
-from service.requests import log_request, request_id
+from service.requests import log_request, request_id, wants_log
 from service.runtime import Runtime
 from service.services import answers, points
 from service.services.negotiation import JSON_ACCEPTS
@@ -200,7 +200,7 @@ class Exchange:
         runtime = self._runtime
         runtime.tally.end((self.method, self.path, status), took)
         which = runtime.settings.access_log
-        if which == "all" or status >= 500:
+        if wants_log(which, status):
             log_request(which, self.id, self.method, self.path, status, took)
 
     def abandon(self) -> None:
