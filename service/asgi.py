@@ -103,11 +103,11 @@ class Front:
             read = points.read_fields(query, names)
         else:
             read = points.read_json(body, names)
-        if read.shape != () or not read.options.plain:
+        if not read.options.plain or len(read.rows) >= model.large_tile:
             return False
         parsed = perf_counter()
         share = await runtime.batcher.predict(model, read.rows, read.options.noise)
-        document = answers.one_point(share.P, share.outside)
+        document = answers.few_points(share.P, share.outside, read.shape)
         await exchange.predicted(model, document, parsed, share)
         return True
 
