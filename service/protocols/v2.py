@@ -13,13 +13,12 @@ from service import probes
 from service.model import Model
 from service.protocols import inference, tensors, v2metadata
 from service.protocols.tensors import Inference, Parameters
+from service.protocols.v2metadata import HEADER_LENGTH
 from service.requests import current_runtime
 from service.services.body import Spool, open_body
 from service.services.problems import malformed, too_large
 
 v2 = Blueprint("v2", __name__)
-
-HEADER_LENGTH = "Inference-Header-Content-Length"
 
 View = Callable[..., Any]
 

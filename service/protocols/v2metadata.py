@@ -9,6 +9,9 @@ from service.metrics import Totals
 from service.model import Model
 from service.services.problems import Problem
 
+HEADER_LENGTH = "Inference-Header-Content-Length"
+"""The header that says where the JSON of a body ends and its bytes begin."""
+
 EXTENSIONS = ("binary_tensor_data", "model_repository", "statistics")
 
 
