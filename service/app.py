@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from time import perf_counter
-from typing import BinaryIO, cast
-from urllib.parse import parse_qsl
+from typing import cast
 
 import flask
 from flask import Blueprint, Flask, current_app, request
 
-from service import openapi, probes, requests, settings
+from service import openapi, probes, requestbody, requests, settings
 from service.conditions import refuse_other_version
 from service.model import Model
 from service.protocols.umbridge import umbridge
 from service.protocols.v2 import v2
 from service.runtime import Runtime
 from service.services import answering, negotiation
-from service.services.body import open_body, unpacked
-from service.services.chunks import CHUNK_TILES, Source
-from service.services.options import Options
-from service.services.problems import Problem, malformed
-from service.services.reading import READS, Fields, Reader, only_file
 
 api = Blueprint("api", __name__)
 
@@ -56,7 +49,7 @@ def predict() -> flask.Response:
     model = runtime.live.model
     refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
     media_type = negotiation.answer_type(request.headers.get("Accept", ""))
-    source, options = _read(runtime, model, media_type)
+    source, options = requestbody.read(request, model, runtime.settings, media_type)
     parsed = perf_counter()
     answer = answering.pieces(model, source, options, media_type, runtime.predict, runtime.limits)
     response = flask.Response(_while_connected(answer), content_type=media_type)
@@ -79,69 +72,6 @@ def _while_connected(answer: Iterator[bytes]) -> Iterator[bytes]:
             yield piece
 
     return pieces()
-
-
-def _read(runtime: Runtime, model: Model, media_type: str) -> tuple[Source, Options]:
-    limits = runtime.settings
-    reader = Reader(
-        model.description.feature_names,
-        CHUNK_TILES * model.large_tile,
-        limits.max_points,
-        limits.max_json_bytes,
-    )
-    query: Fields = list(request.args.items(multi=True))
-    if request.method in ("GET", "HEAD"):
-        return reader.fields(query)
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
-    kind = request.mimetype
-    counted = answering.needs_count(media_type)
-    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        return _read_form(reader, query, encoding, counted)
-    body = open_body(cast(BinaryIO, request.stream), encoding, limits.max_body_bytes)
-    if kind in ("application/json", ""):
-        return reader.json(body, query)
-    if kind in ("text/csv", "application/csv", "text/plain", "application/vnd.ms-excel"):
-        _refuse_other_charset()
-        options = reader.options(query)
-        return reader.table(body, options, counted=counted), options
-    if kind == negotiation.NPY:
-        return reader.array(body), reader.options(query)
-    if kind == "application/octet-stream":
-        return reader.file(body, query, counted=counted)
-    raise Problem(415, f"Content-Type {kind[:80]!r} is not read here; these are: {READS}")
-
-
-def _read_form(
-    reader: Reader, query: Fields, encoding: str, counted: bool
-) -> tuple[Source, Options]:
-    if encoding not in ("", "identity"):
-        raise Problem(415, "a form is not read compressed: gzip the file in it instead")
-    if request.mimetype == "application/x-www-form-urlencoded":
-        # curl -d says that anything is a form, also JSON
-        body = request.stream.read(reader.max_json_bytes + 1)
-        if body[:1] in (b"{", b"["):
-            return reader.json(io.BytesIO(body), query)
-        return reader.fields(
-            query + parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-        )
-    try:
-        fields: Fields = query + list(request.form.items(multi=True))
-    except ValueError as error:
-        raise malformed(f"the form cannot be read: {error}") from None
-    if fields and not request.files:
-        return reader.fields(fields)
-    only_file(request.files)
-    upload = request.files["file"]
-    body = unpacked(cast(BinaryIO, upload.stream), _runtime().settings.max_body_bytes)
-    if upload.mimetype == "application/json" or (upload.filename or "").endswith(".json"):
-        return reader.json(body, fields)
-    return reader.file(body, fields, counted=counted)
-
-
-def _refuse_other_charset() -> None:
-    charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if charset not in ("utf-8", "utf8", "us-ascii", "ascii"):
-        raise Problem(415, f"charset {charset[:40]!r} is not read here, utf-8 is")
 
 
 def _describe(response: flask.Response, model: Model) -> None:

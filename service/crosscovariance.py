@@ -1,4 +1,4 @@
-"""k(x, Z) for many x and a fixed Z, as one matrix product and one exponential."""
+"""k(x, Z) of many x and a fixed Z, as one matrix product and one exponential."""
 
 from __future__ import annotations
 
@@ -47,9 +47,22 @@ IN_PLACE: dict[str, tuple[float, Callable[[FloatArray, float, FloatArray], None]
 }
 """What r² is multiplied by in the product, and what makes covariances of that, in place."""
 
+Product = Callable[[FloatArray, FloatArray, FloatArray], object]
+"""Of an array of rows with a matrix, into the third argument."""
+
+
+def row_by_row(rows: FloatArray, columns: FloatArray, out: FloatArray) -> None:
+    """``rows @ columns``, each row on its own."""
+    np.vecmat(rows, columns, out=out)
+
+
+def together(rows: FloatArray, columns: FloatArray, out: FloatArray) -> None:
+    """``rows @ columns`` as one matrix product."""
+    np.matmul(rows, columns, out=out)
+
 
 class StationaryRows:
-    """One stationary term against Z, for tiles of a fixed number of rows.
+    """One stationary term against Z.
 
     With u and w the scaled rows of X and Z, ``c|u - w|²`` is the product of the rows
     ``[u, |u|², 1]`` with the columns ``[-2c w, c, c|w|²]``: one product instead of d differences.
@@ -64,61 +77,56 @@ class StationaryRows:
         W = (Z[:, active] - centre) / term.lengthscale
         c, self.covariance = IN_PLACE[term.name]
         self.log_variance = float(np.log(term.variance))
-        constant = self.log_variance if term.name == "RBF" else 0.0
-        self.columns = np.vstack([-2 * c * W.T, np.full(len(Z), c), c * np.vecdot(W, W) + constant])
+        # Of the RBF the variance is a summand of the exponent, so it costs nothing.
+        summand = self.log_variance if term.name == "RBF" else 0.0
+        self.columns = np.vstack([-2 * c * W.T, np.full(len(Z), c), c * np.vecdot(W, W) + summand])
         self.centre = offset[active] + scale[active] * centre
         self.unit = scale[active] * np.broadcast_to(term.lengthscale, active.shape)
         self.lowest = self.centre - FARTHEST * self.unit
         self.highest = self.centre + FARTHEST * self.unit
-        whole = np.array_equal(active, np.arange(len(offset)))
-        self.active = None if whole else active
+        self.active = None if np.array_equal(active, np.arange(len(offset))) else active
 
-    def rows(self, n: int) -> FloatArray:
-        """Scratch for n rows ``[u, |u|², 1]``."""
-        return np.ones((n, len(self.columns)))
-
-    def into(self, K: FloatArray, X: FloatArray, rows: FloatArray, n: int) -> None:
-        """Write r² (times c) of all of X into K, and of the first n rows make covariances later."""
-        u = rows[:, :-2]
+    def scale(self, X: FloatArray, u: FloatArray, squares: FloatArray) -> None:
+        """Write the scaled rows of X and their squared lengths."""
         np.maximum(X if self.active is None else X[:, self.active], self.lowest, out=u)
         np.minimum(u, self.highest, out=u)
         np.subtract(u, self.centre, out=u)
         np.divide(u, self.unit, out=u)
-        np.vecdot(u, u, out=rows[:, -2])
-        np.matmul(rows, self.columns, out=K)
+        np.vecdot(u, u, out=squares)
+
+
+class CrossScratch:
+    """Arrays for n points at a time, and the views of them that are used over and over."""
+
+    def __init__(self, cross: CrossCovariance, n: int) -> None:
+        self.rows = [np.ones((n, len(term.columns))) for term in cross.terms]
+        self.scaled = [rows[:, :-2] for rows in self.rows]
+        self.squares = [rows[:, -2] for rows in self.rows]
+        self.polynomial = np.empty((n, 0 if cross.only_rbf else cross.size))
+        self.summand = np.zeros((n, cross.size if len(cross.terms) > 1 else 0))
 
 
 class CrossCovariance:
     """k(x, Z) of a whole kernel; X is in raw units, Z in the model's."""
 
-    def __init__(self, kernel: Kernel, Z: FloatArray, offset: FloatArray, scale: FloatArray):
+    def __init__(
+        self, kernel: Kernel, Z: FloatArray, offset: FloatArray, scale: FloatArray
+    ) -> None:
         self.terms = [StationaryRows(term, Z, offset, scale) for term in kernel.stationary]
         self.bias = kernel.bias
         self.size = len(Z)
-        self.exponential_only = [term.name for term in kernel.stationary] == ["RBF"]
+        self.only_rbf = all(term.name == "RBF" for term in kernel.stationary)
 
-    def scratch(self, n: int) -> list[FloatArray]:
-        """What `into` needs for tiles of n rows: one array for each term, then two like K."""
-        return [
-            *(term.rows(n) for term in self.terms),
-            np.zeros((n, 0 if self.exponential_only else self.size)),
-            np.zeros((n, self.size if len(self.terms) > 1 else 0)),
-        ]
-
-    def into(self, K: FloatArray, X: FloatArray, scratch: list[FloatArray], n: int) -> None:
-        """Write the covariances of the first n rows of X into K.
-
-        The products are of the whole tile, filled up or not, so that their rounding cannot
-        depend on n; what goes element by element is spared the filling.
-        """
+    def into(self, K: FloatArray, X: FloatArray, scratch: CrossScratch, product: Product) -> None:
+        """Write the covariances of the rows of X into K, shape (n, N)."""
         if not self.terms:
-            K[:n] = self.bias
-            return
+            K[:] = 0
         for i, term in enumerate(self.terms):
-            target = scratch[-1] if i else K
-            term.into(target, X, scratch[i], n)
-            term.covariance(target[:n], term.log_variance, scratch[-2][:n])
+            target = scratch.summand if i else K
+            term.scale(X, scratch.scaled[i], scratch.squares[i])
+            product(scratch.rows[i], term.columns, target)
+            term.covariance(target, term.log_variance, scratch.polynomial)
             if i:
-                K[:n] += target[:n]
+                K += target
         if self.bias:
-            K[:n] += self.bias
+            K += self.bias

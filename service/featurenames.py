@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-RESERVED = frozenset(
-    "points noise interval gradient covariance samples seed on_bad_row file "
-    "mean variance lower upper extrapolated".split()
-)
+OPTIONS = ("points", "noise", "interval", "gradient", "covariance", "samples", "seed", "on_bad_row")
+ANSWERS = ("mean", "variance", "lower", "upper", "extrapolated")
+RESERVED = frozenset((*OPTIONS, "file", *ANSWERS))
 """Words that a request or an answer uses itself."""
 
 

@@ -5,6 +5,7 @@ Names and parameters are GPy's, so that a trained GPy kernel is written down ter
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.model import FloatArray
+
+SQRT3, SQRT5 = math.sqrt(3), math.sqrt(5)
 
 
 class Form(NamedTuple):
@@ -30,7 +33,8 @@ class Form(NamedTuple):
 
 def _matern32_d2g(r: FloatArray) -> FloatArray:
     # It grows as 1/r, but only ever multiplies a product of two distances, which goes to 0 as r².
-    return 0.75 * np.sqrt(3) * np.exp(-np.sqrt(3) * r) / np.where(r > 0, r, 1)
+    inverse: FloatArray = 1 / np.where(r > 0, r, 1)
+    return 0.75 * SQRT3 * np.exp(-SQRT3 * r) * inverse
 
 
 FORMS = {
@@ -41,15 +45,15 @@ FORMS = {
         None,
     ),
     "Matern32": Form(
-        lambda r: (1 + np.sqrt(3) * r) * np.exp(-np.sqrt(3) * r),
-        lambda r: -1.5 * np.exp(-np.sqrt(3) * r),
+        lambda r: (1 + SQRT3 * r) * np.exp(-SQRT3 * r),
+        lambda r: -1.5 * np.exp(-SQRT3 * r),
         _matern32_d2g,
         3,
     ),
     "Matern52": Form(
-        lambda r: (1 + np.sqrt(5) * r + 5 / 3 * r**2) * np.exp(-np.sqrt(5) * r),
-        lambda r: -5 / 6 * (1 + np.sqrt(5) * r) * np.exp(-np.sqrt(5) * r),
-        lambda r: 25 / 12 * np.exp(-np.sqrt(5) * r),
+        lambda r: (1 + SQRT5 * r + 5 / 3 * r**2) * np.exp(-SQRT5 * r),
+        lambda r: -5 / 6 * (1 + SQRT5 * r) * np.exp(-SQRT5 * r),
+        lambda r: 25 / 12 * np.exp(-SQRT5 * r),
         5,
     ),
 }
@@ -83,8 +87,11 @@ class Stationary:
 
     def K(self, X: FloatArray, Z: FloatArray) -> FloatArray:
         """Covariance between the rows of X and Z, shape (n, m)."""
-        u = self.scaled_differences(X, Z)
-        return self.variance * self.form.g(np.sqrt(np.vecdot(u, u)))
+        squares = np.zeros((len(X), len(Z)))
+        scale = np.broadcast_to(self.lengthscale, self.active_dims.shape)
+        for i, lengthscale in zip(self.active_dims, scale, strict=True):
+            squares += np.square((X[:, i, None] - Z[:, i]) / lengthscale)
+        return self.variance * self.form.g(np.sqrt(squares))
 
     def dK(self, X: FloatArray, Z: FloatArray) -> FloatArray:
         """First derivatives of `K` by X, shape (n, m, d)."""

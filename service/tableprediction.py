@@ -6,11 +6,14 @@ import csv
 import math
 from collections.abc import Iterator
 from itertools import islice
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
 from service.model import Model
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 TILES = 16
 """Large tiles a chunk: chunks are cut at multiples of them, so the bits are those of one array."""
@@ -64,7 +67,7 @@ def _columns(header: list[str], names: tuple[str, ...]) -> list[int]:
 
 
 def _chunks(
-    reader: csv._reader, size: int, first: list[list[str]]
+    reader: Reader, size: int, first: list[list[str]]
 ) -> Iterator[list[tuple[int, list[str]]]]:
     def numbered() -> Iterator[tuple[int, list[str]]]:
         for row in first:

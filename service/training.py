@@ -38,8 +38,10 @@ def term_of(kernel: Any) -> list[Term]:
     kind = type(kernel)
     if kind is GPy.kern.Add:
         return [term for part in kernel.parts for term in term_of(part)]
-    if kind in (GPy.kern.Bias, GPy.kern.White):
-        return [{"Bias": Bias, "White": White}[kind.__name__](float(kernel.variance[0]))]
+    if kind is GPy.kern.Bias:
+        return [Bias(float(kernel.variance[0]))]
+    if kind is GPy.kern.White:
+        return [White(float(kernel.variance[0]))]
     if kind.__name__ not in FORMS or kind is not getattr(GPy.kern, kind.__name__):
         served = ", ".join([*FORMS, "Bias", "White"])
         raise ValueError(
@@ -86,7 +88,8 @@ def factor_of(posterior: Any) -> FloatArray:
         return np.asarray(GPy.util.linalg.dtrtri(L), dtype=np.float64)
     values, U = np.linalg.eigh(posterior.woodbury_inv)
     B = np.sqrt(np.maximum(values, 0))[:, None] * U.T
-    return np.linalg.qr(B[:, ::-1], mode="r")[::-1, ::-1]
+    R: FloatArray = np.asarray(np.linalg.qr(B[:, ::-1], mode="r"))
+    return R[::-1, ::-1]
 
 
 def reference_inputs(X: FloatArray, count: int = 8) -> FloatArray:
@@ -223,15 +226,15 @@ def fit(
     offset, scale = X.mean(axis=0), X.std(axis=0)
     if not (scale > 0).all():
         raise ValueError(f"input {names[int(np.argmin(scale))]!r} is constant: leave it out")
-    state = np.random.get_state()  # noqa: NPY002  GPy draws from NumPy's global generator
-    np.random.seed(SEED)  # noqa: NPY002
+    state = np.random.get_state()  # GPy draws from NumPy's global generator
+    np.random.seed(SEED)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             m = _model((X - offset) / scale, y[:, None], kernel, inducing, ard)
             optimise(m, restarts, progress, SPARSE_ITERATIONS if inducing else 1000)
     finally:
-        np.random.set_state(state)  # noqa: NPY002
+        np.random.set_state(state)
     return posterior_of(m, names, output_name, input_offset=offset, input_scale=scale, **fields)
 
 

@@ -8,10 +8,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from service.model import FloatArray
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 FEWEST_ROWS = 20
 """Below this a held-out fifth says nothing."""
@@ -72,7 +76,7 @@ def _columns(header: list[str], names: Sequence[str]) -> list[int]:
     return [header.index(name) for name in names]
 
 
-def _numbers(reader: csv._reader, header: list[str], columns: list[int]) -> list[list[float]]:
+def _numbers(reader: Reader, header: list[str], columns: list[int]) -> list[list[float]]:
     rows: list[list[float]] = []
     reasons: list[str] = []
     try:

@@ -19,6 +19,7 @@ from service.services.prediction import (
     columns,
     covariance,
     extrapolated,
+    refuse_large_covariance,
     refuse_many_samples,
 )
 from service.services.problems import unusable
@@ -105,11 +106,14 @@ def _with_covariance(
 ) -> Iterator[Chunk]:
     if media_type != negotiation.JSON:
         raise unusable("covariance=true is answered as JSON only", option="covariance")
-    whole = list(chunks)
+    whole: list[Chunk] = []
+    for chunk in chunks:
+        whole.append(chunk)
+        refuse_large_covariance(sum(len(part.X) for part in whole), limits)
     if any(chunk.errors for chunk in whole):
         raise unusable("covariance=true needs every row to be good", option="covariance")
     X = np.concatenate([chunk.X for chunk in whole])
-    layout.extra["covariance"] = _square(covariance(model, X, options, limits), layout)
+    layout.extra["covariance"] = _square(covariance(model, X, options), layout)
     return iter(whole)
 
 

@@ -50,8 +50,9 @@ def columns(model: Model, X: FloatArray, options: Options, predict: Predict) -> 
     parts = [P]
     try:
         if options.interval is not None:
-            # the central interval of a normal distribution
-            z = NormalDist().inv_cdf((1 + options.interval) / 2)
+            # The central interval of a normal distribution, by its lower tail: (1 + p) / 2 can
+            # round to 1, whose quantile is infinite.
+            z = -NormalDist().inv_cdf((1 - options.interval) / 2)
             half = z * np.sqrt(P[:, 1:])
             parts.append(np.hstack([P[:, :1] - half, P[:, :1] + half]))
         if options.gradient:
@@ -63,23 +64,21 @@ def columns(model: Model, X: FloatArray, options: Options, predict: Predict) -> 
     return P if len(parts) == 1 else np.hstack(parts)
 
 
-def covariance(model: Model, X: FloatArray, options: Options, limits: Limits) -> FloatArray:
-    """The joint covariance, shape (n, n).
-
-    Raises
-    ------
-    Problem
-        413 beyond the limit, 422 when the model has none.
-    """
-    if len(X) > limits.covariance_points:
-        raise too_large(
-            f"covariance=true takes at most {limits.covariance_points} points, not {len(X)}",
-            limit=limits.covariance_points,
-        )
+def covariance(model: Model, X: FloatArray, options: Options) -> FloatArray:
+    """The joint covariance, shape (n, n); a `Problem` 422 when the model has none."""
     try:
         return model.covariance(X, noise=options.noise)
     except Unsupported as error:
         raise unusable(str(error)) from None
+
+
+def refuse_large_covariance(n: int, limits: Limits) -> None:
+    """413 when a joint covariance of n points is more than the limit."""
+    if n > limits.covariance_points:
+        raise too_large(
+            f"covariance=true takes at most {limits.covariance_points} points",
+            limit=limits.covariance_points,
+        )
 
 
 def refuse_many_samples(options: Options, n: int, limits: Limits) -> None:

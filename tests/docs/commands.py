@@ -6,7 +6,6 @@ In a ``console`` block a line that begins with ``$ `` is a command; what follows
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys

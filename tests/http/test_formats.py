@@ -46,7 +46,7 @@ def test_query_string(http: httpx.Client, X: FloatArray, P: FloatArray, names: N
 
 def test_query_string_batch(http: httpx.Client, X: FloatArray, P: FloatArray, names: Names) -> None:
     pairs = [(name, str(value)) for row in X[:3] for name, value in zip(names, row, strict=True)]
-    same(http.get("/predict", params=pairs), P[:3])
+    same(http.get("/predict", params=httpx.QueryParams(tuple(pairs))), P[:3])
 
 
 def test_form(http: httpx.Client, X: FloatArray, P: FloatArray, names: Names) -> None:

@@ -115,4 +115,10 @@ def test_ndjson_nests_what_json_nests(http: httpx.Client, X: FloatArray) -> None
     lines = http.post(f"/predict?{ask}", json={"points": X.tolist()}, headers=headers).text
     first = httpx.Response(200, text=lines.partition("\n")[0]).json()
     one = http.post(f"/predict?{ask}", json={"points": X[0].tolist()}).json()
+    # Derivatives promise no bits, unlike means and variances.
+    gradients = first.pop("gradient"), one.pop("gradient")
+    for part in ("mean", "variance"):
+        assert gradients[0][part] == pytest.approx(gradients[1][part], rel=1e-9)
+    samples = first.pop("samples"), one.pop("samples")
+    assert samples[0] == pytest.approx(samples[1], rel=1e-9)
     assert first == one

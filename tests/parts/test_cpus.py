@@ -60,6 +60,6 @@ def test_the_pool_follows_the_limit_with_the_same_bits(
     X = np.random.default_rng(5).uniform(low, high, (4 * gpr.large_tile + 13, len(low)))
     want = gpr.predict(X)
     pool = TilePool()
-    for limit in (1.0, 3.0, 2.0, 1.0):  # noqa: B007
+    for limit in (1.0, 3.0, 2.0, 1.0):
         assert np.array_equal(pool.predict(gpr, X, True), want)
         assert pool.width == threads_for(limit)

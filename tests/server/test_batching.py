@@ -26,7 +26,8 @@ def batcher(seconds_per_point: float = 1e-6) -> Batcher:
 def on_loop(b: Batcher, *coroutines: Coroutine[Any, Any, Share]) -> list[Share]:
     async def run() -> list[Any]:
         b.attach(asyncio.get_running_loop())
-        return await asyncio.gather(*coroutines, return_exceptions=True)
+        answers: list[Any] = await asyncio.gather(*coroutines, return_exceptions=True)
+        return answers
 
     return asyncio.run(run())
 

@@ -215,7 +215,7 @@ def test_a_long_connection_is_sent_away(wire: socket.socket) -> None:
 
 
 def test_too_large_header(wire: socket.socket) -> None:
-    head, _, body = REQUEST.partition(b"\r\n\r\n")
+    head, _, _ = REQUEST.partition(b"\r\n\r\n")
     wire.sendall(head + b"\r\nX-Large: " + b"x" * 60_000)
     assert read_to_the_end(wire).startswith(b"HTTP/1.1 431 ")
 

@@ -1,0 +1,97 @@
+"""From a Flask request to points: its media type says which reader reads it."""
+
+from __future__ import annotations
+
+import io
+from typing import BinaryIO, cast
+from urllib.parse import parse_qsl
+
+from flask import Request
+
+from service.model import Model
+from service.services import answering, negotiation
+from service.services.body import open_body, unpacked
+from service.services.chunks import CHUNK_TILES, Source
+from service.services.options import Options
+from service.services.problems import Problem, malformed, too_large
+from service.services.reading import READS, Fields, Reader, only_file
+from service.settings import Settings
+
+_CSV_TYPES = ("text/csv", "application/csv", "text/plain", "application/vnd.ms-excel")
+_FORM = "application/x-www-form-urlencoded"
+
+
+def read(
+    request: Request, model: Model, settings: Settings, media_type: str
+) -> tuple[Source, Options]:
+    """The points and options of a request that will be answered as `media_type`.
+
+    Raises
+    ------
+    Problem
+        400, 413, 415 or 422, with what is wrong and where.
+    """
+    reader = Reader(
+        model.description.feature_names,
+        CHUNK_TILES * model.large_tile,
+        settings.max_points,
+        settings.max_json_bytes,
+    )
+    query: Fields = list(request.args.items(multi=True))
+    if request.method in ("GET", "HEAD"):
+        return reader.fields(query)
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    counted = answering.needs_count(media_type)
+    kind = request.mimetype
+    if kind in ("multipart/form-data", _FORM):
+        if encoding not in ("", "identity"):
+            raise Problem(415, "a form is not read compressed: gzip the file in it instead")
+        if kind == _FORM:
+            return _read_form(request, reader, query)
+        return _read_multipart(request, reader, query, counted, settings.max_body_bytes)
+    body = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
+    if kind in ("application/json", ""):
+        return reader.json(body, query)
+    if kind in _CSV_TYPES:
+        _refuse_other_charset(request)
+        options = reader.options(query)
+        return reader.table(body, options, counted=counted), options
+    if kind == negotiation.NPY:
+        return reader.array(body), reader.options(query)
+    if kind == "application/octet-stream":
+        return reader.file(body, query, counted=counted)
+    raise Problem(415, f"Content-Type {kind[:80]!r} is not read here; these are: {READS}")
+
+
+def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source, Options]:
+    text = request.stream.read(reader.max_json_bytes + 1)
+    if text[:1] in (b"{", b"["):  # curl -d says that anything is a form, also JSON
+        return reader.json(io.BytesIO(text), query)
+    if len(text) > reader.max_json_bytes:
+        limit = reader.max_json_bytes
+        raise too_large(f"a form of more than {limit} bytes: send CSV or .npy", limit=limit)
+    pairs = parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True)
+    return reader.fields(query + pairs)
+
+
+def _read_multipart(
+    request: Request, reader: Reader, query: Fields, counted: bool, limit: int
+) -> tuple[Source, Options]:
+    try:
+        fields: Fields = query + list(request.form.items(multi=True))
+    except ValueError as error:
+        raise malformed(f"the form cannot be read: {error}") from None
+    if fields and not request.files:
+        return reader.fields(fields)
+    only_file(request.files)
+    upload = request.files["file"]
+    body = unpacked(cast(BinaryIO, upload.stream), limit)
+    if upload.mimetype == "application/json" or (upload.filename or "").endswith(".json"):
+        return reader.json(body, fields)
+    return reader.file(body, fields, counted=counted)
+
+
+def _refuse_other_charset(request: Request) -> None:
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if charset not in ("utf-8", "utf8", "us-ascii", "ascii"):
+        raise Problem(415, f"charset {charset[:40]!r} is not read here, utf-8 is")
