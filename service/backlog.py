@@ -24,6 +24,8 @@ class Backlog:
         self._lock = threading.Lock()
         self._points = 0
         self.seconds_per_point = seconds_per_point
+        self.work_per_point = seconds_per_point
+        """Processor seconds: less than `seconds_per_point` when others use the processor too."""
 
     @property
     def seconds(self) -> float:
@@ -41,10 +43,12 @@ class Backlog:
         with self._lock:
             self._points += points
 
-    def done(self, points: int, seconds: float | None = None) -> None:
-        """Finish work; `seconds` is what it took, when it was measured."""
+    def done(self, points: int, seconds: float | None = None, work: float | None = None) -> None:
+        """Finish work; `seconds` is what it took, `work` the processor's part, when measured."""
         with self._lock:
             self._points -= points
+            weight = points / (points + _REMEMBERED_POINTS)
             if seconds is not None:
-                weight = points / (points + _REMEMBERED_POINTS)
                 self.seconds_per_point += weight * (seconds / points - self.seconds_per_point)
+            if work is not None:
+                self.work_per_point += weight * (work / points - self.work_per_point)

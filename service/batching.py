@@ -2,8 +2,8 @@
 
 On an event loop the first waiting request schedules a flush for the end of the loop's turn, so
 everything that has arrived by then shares the product and nothing waits for a timer. On threads
-alone, whoever gets the turn computes for all who wait. A batch that would hold the loop longer
-than `INLINE_SECONDS` is computed on a thread, and the next batch gathers meanwhile.
+alone, whoever gets the turn computes for all who wait. A batch of more work than `INLINE_SECONDS`
+would hold the loop too long: it is computed on a thread, and the next batch gathers meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from time import perf_counter
+from time import perf_counter, thread_time
 
 import numpy as np
 
@@ -107,7 +107,7 @@ class Batcher:
         while self._pending and self._running < max(1, self._pool.width):
             batch = self._take()
             points = sum(len(share.rows) for share in batch)
-            if points * self.backlog.seconds_per_point < INLINE_SECONDS:
+            if points * self.backlog.work_per_point < INLINE_SECONDS:
                 self._settle(*self._compute(batch))
             else:
                 self._send(batch)
@@ -140,7 +140,7 @@ class Batcher:
         return batch
 
     def _compute(self, batch: Batch) -> tuple[Batch, BaseException | None]:
-        started = perf_counter()
+        started, worked = perf_counter(), thread_time()
         first = batch[0]
         X = np.array([row for share in batch for row in share.rows])
         try:
@@ -156,7 +156,7 @@ class Batcher:
         for share, a, b in _spans(batch):
             share.P, share.outside = P[a:b], outside[a:b]
             share.waited, share.took = started - share.queued, took
-        self.backlog.done(len(X), took)
+        self.backlog.done(len(X), took, thread_time() - worked)
         self._metrics.predicted(len(X), took)
         return batch, None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,12 +11,18 @@ import pytest
 from service import tiles, trmm
 from service.gpr import GPR
 from service.model import FloatArray
+from service.posterior import Posterior
 from tests.model import oracle
 
 
-def model(n: int, name: str = "RBF", d: int = 4) -> GPR:
+@cache
+def trained(n: int, name: str, d: int) -> Posterior:
     m = oracle.regression(n, d, oracle.kernel(name, d, ard=True))
-    return GPR.from_gpy(m, [f"a{i}" for i in range(d)])
+    return GPR.from_gpy(m, [f"a{i}" for i in range(d)]).posterior
+
+
+def model(n: int, name: str = "RBF", d: int = 4) -> GPR:
+    return GPR.from_posterior(trained(n, name, d))
 
 
 def points(n: int, d: int = 4) -> FloatArray:

@@ -42,7 +42,7 @@ def test_equals_gpy(name: str, ard: bool, n: int, d: int, noise: float) -> None:
     check(m)
 
 
-@pytest.mark.parametrize("name", ["RBF", "Matern32"])
+@pytest.mark.parametrize("name", ["Matern32"])
 def test_equals_gpy_at_2000(name: str) -> None:
     check(oracle.regression(2000, 4, oracle.kernel(name, 4, ard=True), normalizer=True))
 

@@ -172,7 +172,7 @@ def test_train_and_predict_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     done = run("predict", data, "--model", files[0])
     assert done.exit_code == 0, done.output
-    lines = done.output.splitlines()
+    lines = done.stdout_bytes.decode().splitlines()
     assert lines[0] == "a,number,b,y,mean,variance"
     cells = np.array([line.split(",") for line in lines[1:]], dtype=float)
     assert np.array_equal(cells[:, -2:], model.predict(np.ascontiguousarray(cells[:, [2, 0]])))
@@ -186,19 +186,19 @@ def test_predict_in_chunks_equals_the_whole(
     X = np.random.default_rng(0).uniform(low, high, (600, 4))
     points, out = tmp_path / "points.csv", tmp_path / "out.csv"
     np.savetxt(points, X, delimiter=",", fmt="%.17g")
-    monkeypatch.setattr("service.tableprediction.TILES", 1)
+    monkeypatch.setattr("service.tableprediction.CHUNK_TILES", 1)
     assert run("predict", points, "--out", out).exit_code == 0
-    answers = np.loadtxt(out, delimiter=",")
+    answers = np.loadtxt(out, delimiter=",", skiprows=1)
     assert np.array_equal(answers[:, :4], X)
     assert np.array_equal(answers[:, 4:], model.predict(X))
 
 
 BAD_POINTS = {
-    "empty": ("", "the file is empty"),
-    "missing column": ("lat,long,depth\n1,2,3\n", "column 'stations' is missing"),
+    "empty": ("", "line 1: the table is empty"),
+    "missing column": ("lat,long,depth\n1,2,3\n", "line 1: the header lacks stations"),
     "letters": ("lat,long,depth,stations\n1,2,3,x\n", "line 2: stations is not a number"),
-    "NaN": ("1,2,3,4\n1,2,nan,4\n", "line 2: depth is not finite"),
-    "short row": ("lat,long,depth,stations\n1,2,3\n", "line 2: no cell for 'stations'"),
+    "NaN": ("1,2,3,4\n1,2,nan,4\n", "line 2: depth is not a finite number"),
+    "short row": ("lat,long,depth,stations\n1,2,3\n", "line 2: 3 cells, the table has 4 columns"),
 }
 
 
