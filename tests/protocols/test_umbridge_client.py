@@ -82,6 +82,18 @@ def test_derivatives(analytic: Server, suffix: str, k: list[int]) -> None:
     np.testing.assert_allclose(hessian, sum(s * h for s, h in zip(sens, H, strict=True)) @ VEC)
 
 
+def test_derivatives_of_the_gaussian_process(
+    server: Server, gpr: GPR, point: list[float]
+) -> None:
+    model = umbridge.HTTPModel(server.url, "quakes")
+    J = gpr.gradient(np.array([point]))[0]
+    H = gpr.hessian(np.array([point]))[0]
+    np.testing.assert_allclose(model.gradient(0, 0, [point], SENS), J.T @ SENS, rtol=1e-10)
+    np.testing.assert_allclose(model.apply_jacobian(0, 0, [point], VEC), J @ VEC, rtol=1e-10)
+    said = model.apply_hessian(0, 0, 0, [point], SENS, VEC)
+    np.testing.assert_allclose(said, (SENS[0] * H[0] + SENS[1] * H[1]) @ VEC, rtol=1e-10)
+
+
 def test_derivatives_of_a_batch(analytic: Server) -> None:
     model, config = umbridge.HTTPModel(analytic.url, "toy"), {"n": 2}
     other = [0.5, 1.0]

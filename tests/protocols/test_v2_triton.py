@@ -131,7 +131,7 @@ def test_errors_reach_the_caller(triton: InferenceServerClient, X: FloatArray) -
         triton.infer("nobody", [_input(X)])
     with pytest.raises(InferenceServerException, match=r"shape \[20, 3\], not \[n, 4\]"):
         triton.infer("quakes", [_input(np.ascontiguousarray(X[:, :3]))])
+    broken = X.copy()
+    broken[3, 1] = np.nan
     with pytest.raises(InferenceServerException, match="point 3 is not finite"):
-        broken = X.copy()
-        broken[3, 1] = np.nan
         triton.infer("quakes", [_input(broken)])
