@@ -20,7 +20,7 @@ from gpserve_client.options import Options
 from gpserve_client.points import as_array
 from gpserve_client.predicting import ROWS, Plan
 from gpserve_client.progress import Bar
-from gpserve_client.settings import VERSION_SECONDS, Settings
+from gpserve_client.settings import Settings
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ class AsyncClient:
     ) -> Prediction:
         """As `Client.predict`."""
         options = Options(noise, interval, gradient, covariance, samples, seed)
-        retrying = AsyncRetrying(**retries.of_versions(VERSION_SECONDS))
+        retrying = AsyncRetrying(**retries.of_versions(self._settings.version_seconds))
         return await retrying(self._predict, points, options)
 
     async def _predict(self, points: Any, options: Options) -> Prediction:

@@ -34,6 +34,11 @@ class Settings:
         timeout = httpx.Timeout(self.timeout, pool=None)
         return {"base_url": self.url, "limits": connections, "timeout": timeout}
 
+    @property
+    def version_seconds(self) -> float:
+        """How long to begin again while a new version is being activated; never when pinned."""
+        return 0.0 if self.version else VERSION_SECONDS
+
     def refuse_other(self, info: ModelInfo) -> ModelInfo:
         """Raise `VersionChanged` when another version is served than the one that is pinned."""
         if self.version and info.version != self.version:

@@ -20,7 +20,7 @@ from gpserve_client.options import Options
 from gpserve_client.points import as_array
 from gpserve_client.predicting import ROWS, Plan
 from gpserve_client.progress import Bar
-from gpserve_client.settings import VERSION_SECONDS, Settings
+from gpserve_client.settings import Settings
 
 T = TypeVar("T")
 
@@ -92,7 +92,9 @@ class Client:
             The points have the wrong shape or columns.
         """
         options = Options(noise, interval, gradient, covariance, samples, seed)
-        return Retrying(**retries.of_versions(VERSION_SECONDS))(self._predict, points, options)
+        return Retrying(**retries.of_versions(self._settings.version_seconds))(
+            self._predict, points, options
+        )
 
     def _predict(self, points: Any, options: Options) -> Prediction:
         info = self._model or self.model()

@@ -82,9 +82,7 @@ def test_derivatives(analytic: Server, suffix: str, k: list[int]) -> None:
     np.testing.assert_allclose(hessian, sum(s * h for s, h in zip(sens, H, strict=True)) @ VEC)
 
 
-def test_derivatives_of_the_gaussian_process(
-    server: Server, gpr: GPR, point: list[float]
-) -> None:
+def test_derivatives_of_the_gaussian_process(server: Server, gpr: GPR, point: list[float]) -> None:
     model = umbridge.HTTPModel(server.url, "quakes")
     J = gpr.gradient(np.array([point]))[0]
     H = gpr.hessian(np.array([point]))[0]
