@@ -2,8 +2,9 @@
 
 On an event loop the first waiting request schedules a flush for the end of the loop's turn, so
 everything that has arrived by then shares the product and nothing waits for a timer. On threads
-alone, whoever gets the turn computes for all who wait. A batch of more work than `INLINE_SECONDS`
-would hold the loop too long: it is computed on a thread, and the next batch gathers meanwhile.
+alone, whoever gets the turn computes for all who wait. A batch that takes more than
+`INLINE_SECONDS` at best would hold the loop too long: it is computed on a thread, and the next one
+gathers meanwhile. At best, since a busy neighbour is no reason to leave the loop.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from time import perf_counter, thread_time
+from time import perf_counter
 
 import numpy as np
 
@@ -107,7 +108,7 @@ class Batcher:
         while self._pending and self._running < max(1, self._pool.width):
             batch = self._take()
             points = sum(len(share.rows) for share in batch)
-            if points * self.backlog.work_per_point < INLINE_SECONDS:
+            if self.backlog.at_best(points) < INLINE_SECONDS:
                 self._settle(*self._compute(batch))
             else:
                 self._send(batch)
@@ -140,7 +141,7 @@ class Batcher:
         return batch
 
     def _compute(self, batch: Batch) -> tuple[Batch, BaseException | None]:
-        started, worked = perf_counter(), thread_time()
+        started = perf_counter()
         first = batch[0]
         X = np.array([row for share in batch for row in share.rows])
         try:
@@ -156,7 +157,7 @@ class Batcher:
         for share, a, b in _spans(batch):
             share.P, share.outside = P[a:b], outside[a:b]
             share.waited, share.took = started - share.queued, took
-        self.backlog.done(len(X), took, thread_time() - worked)
+        self.backlog.done(len(X), took)
         self._metrics.predicted(len(X), took)
         return batch, None
 
