@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 from statistics import median
-from typing import Any
 
 import click
 
@@ -34,9 +33,7 @@ def _round(number: int) -> dict[str, float]:
 
 def _rate(workers: int, core: int | None) -> float:
     environment = {"GPSERVE_WORKERS": str(workers)}
-    with running(
-        "gpserve", GPSERVE, TRAINING_POINTS, core=core, environment=environment
-    ) as server:
+    with running("gpserve", GPSERVE, TRAINING_POINTS, core=core, environment=environment) as server:
         command = [python("client"), "-m", "bench.clientcall", server.url, str(POINTS)]
         paths = os.pathsep.join([str(ROOT), str(ROOT / "client")])
         environ = os.environ | {"PYTHONPATH": paths}

@@ -17,118 +17,123 @@ from bench.sides import SIDES
 from bench.tables import table
 
 TITLE = "UM-Bridge's own client"
-TRAINING_POINTS = 500
-ROUNDS = 5
-CALLS = 1000
+TRAINING_POINTS = (500, 2000)
+ROUNDS = 3
+CALLS = 600
 CLIENTS = 4
 CONNECTIONS = 16
 SECONDS = 3
-COMPARED = ("gpserve", "umbridge")
+OURS, THEIRS = "gpserve", "umbridge"
 
 Turn = dict[str, float]
 
 
 def measure() -> dict[str, Any]:
-    """Medians of interleaved rounds, and ratios within the same round."""
+    """For each size of the model, medians of rounds and of the ratios within a round."""
+    return {str(size): _compare(size) for size in TRAINING_POINTS}
+
+
+def _compare(size: int) -> dict[str, Turn]:
     with ExitStack() as stack:
-        servers = {
-            name: stack.enter_context(
-                running(
-                    SIDES[name].environment,
-                    SIDES[name].arguments,
-                    TRAINING_POINTS,
-                    ready=SIDES[name].ready,
-                )
-            )
-            for name in COMPARED
-        }
+        servers = {name: stack.enter_context(_server(name, size)) for name in (OURS, THEIRS)}
         for server in servers.values():
             _replayed(server, close=False)
-        rounds = [_round(servers, number) for number in range(ROUNDS)]
-    return {"sides": {name: _medians(rounds, name) for name in COMPARED}, "ratios": _ratios(rounds)}
+        rounds = [_round(servers, f"N = {size}, round {i + 1}") for i in range(ROUNDS)]
+    measured = {name: _medians([seen[name] for seen in rounds]) for name in servers}
+    ratios = [{k: seen[OURS][k] / seen[THEIRS][k] for k in seen[OURS]} for seen in rounds]
+    return {**measured, "ratio": _medians(ratios)}
 
 
-def _round(servers: dict[str, Running], number: int) -> dict[str, Turn]:
+def _server(name: str, size: int) -> Any:
+    side = SIDES[name]
+    return running(side.environment, side.arguments, size, ready=side.ready)
+
+
+def _medians(turns: list[Turn]) -> Turn:
+    return {what: median(turn[what] for turn in turns) for what in turns[0]}
+
+
+def _round(servers: dict[str, Running], title: str) -> dict[str, Turn]:
     seen = {name: _turn(server) for name, server in servers.items()}
     for name, turn in seen.items():
-        said = ", ".join(f"{what} {value:,.6g}" for what, value in turn.items())
-        click.echo(f"round {number + 1}: {name}: {said}")
+        said = ", ".join(f"{what} {value:,.4g}" for what, value in turn.items())
+        click.echo(f"{title}: {name}: {said}")
     return seen
 
 
 def _turn(server: Running) -> Turn:
-    before = server.cpu_seconds()
-    alone = _clients(server, 1)
-    cpu = (server.cpu_seconds() - before) / CALLS
+    one, together = _clients(server, 1), _clients(server, CLIENTS)
+    new, new_cpu = _replayed(server, close=True)
+    kept, kept_cpu = _replayed(server, close=False)
     return {
-        "alone": alone,
-        "together": _clients(server, CLIENTS),
-        "cpu": cpu,
-        "new connections": _replayed(server, close=True),
-        "kept connections": _replayed(server, close=False),
+        "one": one,
+        "together": together,
+        "new": new,
+        "kept": kept,
+        "new CPU": new_cpu,
+        "kept CPU": kept_cpu,
     }
 
 
 def _clients(server: Running, clients: int) -> float:
-    count = CALLS // clients
-    module = "bench.peers.umbridge_client"
-    command = [python("umbridge"), "-m", module, server.url, str(count), str(clients)]
+    """Calls a second of so many unmodified clients."""
+    module, count = "bench.peers.umbridge_client", str(CALLS // clients)
+    command = [python("umbridge"), "-m", module, server.url, count, str(clients)]
     said = subprocess.run(
         pinned(CLIENT_CORE, command), cwd=ROOT, capture_output=True, text=True, check=True
     )
     return float(json.loads(said.stdout))
 
 
-def _replayed(server: Running, *, close: bool) -> float:
-    return wrk.load(
+def _replayed(server: Running, *, close: bool) -> tuple[float, float]:
+    """Calls a second, and processor seconds a call."""
+    begun = server.cpu_seconds()
+    load = wrk.load(
         server.url, CONNECTIONS, SECONDS, path="/Evaluate", dialect="umbridge", close=close
-    ).rate
-
-
-def _medians(rounds: list[dict[str, Turn]], name: str) -> Turn:
-    return {what: median(seen[name][what] for seen in rounds) for what in rounds[0][name]}
-
-
-def _ratios(rounds: list[dict[str, Turn]]) -> Turn:
-    ours, theirs = COMPARED
-    return {
-        what: median(seen[ours][what] / seen[theirs][what] for seen in rounds)
-        for what in rounds[0][ours]
-    }
+    )
+    return load.rate, (server.cpu_seconds() - begun) / load.requests
 
 
 def markdown(measured: dict[str, Any]) -> str:
     """The table and the target."""
-    rows = [
-        [
-            SIDES[name].title,
-            f"{side['alone']:,.0f}",
-            f"{side['together']:,.0f}",
-            f"{side['cpu'] * 1e6:.0f} µs",
-            f"{side['new connections']:,.0f}",
-            f"{side['kept connections']:,.0f}",
-        ]
-        for name, side in measured["sides"].items()
-    ]
-    ratios = measured["ratios"]
-    rows.append(["ratio", *(f"{value:.2f}" for value in ratios.values())])
+    rows = [row for size, sides in measured.items() for row in _rows(size, sides)]
     head = [
-        "server",
-        "calls/s, one client",
-        f"calls/s, {CLIENTS} clients",
-        "server CPU a call",
-        "wrk, a connection a call",
+        "N and server",
+        "one client",
+        f"{CLIENTS} clients",
+        "wrk, new connections",
+        "CPU a call",
         "wrk, kept connections",
+        "CPU a call",
     ]
+    said = "; ".join(
+        f"N = {size}: {sides['ratio']['new']:.2f} and {sides['ratio']['kept']:.2f}"
+        for size, sides in measured.items()
+    )
     return "\n\n".join(
         [
-            f"`Evaluate` of one point, N = {TRAINING_POINTS}, {ROUNDS} interleaved rounds, medians "
-            "of the rounds and of the ratios within a round. The client is the `umbridge` package's, "
-            "unmodified: it opens a connection for each call and spends more time itself than either "
-            "server does, on a core of its own. wrk replays its calls with "
-            f"{CONNECTIONS} at a time, so that the server is the limit.",
+            f"Calls a second of `Evaluate` with one point; medians of {ROUNDS} interleaved rounds, "
+            "and of the ratios within a round. The client is the `umbridge` package's, unmodified. "
+            "It opens a connection for each call and needs more processor time itself than either "
+            "server, so on one core it is the limit; wrk replays its calls, "
+            f"{CONNECTIONS} at a time, until the server is.",
             table(head, rows),
-            f"With a connection a call, as the client does it: {ratios['new connections']:.2f} times "
-            "the calls of UM-Bridge's server (target 1.5).",
+            f"Times the calls of UM-Bridge's server, with new and with kept connections: {said} "
+            "(target 1.5).",
         ]
     )
+
+
+def _rows(size: str, sides: dict[str, Turn]) -> list[list[str]]:
+    return [
+        *(_row(f"{size}, {SIDES[name].title}", sides[name], "{:,.0f}", 1e6) for name in SIDES
+          if name in sides),
+        _row(f"{size}, ratio", sides["ratio"], "{:.2f}", 1),
+    ]  # fmt: skip
+
+
+def _row(title: str, turn: Turn, form: str, scale: float) -> list[str]:
+    unit = " µs" if scale > 1 else ""
+    cpu = [form.format(turn[what] * scale) + unit for what in ("new CPU", "kept CPU")]
+    rates = [form.format(turn[what]) for what in ("one", "together", "new", "kept")]
+    return [title, *rates[:3], cpu[0], rates[3], cpu[1]]
