@@ -31,7 +31,7 @@ class Plan:
         flat = self.X.reshape(-1, d)
         if len(flat) == 0:
             raise ValueError(f"there are no points: the array has shape {self.X.shape}")
-        if len(flat) == 1 and self.options in (Options(), Options(seed=self.options.seed)):
+        if len(flat) == 1 and self.options == Options() and np.isfinite(flat).all():
             return [calls.predict_one(flat[0], self.info)]
         options, version = replace(self.options, covariance=False), self.info.version
         parts = np.split(flat, range(self.rows, len(flat), self.rows))

@@ -142,6 +142,8 @@ def test_what_the_service_refuses_is_told_in_its_words(gp: Client, X: FloatArray
         gp.predict(points)
     assert refused.value.where["row"] == 7
     assert refused.value.request_id
+    with pytest.raises(ServiceError, match="422: point 0 of the array is not finite"):
+        gp.predict(points[7])
 
 
 def test_a_pinned_version(server: Server, X: FloatArray, gpr: GPR) -> None:
