@@ -22,7 +22,7 @@ run: $(VENV)/.serve ## serve the bundled model on http://localhost:5000
 	$(BIN)/gunicorn service.app:app
 
 test: $(VENV)/.dev ## the tests, all but the cluster
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --ignore=tests/e2e -n 2 --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.dev ## ruff and mypy, strict
 	$(BIN)/ruff check .
