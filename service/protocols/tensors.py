@@ -6,11 +6,11 @@ import math
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 from numpy.typing import NDArray
 
 from service.model import FloatArray
@@ -23,6 +23,10 @@ _ROWS = 8192
 _encode = msgspec.json.Encoder().encode
 _flat = msgspec.json.Decoder(list[float])
 _nested = msgspec.json.Decoder(list[list[float]])
+
+
+Shape = Annotated[list[Annotated[int, Meta(ge=0, le=2**31)]], Meta(max_length=2)]
+"""[n, d] or [n]: nothing else is read here."""
 
 
 class Parameters(msgspec.Struct):
@@ -40,7 +44,7 @@ class Tensor(msgspec.Struct):
     """An input as a request describes it."""
 
     name: str
-    shape: list[int]
+    shape: Shape
     datatype: str
     parameters: Parameters = msgspec.field(default_factory=Parameters)
     data: Raw | UnsetType = UNSET
@@ -108,8 +112,6 @@ def _refuse_impossible(tensor: Tensor, before: dict[str, NDArray[Any]]) -> None:
         raise malformed(f"input {name}: {tensor.datatype[:20]} is not read here, FP32 and FP64 are")
     if tensor.parameters.shared_memory_region is not None:
         raise malformed(f"input {name}: shared memory is not offered here")
-    if any(length < 0 for length in tensor.shape):
-        raise malformed(f"input {name}: shape {tensor.shape} has a negative length")
     if tensor.name in before:
         raise malformed(f"input {name} is given twice")
 
