@@ -112,7 +112,7 @@ def _wait(server: Running, path: str, failure: str) -> None:
             if answer.code == 404:  # it has no such path, and says so
                 return
             time.sleep(0.005)
-        except (URLError, ConnectionError):
+        except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.005)
     raise RuntimeError(failure)
 
