@@ -22,7 +22,7 @@ from service import probes
 from service.batching import Share
 from service.conditions import refuse_other_version
 from service.model import Model
-from service.requests import log_request, request_id
+from service.requests import log_request, request_id, wants_log
 from service.runtime import Runtime
 from service.services import answers, points
 from service.services.negotiation import JSON_ACCEPTS
@@ -103,11 +103,11 @@ class Front:
             read = points.read_fields(query, names)
         else:
             read = points.read_json(body, names)
-        if read.shape != () or not read.options.plain:
+        if not read.options.plain or len(read.rows) >= model.large_tile:
             return False
         parsed = perf_counter()
         share = await runtime.batcher.predict(model, read.rows, read.options.noise)
-        document = answers.one_point(share.P, share.outside)
+        document = answers.few_points(share.P, share.outside, read.shape)
         await exchange.predicted(model, document, parsed, share)
         return True
 
@@ -200,7 +200,7 @@ class Exchange:
         runtime = self._runtime
         runtime.tally.end((self.method, self.path, status), took)
         which = runtime.settings.access_log
-        if which == "all" or status >= 500:
+        if wants_log(which, status):
             log_request(which, self.id, self.method, self.path, status, took)
 
     def abandon(self) -> None:

@@ -33,12 +33,19 @@ class Answered:
     extrapolated: BoolArray
 
 
-def one_point(P: FloatArray, outside: BoolArray) -> bytes:
-    """The JSON answer for one point, shape (1, 2): what `json_pieces` writes, without pieces."""
-    mean, variance = P[0].tolist()
-    if outside[0]:
-        return _encode({"mean": mean, "variance": variance, "extrapolated": True})
-    return _encode({"mean": mean, "variance": variance})
+def few_points(P: FloatArray, outside: BoolArray, shape: tuple[int, ...]) -> bytes:
+    """The JSON answer for few points, P of shape (n, 2): what `json_pieces` writes, at once."""
+    if shape == ():
+        mean, variance = P[0].tolist()
+        document = {"mean": mean, "variance": variance}
+    else:
+        document = {
+            "mean": P[:, 0].reshape(shape).tolist(),
+            "variance": P[:, 1].reshape(shape).tolist(),
+        }
+    if outside.any():
+        document["extrapolated"] = outside.reshape(shape).tolist()
+    return _encode(document)
 
 
 @dataclass(slots=True)
