@@ -38,7 +38,7 @@ export class OutputAxis {
 
   fit([low, high]) {
     const span = high - low || Math.abs(high) || 1;
-    const step = niceStep(span / 6);
+    const step = niceStep(span / 15);
     this.domain = [
       Math.floor((low - span * 0.04) / step) * step,
       Math.ceil((high + span * 0.04) / step) * step,
@@ -73,13 +73,13 @@ function beyond(domain, [low, high], x, width) {
 }
 
 function grid(axis, y, width) {
-  return ticks(...axis.domain, 3).map((t) =>
+  return ticks(...axis.domain, 4).map((t) =>
     element("line", { class: "grid", x1: 0, x2: width, y1: y(t), y2: y(t) }),
   );
 }
 
 function labels(axis, y) {
-  const found = ticks(...axis.domain, 3);
+  const found = ticks(...axis.domain, 4);
   const decimals = Math.max(0, decimalsFor(found[1] - found[0]) - 2);
   const fits = found.filter((t) => y(t) > PAD.top + 4);
   return fits.map((t) => element("text", { x: 0, y: y(t) - 4 }, show(t, decimals)));

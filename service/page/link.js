@@ -11,6 +11,12 @@ export function curl(names, point, noise) {
   return `curl '${new URL("predict", document.baseURI)}?${query}'`;
 }
 
+/** Show a command in an element, with line breaks where its parts begin. */
+export function showCommand(element, command) {
+  const parts = command.split(/(?<=[&?])/);
+  element.replaceChildren(...parts.flatMap((part) => [part, document.createElement("wbr")]));
+}
+
 /** Keep the point in the address. */
 export function remember(names, point) {
   history.replaceState(null, "", `#${pairs(names, point).join("&")}`);

@@ -5,7 +5,7 @@ import { count } from "./numbers.js";
 const EXAMPLE_ROWS = 20;
 
 const $ = (id) => document.getElementById(id);
-const listed = (words) => new Intl.ListFormat("en").format(words);
+const listed = (words) => new Intl.ListFormat("en-GB").format(words);
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const plain = (value) => (typeof value === "number" ? Number(value.toPrecision(3)) : String(value));
@@ -13,8 +13,8 @@ const plain = (value) => (typeof value === "number" ? Number(value.toPrecision(3
 const SCORES = {
   held_out_rows: ["rows it had not seen", count],
   rmse: ["root mean squared error", plain],
-  coverage_95: ["of them within the 95 % band", percent],
-  log_predictive_density: ["mean log predictive density", plain],
+  coverage_95: ["inside the 95 % band", percent],
+  log_predictive_density: ["log predictive density", plain],
 };
 
 /** Say what is served and how good it is. */
@@ -38,7 +38,9 @@ function origin({ kernel, training_points, created, version }) {
 }
 
 function scores(given) {
-  return Object.entries(given).flatMap(([name, value]) => {
+  const known = Object.keys(SCORES).filter((name) => name in given);
+  return [...new Set([...known, ...Object.keys(given)])].flatMap((name) => {
+    const value = given[name];
     const [words, format] = SCORES[name] ?? [name.replaceAll("_", " "), plain];
     const term = document.createElement("dt");
     const number = document.createElement("dd");

@@ -5,7 +5,7 @@ import { OutputAxis, drawGauge } from "./chart.js";
 import { cut, extent, lines, pointsOf } from "./curves.js";
 import { Feature } from "./feature.js";
 import { Latest } from "./latest.js";
-import { copy, curl, remember, remembered } from "./link.js";
+import { copy, curl, remember, remembered, showCommand } from "./link.js";
 import { describe, exampleTable } from "./modelwords.js";
 import { decimalsFor, show } from "./numbers.js";
 import { TablePanel } from "./table.js";
@@ -48,7 +48,7 @@ function changed() {
   }
   showOutside();
   remember(names(), at);
-  $("curl").textContent = curl(names(), at, noise());
+  showCommand($("curl"), curl(names(), at, noise()));
   latest.put({ at, noise: noise() });
 }
 
@@ -58,7 +58,7 @@ function showOutside() {
   $("outside").textContent = `Outside the training range in ${listed(outside)}: the model is guessing.`;
 }
 
-const listed = (words) => new Intl.ListFormat("en").format(words);
+const listed = (words) => new Intl.ListFormat("en-GB").format(words);
 
 function showAnswer(answer, { at }) {
   if (answer.version !== model.version) load();

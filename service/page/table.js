@@ -134,13 +134,16 @@ function summary({ rows, outside, bad }) {
   return `${count(rows)} ${rows === 1 ? "row" : "rows"} answered${notes.length ? `; ${notes.join(", ")}` : ""}.`;
 }
 
+/** A cell of the preview: long numbers with six digits. */
+const shortened = (cell) => (/^-?\d*\.\d{6,}$/.test(cell) ? Number(cell).toPrecision(6) : cell);
+
 function preview([header, ...rows]) {
   const table = document.createElement("table");
   const line = (cells, kind) => {
     const row = table.insertRow();
     for (const cell of cells) {
       const made = row.appendChild(document.createElement(kind));
-      made.textContent = cell;
+      made.textContent = shortened(cell);
     }
   };
   line(header, "th");
