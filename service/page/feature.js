@@ -22,7 +22,7 @@ export class Feature {
   /** @param onChange called after every change by the person */
   constructor(name, [low, high], index, onChange) {
     Object.assign(this, { name, low, high, onChange });
-    this.decimals = Math.max(0, decimalsFor(high - low) - (high - low >= 100 ? 0 : 1));
+    this.decimals = decimalsFor(((high - low) / POSITIONS) * 100);
     this.root = document.createElement("div");
     this.root.className = "feature";
     this.root.setAttribute("role", "group");
@@ -57,10 +57,17 @@ export class Feature {
       this.onChange();
     });
     this.slider.addEventListener("input", () => {
-      const raw = this.low + (this.slider.value / POSITIONS) * (this.high - this.low);
-      this.set(clamp(Number(raw.toFixed(this.decimals)), this.low, this.high));
+      this.set(this.#at(Number(this.slider.value)));
       this.onChange();
     });
+  }
+
+  /** The value at a position of the slider: the exact ends, and round numbers between them. */
+  #at(position) {
+    if (position === 0) return this.low;
+    if (position === POSITIONS) return this.high;
+    const raw = this.low + (position / POSITIONS) * (this.high - this.low);
+    return clamp(Number(raw.toFixed(this.decimals)), this.low, this.high);
   }
 
   get outside() {
@@ -69,7 +76,7 @@ export class Feature {
 
   /** Go to the middle of the training range. */
   reset() {
-    this.set(Number(((this.low + this.high) / 2).toFixed(this.decimals)));
+    this.set(this.#at(POSITIONS / 2));
   }
 
   set(value) {

@@ -37,7 +37,7 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
         opened.on("pageerror", lambda error: wrong.append(str(error)))
         opened.on("request", lambda request: wrong.extend(_elsewhere(request.url, site.url)))
         opened.goto(site.url)
-        opened.locator(".feature .line").last.wait_for()
+        opened.locator(".plot .dot").last.wait_for()
         yield opened
         assert wrong == []
 

@@ -39,9 +39,12 @@ def _wait_settled(page: Page) -> None:
 
 def main(folder: Path) -> None:
     """Take them all into a folder."""
-    with tempfile.TemporaryDirectory() as temporary, serving(Path(temporary)) as server:
-        with chromium() as browser:
-            take(browser, server.url, folder)
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        serving(Path(temporary)) as server,
+        chromium() as browser,
+    ):
+        take(browser, server.url, folder)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def test_contrast(browser: Browser, site: Server, scheme: Literal["light", "dark
     """Every text stands out from its background by 4.5 to 1 (WCAG 2.2, 1.4.3)."""
     page = browser.new_page(color_scheme=scheme)
     page.goto(f"{site.url}/#lat=-50")
-    page.locator(".feature .line").last.wait_for()
+    page.locator(".plot .dot").last.wait_for()
     measured: dict[str, Any] = page.evaluate(CONTRAST)
     page.close()
     assert measured["texts"] > 30
@@ -98,7 +98,7 @@ def test_no_width_scrolls_sideways(
     table.write_text("lat,long,depth,stations\n-20,181,500,30\n")
     page = browser.new_page(viewport={"width": width, "height": 844})
     page.goto(f"{site.url}/#lat=-1234567.890123&long=-1234567.890123")
-    page.locator(".feature .line").last.wait_for()
+    page.locator(".plot .dot").last.wait_for()
     page.set_input_files("#file", table)
     expect(page.locator("#preview")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == width

@@ -92,26 +92,28 @@ def test_a_field_without_a_number_says_so(page: Page, text: str) -> None:
 
 def test_one_question_at_a_time_and_the_newest_wins(page: Page, gpr: GPR) -> None:
     asked: list[Route] = []
-    page.route("**/predict", asked.append)
+    page.route("**/predict", lambda route: asked.append(route))
     field = page.get_by_role("spinbutton", name="depth")
     for value in (100, 200, 300, 400):
         field.fill(str(value))
         page.wait_for_timeout(100)
     assert len(asked) == 1
     asked[0].continue_()
-    page.wait_for_timeout(300)
-    assert len(asked) == 2
+    for _ in range(200):
+        if len(asked) == 2:
+            break
+        page.wait_for_timeout(50)
     asked[1].continue_()
     expect_answer(page, expected(gpr, fields(page)))
 
 
 def test_an_answer_that_comes_too_late_is_dropped(page: Page) -> None:
     asked: list[Route] = []
-    page.route("**/predict", asked.append)
+    page.route("**/predict", lambda route: asked.append(route))
     field = page.get_by_role("spinbutton", name="depth")
     before = page.locator("#mean").get_attribute("value")
-    field.fill("100")
-    page.wait_for_timeout(200)
+    with page.expect_request("**/predict"):
+        field.fill("100")
     field.fill("")
     asked[0].continue_()
     page.wait_for_timeout(300)

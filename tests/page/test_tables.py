@@ -120,7 +120,7 @@ def test_a_long_one_shows_its_progress(page: Page, site: Server, tmp_path: Path)
     page.evaluate(RECORD_PROGRESS)
     assert _saved(page, path, tmp_path).count(b"\n") == rows + 1
     seen: list[str] = page.evaluate("window.seen")
-    assert seen[0] == "Sending long.csv (340.0 kB), which is checked first …"
+    assert seen[0] == "Sending long.csv (341 kB), which is checked first …"
     counts = [int(s.split()[0].replace(",", "")) for s in seen if s.endswith("of 20,000 rows")]
     assert counts == sorted(counts)
     assert len(set(counts)) > 3
@@ -130,7 +130,7 @@ def test_a_long_one_shows_its_progress(page: Page, site: Server, tmp_path: Path)
 
 def test_it_can_be_cancelled(page: Page, tmp_path: Path) -> None:
     held: list[Route] = []
-    page.route("**/predict?*", held.append)
+    page.route("**/predict?*", lambda route: held.append(route))
     path = tmp_path / "quakes.csv"
     path.write_text(HEADER + ROWS)
     page.set_input_files("#file", path)

@@ -35,14 +35,14 @@ def test_a_refused_point_shows_the_detail(browser: Browser, tmp_path: Path) -> N
     with serving(tmp_path, max_points=50) as small, browser.new_context() as context:
         page = context.new_page()
         page.goto(small.url)
-        expect(page.get_by_role("alert")).to_contain_text("points are more than 50")
+        expect(page.get_by_role("alert")).to_contain_text("165 points are more than the 50")
 
 
 def test_a_server_that_is_gone_is_said(browser: Browser, tmp_path: Path) -> None:
     with serving(tmp_path) as server, browser.new_context() as context:
         page = context.new_page()
         page.goto(server.url)
-        page.locator(".feature .line").last.wait_for()
+        page.locator(".plot .dot").last.wait_for()
         server.stop()
         page.get_by_role("slider").first.press("ArrowRight")
         expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
