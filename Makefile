@@ -39,6 +39,6 @@ lock: ## pin versions and hashes again from pyproject.toml
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra examples -c requirements/train.txt pyproject.toml -o requirements/examples.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev -c requirements/train.txt -c requirements/examples.txt pyproject.toml -o requirements/dev.txt
 
--include kubernetes.mk bench.mk
+-include kubernetes.mk bench.mk page.mk
 
 .PHONY: help run test lint train lock

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, TimeoutError
 
 from service.gpr import GPR
 from service.model import FloatArray
@@ -36,8 +36,14 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
         wrong: list[str] = []
         opened.on("pageerror", lambda error: wrong.append(str(error)))
         opened.on("request", lambda request: wrong.extend(_elsewhere(request.url, site.url)))
+        answers: list[str] = []
+        opened.on("response", lambda answer: answers.append(f"{answer.status} {answer.url}"))
         opened.goto(site.url)
-        opened.locator(".plot .dot").last.wait_for()
+        try:
+            opened.locator(".plot .dot").last.wait_for()
+        except TimeoutError as error:
+            said = opened.locator("body").inner_text()
+            raise AssertionError(f"no plot: {wrong} {answers} {said}") from error
         yield opened
         assert wrong == []
 

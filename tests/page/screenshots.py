@@ -14,6 +14,7 @@ from tests.serving import ROOT, serving
 
 IMAGES = ROOT / "docs" / "images"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+OUTSIDE = "#lat=-45&long=181&depth=562&stations=41"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -45,6 +46,7 @@ def main(folder: Path) -> None:
         chromium() as browser,
     ):
         take(browser, server.url, folder)
+        take(browser, server.url, folder, OUTSIDE, "-outside")
 
 
 if __name__ == "__main__":
