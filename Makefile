@@ -22,7 +22,7 @@ run: $(VENV)/.serve ## serve the bundled model on http://localhost:5000
 	$(BIN)/gunicorn service.app:app
 
 test: $(VENV)/.dev ## the tests, all but the cluster
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --ignore=tests/e2e -n 2 --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.dev ## ruff and mypy, strict
 	$(BIN)/ruff check .
@@ -38,6 +38,7 @@ lock: ## pin versions and hashes again from pyproject.toml
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra train -c requirements/serve.txt pyproject.toml -o requirements/train.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra examples -c requirements/train.txt pyproject.toml -o requirements/examples.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev -c requirements/train.txt -c requirements/examples.txt pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev --extra cluster -c requirements/dev.txt pyproject.toml -o requirements/cluster.txt
 
 -include kubernetes.mk bench.mk page.mk
 

@@ -1,6 +1,6 @@
 """The bare model beside GPy: points per second in one process, on one core.
 
-Run as ``taskset -c 1 python bench/model_rate.py``. Ways take turns, and each is given its best
+Run as ``taskset -c 1 python -m bench.model_rate``. Ways take turns, and each is given its best
 turn by the thread's own CPU time, so that other work on the machine disturbs little.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, Literal
 
 import click
 
@@ -70,7 +70,7 @@ def train(
 
 
 @main.command()
-@click.argument("points", type=click.File("r", encoding="utf-8-sig"))
+@click.argument("points", type=click.File("rb"))
 @click.option(
     "--model",
     "model_file",
@@ -78,14 +78,26 @@ def train(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The model file; default: the bundled one.",
 )
-@click.option("--out", default="-", type=click.File("w"), help="Default: standard output.")
-def predict(points: TextIO, model_file: Path, out: TextIO) -> None:
+@click.option("--out", default="-", type=click.File("wb"), help="Default: standard output.")
+@click.option("--interval", type=float, help="Add the bounds of this probability, as 0.95.")
+@click.option("--on-bad-row", type=click.Choice(["fail", "nan"]), default="fail")
+def predict(
+    points: BinaryIO,
+    model_file: Path,
+    out: BinaryIO,
+    interval: float | None,
+    on_bad_row: Literal["fail", "nan"],
+) -> None:
     """Append mean and variance to the rows of the CSV POINTS (- is standard input)."""
     from service.gpr import GPR
+    from service.services.options import Options
     from service.tableprediction import predict_table
 
+    if interval is not None and not 0 < interval < 1:
+        raise click.UsageError("--interval is a probability between 0 and 1")
+    options = Options(interval=interval, on_bad_row=on_bad_row)
     try:
-        predict_table(GPR.load(model_file), points, out)
+        predict_table(GPR.load(model_file), points, out, options)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
 

@@ -153,7 +153,7 @@ class Exchange:
         self.path: str = scope["path"]
         self.query: str = scope["query_string"].decode("latin-1")
         self.id = request_id(self.header(b"x-request-id"))
-        runtime.metrics.in_progress.inc()
+        runtime.tally.begin()
 
     def header(self, name: bytes) -> str:
         """A header's value, or the empty string."""
@@ -198,15 +198,14 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body})
         took = perf_counter() - self._started
         runtime = self._runtime
-        runtime.metrics.in_progress.dec()
-        runtime.metrics.answered(self.method, self.path, status, took)
+        runtime.tally.end((self.method, self.path, status), took)
         which = runtime.settings.access_log
         if which == "all" or status >= 500:
             log_request(which, self.id, self.method, self.path, status, took)
 
     def abandon(self) -> None:
         """Leave the request, uncounted, to Flask."""
-        self._runtime.metrics.in_progress.dec()
+        self._runtime.tally.leave()
 
 
 def _is_small(scope: Scope, headers: dict[bytes, bytes]) -> bool:

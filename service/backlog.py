@@ -9,6 +9,9 @@ from service.services.problems import busy
 _REMEMBERED_POINTS = 200
 """The moving average of a point's cost forgets over about so many points."""
 
+_FORGETTING = 1.01
+"""By so much a call the quickest measurement grows, until a new one is quicker."""
+
 
 class Backlog:
     """Points that are waiting or being computed, and what one of them costs.
@@ -24,6 +27,8 @@ class Backlog:
         self._lock = threading.Lock()
         self._points = 0
         self.seconds_per_point = seconds_per_point
+        self._quickest_point = seconds_per_point
+        self._quickest_call = 0.0
 
     @property
     def seconds(self) -> float:
@@ -45,6 +50,14 @@ class Backlog:
         """Finish work; `seconds` is what it took, when it was measured."""
         with self._lock:
             self._points -= points
-            if seconds is not None:
-                weight = points / (points + _REMEMBERED_POINTS)
-                self.seconds_per_point += weight * (seconds / points - self.seconds_per_point)
+            if seconds is None:
+                return
+            measured = seconds / points
+            weight = points / (points + _REMEMBERED_POINTS)
+            self.seconds_per_point += weight * (measured - self.seconds_per_point)
+            self._quickest_point = min(measured, self._quickest_point * _FORGETTING)
+            self._quickest_call = min(seconds, self._quickest_call * _FORGETTING or seconds)
+
+    def at_best(self, points: int) -> float:
+        """Seconds that a call of so many points takes when nobody else uses the processor."""
+        return max(self._quickest_call, points * self._quickest_point)

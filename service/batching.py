@@ -1,9 +1,10 @@
 """Requests that wait together are answered by one product.
 
-On an event loop the first waiting request schedules a flush for the end of the loop's turn, so
-everything that has arrived by then shares the product and nothing waits for a timer. On threads
-alone, whoever gets the turn computes for all who wait. A batch that would hold the loop longer
-than `INLINE_SECONDS` is computed on a thread, and the next batch gathers meanwhile.
+On an event loop the first waiting request schedules a flush for the end of the loop's next turn,
+so everything that has arrived by then shares the product and nothing waits for a timer. On threads
+alone, whoever gets the turn computes for all who wait. A batch that takes more than
+`INLINE_SECONDS` at best would hold the loop too long: it is computed on a thread, and the next one
+gathers meanwhile. At best, since a busy neighbour is no reason to leave the loop.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Batcher:
         self._pending.append(share)
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._wait_a_turn)
         await share.future  # type: ignore[misc]
         return share
 
@@ -102,12 +103,17 @@ class Batcher:
         future.result()
         return share
 
+    def _wait_a_turn(self) -> None:
+        """Let requests join that were read while those of the last turn were parsed."""
+        assert self._loop is not None
+        self._loop.call_soon(self._flush)
+
     def _flush(self) -> None:
         self._scheduled = False
         while self._pending and self._running < max(1, self._pool.width):
             batch = self._take()
             points = sum(len(share.rows) for share in batch)
-            if points * self.backlog.seconds_per_point < INLINE_SECONDS:
+            if self.backlog.at_best(points) < INLINE_SECONDS:
                 self._settle(*self._compute(batch))
             else:
                 self._send(batch)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.onewrite import OneWrite
 from service.services.problems import MEDIA_TYPE, Problem
 from service.settings import Settings
 
@@ -36,7 +37,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a header."""
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
         self.deadline = time.monotonic() + self._settings.header_timeout_seconds
 
     def data_received(self, data: bytes) -> None:
@@ -82,6 +83,17 @@ class Connection(HttpToolsProtocol):
         """End the wait for the body."""
         super().on_message_complete()
         self.in_body = False
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request, by the sweep: a timer a request would cost 4 %."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif not self.in_body:
+            self.deadline = time.monotonic() + self.timeout_keep_alive
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell a thread that still computes for this client that it has left."""
@@ -130,6 +142,8 @@ class Connection(HttpToolsProtocol):
             self.refuse(Problem(408, "the body did not arrive in time"))
         elif self.in_body:
             self.transport.abort()
+        elif self.cycle.response_complete:
+            self.transport.close()
 
 
 def end_stalled(connections: Iterable[Any], settings: Settings) -> None:

@@ -34,7 +34,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "reference_X": ("p", "d"),
     "reference_answers": ("p", "2"),
 }
-"""The float arrays and their shapes, in the order in which they are checked."""
+"""The float arrays and their shapes; the file says d, N and p in `sizes`."""
 
 
 def version_of(data: bytes) -> str:
@@ -51,7 +51,8 @@ def encode(posterior: Posterior) -> bytes:
         A feature name cannot be used in requests.
     """
     check_feature_names(posterior.feature_names, posterior.X.shape[1])
-    arrays: dict[str, Any] = {"format": FORMAT}
+    sizes = (*posterior.X.shape[::-1], len(posterior.reference_X))
+    arrays: dict[str, Any] = {"format": FORMAT, "sizes": np.array(sizes)}
     arrays |= {key: getattr(posterior, key) for key in (*TEXTS, *NUMBERS, *SHAPES)}
     arrays["feature_names"] = np.array(posterior.feature_names)
     arrays["inducing"] = posterior.inducing
@@ -102,6 +103,13 @@ class _Reader:
         self.archive = archive
         self.sizes: dict[str, int] = {"2": 2}
 
+    def read_sizes(self) -> None:
+        sizes = self.list_of("sizes", "i")
+        if sizes.shape != (3,) or sizes.min() < 1:
+            raise ModelFileError(f"array 'sizes' holds {sizes.tolist()}, not d, N and p")
+        d, n, p = sizes.tolist()
+        self.sizes |= {"d": d, "N": n, "p": p, "N(N+1)/2": n * (n + 1) // 2}
+
     def array(self, key: str, kinds: str) -> Any:
         try:
             array = self.archive[key]
@@ -138,14 +146,8 @@ class _Reader:
     def shaped(self, key: str) -> FloatArray:
         array = self.array(key, "f")
         wanted = SHAPES[key]
-        if len(wanted) == array.ndim:
-            for axis, size in zip(wanted, array.shape, strict=True):
-                self.sizes.setdefault(axis, size)
-            if "N" in self.sizes:
-                n = self.sizes["N"]
-                self.sizes["N(N+1)/2"] = n * (n + 1) // 2
-        if array.shape != tuple(self.sizes.get(axis) for axis in wanted) or 0 in array.shape:
-            expected = ", ".join(f"{axis}={self.sizes.get(axis, '?')}" for axis in wanted)
+        if array.shape != tuple(self.sizes[axis] for axis in wanted):
+            expected = ", ".join(f"{axis} = {self.sizes[axis]}" for axis in wanted)
             raise ModelFileError(f"array {key!r} has shape {array.shape}, not ({expected})")
         return np.ascontiguousarray(array, dtype=np.float64)
 
@@ -182,6 +184,7 @@ class _Reader:
         number = self.scalar("format", "i")
         if number != FORMAT:
             raise ModelFileError(f"'format' is {number}; this version reads format {FORMAT}")
+        self.read_sizes()
         fields: dict[str, Any] = {key: self.shaped(key) for key in SHAPES}
         fields |= {key: self.scalar(key, "U") for key in TEXTS}
         if not (fields["input_scale"] > 0).all():

@@ -14,6 +14,7 @@ from service.metrics import Metrics
 from service.model import FloatArray, Model
 from service.services.prediction import Limits
 from service.settings import Settings
+from service.tally import Tally
 from service.tilepool import TilePool
 
 _MEASURED_POINTS = 64
@@ -34,6 +35,7 @@ class Runtime:
         self.settings = settings
         self.live = Live(settings)
         self.metrics = Metrics()
+        self.tally = Tally(self.metrics)
         self.pool = TilePool()
         cost = _measure(self.live.model)
         self.batcher = Batcher(Backlog(settings.max_backlog_seconds, cost), self.pool, self.metrics)

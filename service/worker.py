@@ -55,6 +55,7 @@ class Worker(UvicornWorker):
         "lifespan": "on",
         "server_header": False,
         "access_log": False,
+        "proxy_headers": False,  # nothing here asks for the address of the client
     }
 
     async def _serve(self) -> None:

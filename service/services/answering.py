@@ -52,6 +52,8 @@ def pieces(
     Problem
         413 and 422 for options that the points or the model do not allow.
     """
+    known = 1 if source.shape is None else int(np.prod(source.shape))
+    refuse_many_samples(options, known, limits)
     layout = Layout(
         source.columns,
         column_names(model, options),
@@ -64,11 +66,10 @@ def pieces(
         samples=options.samples,
     )
     chunks = source.chunks
-    if source.shape is not None:
-        refuse_many_samples(options, int(np.prod(source.shape)), limits)
     if options.covariance:
         chunks = _with_covariance(model, chunks, options, media_type, limits, layout)
-    return _started(_WRITERS[media_type](layout, _answered(model, chunks, options, predict)))
+    answered = _answered(model, chunks, options, predict, limits)
+    return _started(_WRITERS[media_type](layout, answered))
 
 
 def _started(answer: Iterator[bytes]) -> Iterator[bytes]:
@@ -83,9 +84,10 @@ def _started(answer: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _answered(
-    model: Model, chunks: Iterator[Chunk], options: Options, predict: Predict
+    model: Model, chunks: Iterator[Chunk], options: Options, predict: Predict, limits: Limits
 ) -> Iterator[Answered]:
     for chunk in chunks:
+        refuse_many_samples(options, len(chunk.X), limits)
         values = columns(model, chunk.X, options, predict)
         outside = extrapolated(model, chunk.X)
         if chunk.errors:

@@ -48,11 +48,11 @@ def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
         callers = [Caller(server.url) for _ in range(8)]
         for caller in callers:
             caller.start()
-        time.sleep(1)
+        while min(caller.answered for caller in callers) < 10:
+            time.sleep(0.01)
         assert server.stop() == 0
         for caller in callers:
             caller.join(timeout=20)
-    assert sum(caller.answered for caller in callers) > 100
     assert [lost for caller in callers for lost in caller.lost] == []
 
 

@@ -1,0 +1,30 @@
+# The benchmark. Each side runs in an environment of its own, made from a lock with hashes.
+ENVS        := build/bench/envs
+BENCH_PEERS := fastapi umbridge article
+BENCH_MADE  := $(patsubst %,$(ENVS)/%/.made,gpserve train load $(BENCH_PEERS))
+BENCH_PARTS := model speed batching meanwhile uploads overload start workers
+
+$(ENVS)/gpserve/.made: requirements/serve.txt
+$(ENVS)/train/.made: requirements/train.txt
+$(patsubst %,$(ENVS)/%/.made,load $(BENCH_PEERS)): $(ENVS)/%/.made: bench/requirements-%.txt
+
+$(BENCH_MADE):
+	@echo "making $(@D)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+bench: $(BENCH_MADE) ## every benchmark, written to docs/benchmarks.md (two cores, half an hour)
+	$(ENVS)/load/bin/python -m bench $(BENCH_PARTS)
+
+$(BENCH_PARTS:%=bench-%): bench-%: $(BENCH_MADE)
+	$(ENVS)/load/bin/python -m bench $*
+
+bench-lock: $(VENV)/.dev ## pin the benchmark's packages again from bench/*.in
+	for side in load $(BENCH_PEERS); do \
+	  $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
+	    --python-version 3.11 -c requirements/train.txt \
+	    bench/requirements-$$side.in -o bench/requirements-$$side.txt || exit 1; \
+	done
+
+.PHONY: bench bench-lock $(BENCH_PARTS:%=bench-%)

@@ -1,0 +1,1 @@
+"""Benchmarks of the service beside its peers: `make bench`."""

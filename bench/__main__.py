@@ -1,0 +1,34 @@
+"""The command line: `python -m bench PART…` measures, and writes docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+
+import click
+
+from bench import report, results
+from bench.places import BUILD, ROOT, SERVER_CORE, pinned, python
+
+
+@click.command()
+@click.argument("parts", nargs=-1, required=True, type=click.Choice(report.PARTS))
+def main(parts: tuple[str, ...]) -> None:
+    """Measure PARTS one after the other and write the report of all that has been measured."""
+    _train()
+    for part in parts:
+        click.secho(f"\n{part}", bold=True)
+        measured = importlib.import_module(f"bench.{part}").measure()
+        results.keep(part, measured)
+        click.echo(report.lines(part, measured))
+    report.write()
+
+
+def _train() -> None:
+    """Make the models, each time anew: the file's format may have changed."""
+    command = [python("train"), "-m", "bench.training", str(BUILD / "models")]
+    subprocess.run(pinned(SERVER_CORE, command), cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    main()

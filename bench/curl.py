@@ -1,0 +1,67 @@
+"""Uploads by curl."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.places import BUILD, CLIENT_CORE, pinned
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What curl saw: seconds to the first byte of the answer and to the last, and its size."""
+
+    first_byte: float
+    seconds: float
+    megabytes: float
+
+
+def command(url: str, file: Path, media_type: str, accept: str) -> list[str]:
+    """The command that sends a file and drops the answer."""
+    said = '{"status":%{http_code},"first":%{time_starttransfer},"total":%{time_total},'
+    said += '"bytes":%{size_download}}'
+    headers = ["-H", f"Content-Type: {media_type}", "-H", f"Accept: {accept}"]
+    headers += ["-H", "Expect:"]  # curl would take "100 Continue" for the first byte
+    output = ["--silent", "--show-error", "--output", str(BUILD / "answer"), "--write-out", said]
+    return pinned(
+        CLIENT_CORE, ["curl", "-X", "POST", *headers, "--upload-file", str(file), *output, url]
+    )
+
+
+def read(said: str) -> Upload:
+    """What curl's last line says.
+
+    Raises
+    ------
+    RuntimeError
+        The answer is not a 200.
+    """
+    seen = json.loads(said)
+    if seen["status"] != 200:
+        raise RuntimeError(f"status {seen['status']}: {(BUILD / 'answer').read_text()[:300]}")
+    return Upload(seen["first"], seen["total"], seen["bytes"] / 1e6)
+
+
+def upload(url: str, file: Path, media_type: str = "text/csv", accept: str = "text/csv") -> Upload:
+    """Send a file and wait for the whole answer."""
+    sent = command(url, file, media_type, accept)
+    return read(subprocess.run(sent, capture_output=True, text=True, check=True).stdout)
+
+
+@contextmanager
+def uploading(url: str, file: Path) -> Iterator[subprocess.Popen[str]]:
+    """Send a CSV file in the background; end it when the context ends."""
+    process = subprocess.Popen(
+        command(url, file, "text/csv", "text/csv"), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait()

@@ -1,0 +1,77 @@
+"""The model's own rate beside GPy's, and its share of what the core can multiply."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from bench.places import ROOT, SERVER_CORE, pinned, python
+from bench.tables import table
+
+TITLE = "The model alone"
+SIZES = (500, 2000)
+CALLS = (1, 8, 1000)
+ROUNDS = 3
+SECONDS = 2.0
+
+
+def bare(side: str, size: int, calls: Sequence[int], seconds: float) -> dict[str, float]:
+    """Run bare.py on the server's core, in the environment of `side`."""
+    command = [python(side), "-m", "bench.bare", str(size), str(seconds), *map(str, calls)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    said = subprocess.run(
+        pinned(SERVER_CORE, command),
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rates: dict[str, float] = json.loads(said.stdout)
+    return rates
+
+
+def measure() -> dict[str, Any]:
+    """The best rates of several rounds."""
+    measured = {}
+    for size in SIZES:
+        rounds = [bare("train", size, CALLS, SECONDS) for _ in range(ROUNDS)]
+        measured[str(size)] = {key: max(seen[key] for seen in rounds) for key in rounds[0]}
+    return measured
+
+
+def markdown(measured: dict[str, Any]) -> str:
+    """Rates for each number of points a call."""
+    rows = []
+    for size, seen in measured.items():
+        for key, rate in seen.items():
+            side, _, points = key.partition(" ")
+            if side != "gpserve":
+                continue
+            gpy = seen.get(f"GPy {points}")
+            # the product with a lower triangle: N² operations a point
+            share = rate * int(size) ** 2 / seen["flops"]
+            rows.append(
+                [
+                    size,
+                    points,
+                    f"{rate:,.0f}",
+                    f"{gpy:,.0f}" if gpy else "",
+                    f"{rate / gpy:.2f}" if gpy else "",
+                    f"{share:.0%}",
+                ]
+            )
+    head = ["N", "points a call", "gpserve, points/s", "GPy, points/s", "ratio", "share of core"]
+    peak = max(seen["flops"] for seen in measured.values())
+    return "\n\n".join(
+        [
+            "Best of several rounds on one core, without HTTP. The share is of the core's rate in "
+            f"a square matrix product ({peak / 1e9:.0f} GFLOP/s), counting the N² operations a "
+            "point of the triangular product and nothing else. The target at N = 2000 is 1.25 "
+            "times GPy.",
+            table(head, rows),
+        ]
+    )

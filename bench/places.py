@@ -1,0 +1,25 @@
+"""Where the benchmark keeps its environments, models and results, and which cores it uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "bench"
+RESULTS = BUILD / "results"
+DOCS = ROOT / "docs"
+
+_cores = sorted(os.sched_getaffinity(0))
+SERVER_CORE = _cores[0]
+CLIENT_CORE = _cores[-1]
+
+
+def python(side: str) -> str:
+    """The interpreter of one side's environment."""
+    return str(BUILD / "envs" / side / "bin" / "python")
+
+
+def pinned(core: int, command: list[str]) -> list[str]:
+    """The command, on one core."""
+    return ["taskset", "--cpu-list", str(core), *command]

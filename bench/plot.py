@@ -1,0 +1,37 @@
+"""The picture of the comparison with the peers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+from bench.sides import SIDES
+
+_PANELS = (
+    ("rate", 1.0, "requests a second"),
+    ("p99", 1.0, "99th percentile, ms"),
+    ("memory", 1.0, "memory (PSS), MB"),
+)
+
+
+def draw(measured: dict[str, Any], file: Path) -> None:
+    """A panel for rate, latency and memory, a bar for each side."""
+    figure, axes = plt.subplots(1, len(_PANELS), figsize=(12, 2.8), sharey=True)
+    names = list(reversed(measured))
+    titles = [SIDES[name].title.replace("*", "").split(":")[0] for name in names]
+    colours = ["#1b6ca8" if name == "gpserve" else "#b8c4cc" for name in names]
+    for axis, (key, scale, label) in zip(axes, _PANELS, strict=True):
+        bars = axis.barh(titles, [measured[name][key] * scale for name in names], color=colours)
+        axis.bar_label(bars, fmt="{:,.0f}" if key != "p99" else "{:.1f}", padding=3)
+        axis.set_xlabel(label)
+        axis.margins(x=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,44 @@
+"""docs/benchmarks.md: what each part measured last, and under which conditions."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from bench import plot, results
+from bench.places import DOCS
+
+PARTS = ("model", "speed", "batching", "meanwhile", "uploads", "overload", "start", "workers")
+PICTURE = "benchmarks.png"
+
+_OPENING = """# Benchmarks
+
+`make bench` measures all of this and writes this page; `make bench-speed` and its like measure one
+part. Server and client run on a core each, on one machine. Models are trained by GPy on a function
+of four inputs; N is the number of training points. Nothing is tuned: the service runs with its
+defaults, with metrics, request ids and all headers."""
+
+
+def write() -> None:
+    """Write the page and its picture from the results that are kept."""
+    DOCS.mkdir(exist_ok=True)
+    sections = [_section(part) for part in PARTS]
+    text = "\n\n".join([_OPENING, *(section for section in sections if section)])
+    (DOCS / "benchmarks.md").write_text(text + "\n")
+    speed = results.kept("speed")
+    if speed:
+        plot.draw(speed["measured"], DOCS / PICTURE)
+
+
+def lines(part: str, measured: Any) -> str:
+    """One part's result as Markdown."""
+    return str(importlib.import_module(f"bench.{part}").markdown(measured))
+
+
+def _section(part: str) -> str:
+    kept = results.kept(part)
+    if kept is None:
+        return ""
+    title = importlib.import_module(f"bench.{part}").TITLE
+    said = "  \n".join(f"{name}: {value}" for name, value in kept["conditions"].items())
+    return f"## {title}\n\n{lines(part, kept['measured'])}\n\n<sub>{said}</sub>"

@@ -1,0 +1,50 @@
+-- wrk ... -- PATH DIALECT: 128 different requests in one of the dialects below, again and again.
+local bodies, path, next_body = {}, "/predict", 0
+
+local function point()
+  return { math.random(), math.random(), math.random(), math.random() }
+end
+
+local function list(items)
+  return "[" .. table.concat(items, ",") .. "]"
+end
+
+local write = {
+  native = function()
+    local x = point()
+    return string.format('{"x1":%.6f,"x2":%.6f,"x3":%.6f,"x4":%.6f}', x[1], x[2], x[3], x[4])
+  end,
+  hundred = function()
+    local points = {}
+    for i = 1, 100 do
+      points[i] = list(point())
+    end
+    return '{"points":' .. list(points) .. "}"
+  end,
+  umbridge = function()
+    return '{"name":"gp","input":[' .. list(point()) .. '],"config":{}}'
+  end,
+}
+
+function init(args)
+  math.randomseed(1)
+  path = args[1]
+  for i = 1, 128 do
+    wrk.headers["Content-Type"] = "application/json"
+    bodies[i] = wrk.format("POST", path, nil, write[args[2]]())
+  end
+end
+
+function request()
+  next_body = next_body % #bodies + 1
+  return bodies[next_body]
+end
+
+function done(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format(
+    '\n{"requests":%d,"seconds":%f,"p50":%f,"p99":%f,"max":%f,"refused":%d,"broken":%d}\n',
+    summary.requests, summary.duration / 1e6,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, latency.max / 1e3,
+    e.status, e.connect + e.read + e.write + e.timeout))
+end

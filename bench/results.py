@@ -1,0 +1,64 @@
+"""What has been measured, kept in the build folder with the conditions of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from typing import Any
+
+from bench.places import RESULTS, ROOT, python
+
+_SHOWN = {
+    "gpserve": ("gunicorn", "uvicorn", "flask", "numpy"),
+    "umbridge": ("umbridge", "aiohttp"),
+    "fastapi": ("fastapi", "pydantic", "uvicorn"),
+    "article": ("flask", "gunicorn", "gpy"),
+}
+
+
+def keep(part: str, measured: Any) -> None:
+    """Write a part's result."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    document = {"conditions": _conditions(), "measured": measured}
+    (RESULTS / f"{part}.json").write_text(json.dumps(document, indent=1))
+
+
+def kept(part: str) -> dict[str, Any] | None:
+    """Read a part's last result, or None."""
+    file = RESULTS / f"{part}.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def _conditions() -> dict[str, str]:
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "CPU": f"{_cpu()}, {os.cpu_count()} cores",
+        "load average": f"{os.getloadavg()[2]:.1f} over the last 15 minutes",
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "versions": "; ".join(f"{side}: {_versions(side)}" for side in _SHOWN),
+        "commit": _commit(),
+    }
+
+
+def _cpu() -> str:
+    with open("/proc/cpuinfo") as file:
+        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _versions(side: str) -> str:
+    program = (
+        "import sys; from importlib.metadata import version\n"
+        "print(', '.join(f'{name} {version(name)}' for name in sys.argv[1:]))"
+    )
+    command = [python(side), "-c", program, *_SHOWN[side]]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return said.stdout.strip() or "unknown"

@@ -1,0 +1,134 @@
+"""Start a server on its core, wait until it answers, weigh it, stop it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import psutil
+
+from bench.places import BUILD, RESULTS, ROOT, SERVER_CORE, pinned, python
+
+_PATIENCE_SECONDS = 30
+GPSERVE = ["-m", "gunicorn", "service.app:app"]
+
+
+@dataclass
+class Running:
+    """A server that answers.
+
+    Attributes
+    ----------
+    seconds_to_ready : from the process's start to the first answer of its ready path
+    """
+
+    process: psutil.Popen
+    port: int
+    seconds_to_ready: float = field(default=0.0)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def megabytes(self) -> float:
+        """Memory of the process and its children, shared pages counted once (PSS)."""
+        return sum(member.memory_full_info().pss for member in self._family()) / 1e6
+
+    def cpu_seconds(self) -> float:
+        """Processor time of the process and its children so far."""
+        times = [member.cpu_times() for member in self._family()]
+        return sum(time.user + time.system for time in times)
+
+    def _family(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+
+def model_file(size: int | None) -> str:
+    """The trained model of `size` training points, or the one that the service brings."""
+    return str(BUILD / "models" / f"n{size}.npz" if size else ROOT / "service" / "pretrained.npz")
+
+
+@contextmanager
+def running(
+    side: str,
+    arguments: list[str],
+    size: int | None = None,
+    *,
+    ready: str = "/readyz",
+    core: int | None = SERVER_CORE,
+    environment: dict[str, str] | None = None,
+) -> Iterator[Running]:
+    """Run Python in the environment of `side` with `arguments`, where PORT stands for a port.
+
+    Raises
+    ------
+    RuntimeError
+        The server ended or gave no answer; its log is named.
+    """
+    port = _free_port()
+    command = [python(side), *(part.replace("PORT", str(port)) for part in arguments)]
+    if core is not None:
+        command = pinned(core, command)
+    model = model_file(size)
+    given = {"GPSERVE_MODEL": model, "GPSERVE_BIND": f"127.0.0.1:{port}", "BENCH_MODEL": model}
+    log = RESULTS / f"{side}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w") as output:
+        started = time.perf_counter()
+        process = psutil.Popen(
+            command,
+            cwd=ROOT if side == "gpserve" else BUILD,  # gunicorn.conf.py is ours alone
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | given | (environment or {}),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    server = Running(process, port)
+    try:
+        _wait(server, ready, f"{side} did not start, see {log}")
+        server.seconds_to_ready = time.perf_counter() - started
+        yield server
+    finally:
+        _stop(process)
+
+
+def _wait(server: Running, path: str, failure: str) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < end:
+        if server.process.poll() is not None:
+            break
+        try:
+            with urlopen(server.url + path, timeout=5):
+                return
+        except HTTPError as answer:
+            if answer.code == 404:  # it has no such path, and says so
+                return
+            time.sleep(0.005)
+        except (URLError, ConnectionError):
+            time.sleep(0.005)
+    raise RuntimeError(failure)
+
+
+def _stop(process: psutil.Popen) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+    try:
+        process.wait(15)
+    except psutil.TimeoutExpired:
+        for member in [*process.children(recursive=True), process]:
+            member.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

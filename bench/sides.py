@@ -1,0 +1,72 @@
+"""The servers that are compared, and the proof that they answer the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from urllib.request import Request, urlopen
+
+from bench.servers import GPSERVE, Running
+
+
+@dataclass(frozen=True)
+class Side:
+    """One server: what it is, how it starts, and how it is asked."""
+
+    title: str
+    environment: str
+    arguments: list[str]
+    path: str = "/predict"
+    dialect: str = "native"
+    ready: str = "/"
+
+
+_FLASK = ["-k", "gthread", "--threads", "8"]
+_ARTICLE = ["-m", "gunicorn", "bench.peers.article:app", "--bind", "127.0.0.1:PORT"]
+_UVICORN = ["-m", "uvicorn", "bench.peers.fastapi_server:app", "--port", "PORT"]
+SIDES = {
+    "gpserve": Side("**gpserve**, all defaults", "gpserve", GPSERVE, ready="/readyz"),
+    "umbridge": Side(
+        "UM-Bridge's Python server",
+        "umbridge",
+        ["-m", "bench.peers.umbridge_server", "PORT"],
+        path="/Evaluate",
+        dialect="umbridge",
+    ),
+    "fastapi": Side(
+        "FastAPI on uvicorn",
+        "fastapi",
+        [*_UVICORN, "--loop", "uvloop", "--http", "httptools", "--no-access-log"],
+    ),
+    "flask": Side(
+        "gpserve, Flask alone (gthread, 8 threads)",
+        "gpserve",
+        [*GPSERVE, *_FLASK],
+        ready="/readyz",
+    ),
+    "article": Side(
+        "the article's design: Flask, gunicorn sync, GPy",
+        "article",
+        [*_ARTICLE, "--workers", "1"],
+    ),
+}
+
+
+def refuse_different_answers(servers: dict[str, Running]) -> None:
+    """Refuse to compare servers that do not compute the same."""
+    answers = {name: _ask(SIDES[name], server) for name, server in servers.items()}
+    expected = answers["article"]
+    for name, answer in answers.items():
+        for a, b in zip(answer, expected, strict=True):
+            if abs(a - b) > 1e-8 * abs(b):
+                raise RuntimeError(f"{name} answers {answer}, GPy {expected}")
+
+
+def _ask(side: Side, server: Running) -> list[float]:
+    point = {"x1": 0.1, "x2": 0.2, "x3": 0.3, "x4": 0.4}
+    umbridge = {"name": "gp", "input": [list(point.values())], "config": {}}
+    body = json.dumps(umbridge if side.dialect == "umbridge" else point).encode()
+    headers = {"Content-Type": "application/json"}
+    with urlopen(Request(server.url + side.path, body, headers)) as response:
+        said = json.load(response)
+    return said["output"][0] if "output" in said else [said["mean"], said["variance"]]

@@ -1,0 +1,111 @@
+"""One point a request from 16 clients: our service beside its peers, in interleaved rounds."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import click
+
+from bench import wrk
+from bench.servers import Running, running
+from bench.sides import SIDES, refuse_different_answers
+from bench.tables import table
+
+TITLE = "One point a request, beside other servers"
+TRAINING_POINTS = 500
+CONNECTIONS = 16
+ROUNDS = 5
+SECONDS = 4
+WARM_UP_SECONDS = 2
+REFERENCE = "umbridge"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One side's part of a round: what the clients saw, and processor seconds a request."""
+
+    load: wrk.Load
+    cpu: float
+
+
+def measure() -> dict[str, Any]:
+    """Rates, latencies and memory of every side, and ratios within the same round."""
+    with ExitStack() as stack:
+        servers = {
+            name: stack.enter_context(
+                running(side.environment, side.arguments, TRAINING_POINTS, ready=side.ready)
+            )
+            for name, side in SIDES.items()
+        }
+        refuse_different_answers(servers)
+        for name in SIDES:
+            _load(name, servers[name], WARM_UP_SECONDS)
+        rounds = [_round(servers, number) for number in range(ROUNDS)]
+        memory = {name: server.megabytes() for name, server in servers.items()}
+    return {name: _summary(name, rounds) | {"memory": memory[name]} for name in SIDES}
+
+
+def _round(servers: dict[str, Running], number: int) -> dict[str, Turn]:
+    seen = {name: _turn(name, server) for name, server in servers.items()}
+    said = ", ".join(f"{name} {turn.load.rate:,.0f}" for name, turn in seen.items())
+    click.echo(f"round {number + 1}: {said} requests/s")
+    return seen
+
+
+def _turn(name: str, server: Running) -> Turn:
+    before = server.cpu_seconds()
+    load = _load(name, server, SECONDS)
+    return Turn(load, (server.cpu_seconds() - before) / load.requests)
+
+
+def _load(name: str, server: Running, seconds: float) -> wrk.Load:
+    side = SIDES[name]
+    return wrk.load(server.url, CONNECTIONS, seconds, path=side.path, dialect=side.dialect)
+
+
+def _summary(name: str, rounds: list[dict[str, Turn]]) -> dict[str, Any]:
+    own = [seen[name] for seen in rounds]
+    return {
+        "rate": median(turn.load.rate for turn in own),
+        "best": max(turn.load.rate for turn in own),
+        "p50": median(turn.load.p50 for turn in own),
+        "p99": median(turn.load.p99 for turn in own),
+        "cpu": median(turn.cpu for turn in own),
+        "ratio": median(seen[name].load.rate / seen[REFERENCE].load.rate for seen in rounds),
+    }
+
+
+def markdown(measured: dict[str, Any]) -> str:
+    """The table, the targets and the picture."""
+    rows = [
+        [
+            SIDES[name].title,
+            f"{side['rate']:,.0f}",
+            f"{side['best']:,.0f}",
+            f"{side['ratio']:.2f}",
+            f"{side['p50']:.1f} ms",
+            f"{side['p99']:.1f} ms",
+            f"{side['cpu'] * 1e6:.0f} µs",
+            f"{side['memory']:.0f} MB",
+        ]
+        for name, side in measured.items()
+    ]
+    head = ["server", "requests/s", "best round", "ratio", "p50", "p99", "CPU a request", "memory"]
+    ours, peer, fastapi = (measured[name] for name in ("gpserve", REFERENCE, "fastapi"))
+    return "\n\n".join(
+        [
+            f"One point a request as JSON, N = {TRAINING_POINTS}, wrk with {CONNECTIONS} "
+            f"connections, {ROUNDS} interleaved rounds of {SECONDS} s after a warm-up; medians of "
+            "the rounds. The ratio is to UM-Bridge's server in the same round. Memory is PSS of "
+            "all processes after the load. All sides predict with the service's own `GPR`, the "
+            "article's design with GPy; their answers are compared before the measurement.",
+            table(head, rows),
+            f"Against UM-Bridge's server: {ours['ratio']:.2f} times the requests (target 2), "
+            f"{ours['p99'] / peer['p99']:.2f} of its p99 (target 0.5). Against FastAPI: "
+            f"{ours['rate'] / fastapi['rate']:.2f} times the requests (target 3).",
+            "![requests a second, p99 and memory](benchmarks.png)",
+        ]
+    )

@@ -1,0 +1,94 @@
+"""A million rows through HTTP: how fast, and with how much memory."""
+
+from __future__ import annotations
+
+from statistics import mean
+from typing import Any
+
+from bench import curl
+from bench.memory import Watch
+from bench.model import bare
+from bench.servers import GPSERVE, Running, running
+from bench.tabledata import csv_file, npy_file
+from bench.tables import table
+
+TITLE = "Uploads of a million rows"
+ROWS = 1_000_000
+SMALL, LARGE = 500, 2000
+ARRAY = 16_384
+"""Points a call when the bare model predicts an array of many rows."""
+NPY = "application/x-npy"
+
+
+def measure() -> dict[str, Any]:
+    """Everything, one after the other."""
+    with running("gpserve", GPSERVE, SMALL) as server:
+        formats = _formats(server)
+    return {"formats": formats, "large": _large()}
+
+
+def _formats(server: Running) -> list[dict[str, Any]]:
+    """Each way in and out."""
+    url = server.url + "/predict"
+    table_, array = csv_file(ROWS), npy_file(ROWS)
+    ways = {
+        "CSV to CSV, `on_bad_row=fail`": (url, table_, "text/csv", "text/csv"),
+        "CSV to CSV, `on_bad_row=nan`": (f"{url}?on_bad_row=nan", table_, "text/csv", "text/csv"),
+        "CSV to .npy": (url, table_, "text/csv", NPY),
+        "CSV to JSON": (url, table_, "text/csv", "application/json"),
+        ".npy to .npy": (url, array, NPY, NPY),
+        ".npy to JSON": (url, array, NPY, "application/json"),
+    }
+    seen = []
+    for title, way in ways.items():
+        with Watch(server) as memory:
+            said = curl.upload(*way)
+        seen.append(
+            {
+                "way": title,
+                "seconds": said.seconds,
+                "first": said.first_byte,
+                "growth": memory.growth,
+            }
+        )
+    return seen
+
+
+def _large() -> dict[str, float]:
+    """CSV through HTTP beside the bare model's rate, measured before and after."""
+    with running("gpserve", GPSERVE, LARGE) as server:
+        curl.upload(server.url + "/predict", csv_file(20_000))
+        before = bare("gpserve", LARGE, [ARRAY], 4)
+        with Watch(server) as memory:
+            said = curl.upload(server.url + "/predict", csv_file(ROWS))
+        after = bare("gpserve", LARGE, [ARRAY], 4)
+    alone = mean(
+        max(v for k, v in seen.items() if k.startswith("gpserve")) for seen in (before, after)
+    )
+    rate = ROWS / said.seconds
+    return {"bare": alone, "http": rate, "share": rate / alone, "growth": memory.growth}
+
+
+def markdown(measured: dict[str, Any]) -> str:
+    """Tables and targets."""
+    large = measured["large"]
+    formats = [
+        [
+            seen["way"],
+            f"{seen['seconds']:.1f} s",
+            f"{ROWS / seen['seconds']:,.0f}",
+            f"{seen['first']:.2f} s",
+            f"{seen['growth']:.0f} MB",
+        ]
+        for seen in measured["formats"]
+    ]
+    return "\n\n".join(
+        [
+            f"{ROWS:,} rows in one request, N = {SMALL}, by format; memory growth is of the whole "
+            "server (PSS), sampled four times a second.",
+            table(["way", "time", "rows/s", "first byte", "memory growth"], formats),
+            f"N = {LARGE}, CSV to CSV: {large['http']:,.0f} rows/s through HTTP; the bare model "
+            f"predicts arrays of them at {large['bare']:,.0f} points/s: {large['share']:.0%} "
+            f"(target 85 %), memory growth {large['growth']:.0f} MB (target 60 MB).",
+        ]
+    )

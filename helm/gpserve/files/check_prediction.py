@@ -1,0 +1,27 @@
+"""What `helm test` runs: the service must answer what GPy answered when the model was trained."""
+
+import io
+import json
+import sys
+import urllib.request
+
+import numpy as np
+
+base = sys.argv[1]
+with urllib.request.urlopen(f"{base}/model.npz", timeout=30) as answer:
+    model = np.load(io.BytesIO(answer.read()), allow_pickle=False)
+points, known = model["reference_X"], model["reference_answers"]
+
+body = json.dumps({"points": points.tolist()}).encode()
+request = urllib.request.Request(
+    f"{base}/predict", data=body, headers={"Content-Type": "application/json"}
+)
+with urllib.request.urlopen(request, timeout=30) as answer:
+    got = json.load(answer)
+
+# A variance is a difference from the prior variance, so that is the scale of its rounding error.
+variances = sum(float(model[name]) for name in model.files if name.startswith("variance_"))
+prior = float(model["output_scale"]) ** 2 * (variances + float(model["noise_variance"]))
+np.testing.assert_allclose(got["mean"], known[:, 0], rtol=1e-8, atol=1e-8 * prior**0.5)
+np.testing.assert_allclose(got["variance"], known[:, 1], rtol=0, atol=1e-8 * prior)
+print(f"{len(points)} predictions equal the known answers, first mean {got['mean'][0]:.12g}")

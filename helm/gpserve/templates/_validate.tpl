@@ -1,0 +1,28 @@
+{{/* What values.schema.json cannot say: rules between two values. */}}
+{{- define "gpserve.validate" -}}
+{{- with .Values.model }}
+{{- if and (has .source (list "configMap" "secret")) (not .name) }}
+{{- fail (printf "model.source is %s: name it in model.name" .source) }}
+{{- end }}
+{{- if and (eq .source "volume") (not .volume) }}
+{{- fail "model.source is volume: describe it in model.volume, e.g. {persistentVolumeClaim: {claimName: models}}" }}
+{{- end }}
+{{- end }}
+{{- with .Values.autoscaling }}
+{{- if gt (int .minReplicas) (int .maxReplicas) }}
+{{- fail (printf "autoscaling.minReplicas (%v) is above autoscaling.maxReplicas (%v)" .minReplicas .maxReplicas) }}
+{{- end }}
+{{- if and (ne .mode "none") (not .cpu.enabled) (eq .load.enabled "never") }}
+{{- fail (printf "autoscaling.mode is %s, but neither autoscaling.cpu.enabled nor autoscaling.load.enabled gives it a metric" .mode) }}
+{{- end }}
+{{- if and (ne .mode "none") .cpu.enabled (not (dig "requests" "cpu" "" $.Values.resources)) }}
+{{- fail "autoscaling.cpu.enabled needs resources.requests.cpu: utilisation is measured against it" }}
+{{- end }}
+{{- if and (eq .mode "hpa") (not .cpu.enabled) (not (include "gpserve.loadInHPA" $)) }}
+{{- fail "autoscaling.cpu.enabled is false and the cluster has no custom metrics API: the HPA has no metric; install prometheus-adapter or use autoscaling.mode=keda" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
+{{- fail "httpRoute.enabled needs httpRoute.parentRefs, e.g. [{name: my-gateway, namespace: gateways}]" }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,48 @@
+"""Where requests go, and what they ask."""
+
+from __future__ import annotations
+
+import json
+import random
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class Target:
+    """Where requests go: the service's base URL, and the Host header when it is not the URL's."""
+
+    url: str
+    host: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"Host": self.host} if self.host else {}
+
+    def model(self) -> dict[str, Any]:
+        """Ask the service what it serves.
+
+        Raises
+        ------
+        urllib.error.URLError
+            Nothing answers there.
+        """
+        request = urllib.request.Request(f"{self.url.rstrip('/')}/model", headers=self.headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return dict(json.load(answer))
+
+    def bodies(self, count: int, points: int, seed: int = 1) -> list[str]:
+        """Return request bodies with random points from the model's training range."""
+        ranges, draw = self.model()["training_range"], random.Random(seed)
+
+        def point() -> dict[str, float]:
+            return {name: draw.uniform(*ends) for name, ends in ranges.items()}
+
+        def body() -> object:
+            if points == 1:
+                return point()
+            return {"points": [list(point().values()) for _ in range(points)]}
+
+        return [json.dumps(body()) for _ in range(count)]

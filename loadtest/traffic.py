@@ -1,0 +1,140 @@
+"""Locust as a process of its own, and what it counted, second by second."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from loadtest.seconds import Second
+from loadtest.shapes import Shape
+from loadtest.target import Target
+
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+
+
+class Traffic:
+    """A running load test; a context manager that ends Locust when it is left.
+
+    Parameters
+    ----------
+    shape : the offered load
+    target : where it goes
+    points : points in one request
+    rate_per_user : requests/s of one connection
+    processes : of Locust; one sends about 2,000 requests/s
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        target: Target,
+        *,
+        points: int = 1,
+        rate_per_user: float = 10.0,
+        processes: int = 1,
+        timeout: float = 30.0,
+    ) -> None:
+        self.shape, self.processes = shape, processes
+        self.folder = tempfile.TemporaryDirectory(prefix="loadtest-")
+        self.seconds: dict[int, Second] = {}
+        self._read: dict[Path, int] = {}
+        self.plan = {
+            "points": shape.points,
+            "rate_per_user": rate_per_user,
+            "bodies": target.bodies(200 if points < 100 else 3, points),
+            "headers": target.headers,
+            "path": "/predict",
+            "timeout": timeout,
+            "folder": self.folder.name,
+        }
+        parts = urlsplit(target.url)
+        self.base = f"{parts.scheme}://{parts.netloc}"
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--host", self.base]
+        command += ["--headless", "--only-summary", "--loglevel", "WARNING", "--stop-timeout", "30"]
+        command += ["--exit-code-on-error", "0"]
+        if self.processes > 1:
+            command += ["--processes", str(self.processes)]
+        self.started = time.time()
+        plan = Path(self.folder.name) / "plan.json"
+        plan.write_text(json.dumps({**self.plan, "started": self.started}))
+        self.log = (Path(self.folder.name) / "locust.log").open("w+")
+        self.process = subprocess.Popen(
+            command,
+            env={
+                **os.environ,
+                "LOADTEST_PLAN": str(plan),
+                "PYTHONPATH": str(LOCUSTFILE.parents[1]),
+            },
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self.read()
+        self.log.close()
+        self.folder.cleanup()
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start."""
+        return time.time() - self.started
+
+    @property
+    def running(self) -> bool:
+        """Whether Locust still runs.
+
+        Raises
+        ------
+        RuntimeError
+            Locust failed; the message is its own.
+        """
+        code = self.process.poll()
+        if code:
+            self.log.seek(0)
+            raise RuntimeError(f"locust ended with {code}: {self.log.read()[-2000:]}")
+        return code is None
+
+    def stop(self) -> None:
+        """Ask Locust to end, after the answers that are under way."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=60)
+
+    def read(self) -> dict[int, Second]:
+        """Return what was counted so far, by second since the start."""
+        for path in Path(self.folder.name).glob("*.jsonl"):
+            with path.open() as file:
+                file.seek(self._read.get(path, 0))
+                text = file.read()
+            whole = text[: text.rfind("\n") + 1]
+            self._read[path] = self._read.get(path, 0) + len(whole)
+            for line in whole.splitlines():
+                self._add(json.loads(line))
+        return self.seconds
+
+    def _add(self, line: dict[str, Any]) -> None:
+        second = self.seconds.setdefault(line["second"], Second())
+        second.outcomes.update(line["outcomes"])
+        second.milliseconds.update({float(ms): count for ms, count in line["ms"].items()})
+
+    def outcomes(self) -> Counter[str]:
+        """Return all answers so far: "ok", an HTTP status, or the name of a connection's error."""
+        return sum((second.outcomes for second in self.read().values()), Counter())

@@ -1,0 +1,52 @@
+"""The chart and the service agree on settings and metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.metrics import Metrics
+from service.settings import PREFIX, Settings
+from tests.chart.conftest import CHART
+
+SET_BY_THE_CHART = {"model", "model_class", "bind", "graceful_seconds", "drain_seconds"}
+NAME = re.compile(r"\b((?:http|predict\w*|model)_\w+)\b")
+
+
+def exported() -> set[str]:
+    """The names of the samples that a service exports once it has answered something."""
+    metrics = Metrics()
+    metrics.answered("POST", "/predict", 200, 0.01)
+    metrics.predicted(1, 0.01)
+    text = metrics.exposition().decode() + 'model_info{version="a"} 1\n'
+    families = text_string_to_metric_families(text)
+    return {sample.name for family in families for sample in family.samples}
+
+
+def test_the_schema_knows_the_services_settings() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    known = set(schema["properties"]["settings"]["propertyNames"]["enum"])
+    fields = set(Settings.__struct_fields__) - SET_BY_THE_CHART
+    assert known == {PREFIX + field.upper() for field in fields}
+
+
+def test_what_the_chart_reads_is_exported() -> None:
+    rules = yaml.safe_load((CHART / "prometheus-adapter" / "rules.yaml").read_text())["rules"]
+    panels = json.loads((CHART / "files" / "dashboard.json").read_text())["panels"]
+    texts = [rule["seriesQuery"] for rule in rules]
+    texts += [target["expr"] for panel in panels for target in panel["targets"]]
+    alerts = (CHART / "templates" / "prometheusrule.yaml").read_text()
+    texts += re.findall(r"(\w+)\{ ?\{\{- \$pods", alerts)
+    texts.append((CHART / "templates" / "_load.tpl").read_text())
+    used = {name for text in texts for name in NAME.findall(text)}
+    assert len(used) > 8
+    assert used - exported() == set()
+
+
+def test_the_adapter_gives_the_metrics_that_the_hpa_asks_for() -> None:
+    rules = yaml.safe_load((CHART / "prometheus-adapter" / "rules.yaml").read_text())["rules"]
+    asked = set(NAME.findall((CHART / "templates" / "_load.tpl").read_text()))
+    assert {rule["name"]["as"] for rule in rules} == asked

@@ -1,0 +1,61 @@
+"""k8s/ is what the chart renders to."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts import manifests
+from tests.chart.conftest import HELMS, ROOT
+
+K8S = ROOT / "k8s"
+
+
+def kustomize(folder: Path) -> list[dict[str, object]]:
+    if not shutil.which("kubectl"):
+        pytest.skip("no kubectl on PATH")
+    command = ["kubectl", "kustomize", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_chart_and_manifests_have_not_changed_since_they_were_rendered() -> None:
+    assert manifests.CHECKSUMS.read_text() == manifests.checksums(ROOT)
+
+
+@pytest.mark.parametrize("name", HELMS or [None])
+def test_manifests_are_rendered_from_the_chart(name: str | None) -> None:
+    if name is None:
+        pytest.skip("no helm on PATH; the checksums were compared")
+    assert manifests.drift(manifests.files(manifests.render(name))) == []
+
+
+def test_drift_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(manifests.OUT, tmp_path / "base")
+    monkeypatch.setattr(manifests, "OUT", tmp_path / "base")
+    (tmp_path / "base" / "service.yaml").write_text("port: 81\n")
+    (tmp_path / "base" / "stray.yaml").write_text("kind: Stray\n")
+    (tmp_path / "base" / "hpa.yaml").unlink()
+    wanted = {path.name: path.read_text() for path in (K8S / "base").glob("*.yaml")}
+    assert manifests.drift(wanted) == ["hpa.yaml", "service.yaml", "stray.yaml"]
+
+
+def test_the_plain_manifests_do_not_say_that_helm_manages_them() -> None:
+    objects = kustomize(K8S)
+    assert len(objects) == len(list((K8S / "base").glob("*.yaml"))) - 1
+    assert "helm.sh" not in yaml.safe_dump(objects)
+    assert "managed-by" not in yaml.safe_dump(objects)
+
+
+def test_the_overlay_for_kind_scales_on_cpu_from_one_pod() -> None:
+    objects = {each["kind"]: each for each in kustomize(K8S / "kind")}
+    spec = objects["HorizontalPodAutoscaler"]["spec"]
+    assert isinstance(spec, dict)
+    assert [metric["type"] for metric in spec["metrics"]] == ["Resource"]
+    assert spec["minReplicas"] == 1
+    assert "image: gpserve:dev" in yaml.safe_dump(objects["Deployment"])

@@ -1,0 +1,76 @@
+"""Locust sends what the shape says, and every answer is counted."""
+
+from __future__ import annotations
+
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+# Importing Locust would patch this process's sockets; it runs in its own.
+if not all(map(find_spec, ("locust", "kubernetes", "matplotlib"))):
+    pytest.skip("Locust is in the extra `cluster`, not in `dev`", allow_module_level=True)
+
+from loadtest.__main__ import main
+from loadtest.shapes import steps
+from loadtest.target import Target
+from loadtest.traffic import Traffic
+from tests.serving import Server
+
+
+def test_what_is_sent_is_counted(server: Server) -> None:
+    with Traffic(steps([40, 80], 6), Target(server.url)) as traffic:
+        while traffic.running:
+            time.sleep(0.2)
+    outcomes = traffic.outcomes()
+    assert outcomes.keys() == {"ok"}
+    assert 180 < outcomes.total() < 480
+    last = traffic.seconds[4]
+    median, slowest = last.quantile(0.5), last.quantile(1.0)
+    assert median is not None
+    assert slowest is not None
+    assert 0 < median <= slowest
+
+
+def test_a_refusal_is_an_error_by_its_code(server: Server) -> None:
+    traffic = Traffic(steps([20], 3), Target(server.url))
+    traffic.plan["path"] = "/nowhere"
+    with traffic:
+        while traffic.running:
+            time.sleep(0.2)
+    assert traffic.outcomes().keys() == {"404"}
+    assert sum(second.errors for second in traffic.seconds.values()) == traffic.outcomes()["404"]
+
+
+def test_the_command_writes_table_and_picture(server: Server, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ["--url", server.url, "--shape", "ramp", "--low", "5", "--high", "30"]
+    done = CliRunner().invoke(main, [*options, "--seconds", "5", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "errors: none" in done.output
+    assert out.with_suffix(".csv").read_text().count("\n") >= 5
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_number_of_requests_is_bounded(server: Server, tmp_path: Path) -> None:
+    options = ["--url", server.url, "--rates", "100", "--seconds", "60", "--max-requests", "150"]
+    done = CliRunner().invoke(main, [*options, "--out", str(tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    assert "stopped after 150 requests" in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rates", "50,many"], "'50,many' is no list of numbers"),
+        (["--rates", "-5"], "rates are requests/s from 0"),
+        (["--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not answer /model"),
+        (["--shape", "sine"], "'sine' is not one of"),
+    ],
+)
+def test_what_cannot_be_done_is_said(options: list[str], message: str) -> None:
+    done = CliRunner().invoke(main, options)
+    assert done.exit_code != 0
+    assert message in done.output
