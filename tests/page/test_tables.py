@@ -22,11 +22,11 @@ RECORD_PROGRESS = """() => {
 }"""
 
 
-def _direct(site: Server, text: str, **options: object) -> bytes:
+def _direct(site: Server, text: str, **options: float) -> bytes:
     """What the API answers to the same table."""
     answer = httpx.post(
         f"{site.url}/predict",
-        params={"extrapolated": "true", **options},  # type: ignore[arg-type]
+        params={"extrapolated": "true", **options},
         content=text,
         headers={"Content-Type": "text/csv", "Accept": "text/csv"},
         timeout=60,
