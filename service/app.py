@@ -9,7 +9,7 @@ from typing import cast
 import flask
 from flask import Blueprint, Flask, current_app, request
 
-from service import openapi, probes, requestbody, requests, settings
+from service import openapi, probes, requestbody, requests, settings, webpage
 from service.conditions import refuse_other_version
 from service.model import Model
 from service.protocols.umbridge import umbridge
@@ -33,6 +33,7 @@ def create_app(runtime: Runtime) -> Flask:
     app.register_blueprint(umbridge)
     app.register_blueprint(openapi.pages)
     app.register_blueprint(openapi.swagger())
+    app.register_blueprint(webpage.page)
     return app
 
 
