@@ -9,10 +9,12 @@ from typing import Any, cast
 import flask
 from flask import Blueprint, Flask, current_app, request
 
-from service import openapi, probes, requestbody, requests, settings
+from service import openapi, probes, requestbody, requests, settings, webpage
 from service.conditions import refuse_other_version
 from service.jobs.routes import jobs, offer_job, predict_as_job, prefers_async
 from service.model import Model
+from service.protocols.umbridge import umbridge
+from service.protocols.v2 import v2
 from service.runtime import Runtime
 from service.services import answering, negotiation
 from service.versions.routes import versions
@@ -31,8 +33,11 @@ def create_app(runtime: Runtime) -> Flask:
     app.register_blueprint(api)
     app.register_blueprint(jobs)
     app.register_blueprint(versions)
+    app.register_blueprint(v2)
+    app.register_blueprint(umbridge)
     app.register_blueprint(openapi.pages)
     app.register_blueprint(openapi.swagger())
+    app.register_blueprint(webpage.page)
     return app
 
 
@@ -106,7 +111,7 @@ def model_file() -> flask.Response:
 @api.get("/healthz")
 def healthz() -> tuple[dict[str, str], int]:
     """Say that the process lives."""
-    status, document = probes.liveness()
+    status, document = probes.liveness(_runtime())
     return document, status
 
 

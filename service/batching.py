@@ -1,7 +1,7 @@
 """Requests that wait together are answered by one product.
 
-On an event loop the first waiting request schedules a flush for the end of the loop's turn, so
-everything that has arrived by then shares the product and nothing waits for a timer. On threads
+On an event loop the first waiting request schedules a flush for the end of the loop's next turn,
+so everything that has arrived by then shares the product and nothing waits for a timer. On threads
 alone, whoever gets the turn computes for all who wait. A batch that takes more than
 `INLINE_SECONDS` at best would hold the loop too long: it is computed on a thread, and the next one
 gathers meanwhile. At best, since a busy neighbour is no reason to leave the loop.
@@ -84,7 +84,7 @@ class Batcher:
         self._pending.append(share)
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._wait_a_turn)
         await share.future  # type: ignore[misc]
         return share
 
@@ -102,6 +102,11 @@ class Batcher:
                 self._settle(*self._compute(self._take()))
         future.result()
         return share
+
+    def _wait_a_turn(self) -> None:
+        """Let requests join that were read while those of the last turn were parsed."""
+        assert self._loop is not None
+        self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._scheduled = False

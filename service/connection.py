@@ -84,6 +84,17 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self.in_body = False
 
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request, by the sweep: a timer a request would cost 4 %."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif not self.in_body:
+            self.deadline = time.monotonic() + self.timeout_keep_alive
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell a thread that still computes for this client that it has left."""
         if self.cycle is not None and not self.cycle.response_complete:
@@ -131,6 +142,8 @@ class Connection(HttpToolsProtocol):
             self.refuse(Problem(408, "the body did not arrive in time"))
         elif self.in_body:
             self.transport.abort()
+        elif self.cycle.response_complete:
+            self.transport.close()
 
 
 def end_stalled(connections: Iterable[Any], settings: Settings) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,11 +27,32 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # nobody reads them
 
 RATE_WINDOW_SECONDS = 5
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UNCOUNTED_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+UNCOUNTED_ROUTES = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
+)
 """Probes and scrapes are no load: they are left out of the rate that autoscalers read."""
 
 _DURATIONS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _POINTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
+
+
+class Totals(NamedTuple):
+    """Points predicted, in so many products, which took so many seconds."""
+
+    points: int
+    products: int
+    seconds: float
+
+
+class Distribution(Histogram):
+    """A histogram that takes several observations at once, at the price of one."""
+
+    def observe_all(self, amounts: Sequence[float]) -> None:
+        """Do what `observe` of each amount does."""
+        self._sum.inc(sum(amounts))
+        buckets = [bisect_left(self._upper_bounds, amount) for amount in amounts]
+        for bucket in set(buckets):
+            self._buckets[bucket].inc(buckets.count(bucket))
 
 
 class Metrics:
@@ -41,7 +64,7 @@ class Metrics:
         self._requests = Counter(
             "http_requests", "Requests answered", ["method", "route", "code"], registry=registry
         )
-        self._durations = Histogram(
+        self._durations = Distribution(
             "http_request_duration_seconds",
             "Seconds from a request's header to the end of its answer",
             ["method", "route"],
@@ -55,17 +78,17 @@ class Metrics:
             registry=registry,
         )
         self._points = Counter("predicted_points", "Points predicted", registry=registry)
-        self._batch_points = Histogram(
+        self._batch_points = Distribution(
             "prediction_batch_points", "Points in one product", buckets=_POINTS, registry=registry
         )
-        self._seconds = Histogram(
+        self._seconds = Distribution(
             "prediction_seconds",
             "Seconds of one product, or of one chunk of a large request",
             buckets=_DURATIONS,
             registry=registry,
         )
         self._gauges(registry)
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._children: dict[tuple[str, str, int], tuple[Counter, Distribution]] = {}
         self._serving: Gauge | None = None
         self._lock = threading.Lock()
         self._seen = 0
@@ -113,19 +136,19 @@ class Metrics:
         self._serving = self._info.labels(d.name, d.version, d.kernel, str(d.training_points))
         self._serving.set(1)
 
-    def answered(self, method: str, route: str, code: int, seconds: float) -> None:
-        """Count one answered request; `route` is a template, never a raw path."""
+    def answered(self, method: str, route: str, code: int, *seconds: float) -> None:
+        """Count answered requests, each with its seconds; `route` is a template, never a path."""
         key = (method, route, code)
         children = self._children.get(key)
         if children is None:
             children = self._children[key] = self._new_children(*key)
-        children[0].inc()
-        children[1].observe(seconds)
+        children[0].inc(len(seconds))
+        children[1].observe_all(seconds)
         if route not in UNCOUNTED_ROUTES:
             with self._lock:
-                self._seen += 1
+                self._seen += len(seconds)
 
-    def _new_children(self, method: str, route: str, code: int) -> tuple[Counter, Histogram]:
+    def _new_children(self, method: str, route: str, code: int) -> tuple[Counter, Distribution]:
         method = method if method in METHODS else "other"
         return (
             self._requests.labels(method, route, str(code)),
@@ -135,8 +158,8 @@ class Metrics:
     def predicted(self, points: int, seconds: float) -> None:
         """Count one product."""
         self._points.inc(points)
-        self._batch_points.observe(points)
-        self._seconds.observe(seconds)
+        self._batch_points.observe_all((points,))
+        self._seconds.observe_all((seconds,))
 
     def tick_in_background(self, backlog_seconds: Callable[[], float]) -> None:
         """Start the thread that keeps the gauges fresh, once in each process."""
@@ -163,13 +186,30 @@ class Metrics:
                     if sample.name in self._process:
                         self._process[sample.name].set(sample.value)
 
-    def exposition(self) -> bytes:
-        """The text that a scrape gets: of all processes when there are several."""
+    def _all_processes(self) -> CollectorRegistry:
         if not self.multiprocess:
-            return generate_latest(self._registry)
+            return self._registry
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        return registry
+
+    def exposition(self) -> bytes:
+        """The text that a scrape gets: of all processes when there are several."""
+        return generate_latest(self._all_processes())
+
+    def totals(self) -> Totals:
+        """What has been predicted since the start, by all processes."""
+        samples = {
+            sample.name: sample.value
+            for metric in self._all_processes().collect()
+            if metric.name in ("predicted_points", "prediction_seconds")
+            for sample in metric.samples
+        }
+        return Totals(
+            int(samples.get("predicted_points_total", 0)),
+            int(samples.get("prediction_seconds_count", 0)),
+            samples.get("prediction_seconds_sum", 0.0),
+        )
 
 
 _PROCESS_METRICS = {

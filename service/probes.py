@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from service.runtime import Runtime
@@ -9,7 +10,7 @@ from service.runtime import Runtime
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def liveness() -> tuple[int, dict[str, str]]:
+def liveness(runtime: Runtime) -> tuple[int, dict[str, str]]:
     """The process lives: its event loop or a thread of it answers."""
     return 200, {"status": "alive"}
 
@@ -28,3 +29,22 @@ def readiness(runtime: Runtime) -> tuple[int, dict[str, Any]]:
         return 503, {"status": "the model store has not answered yet", "version": version}
     document = {"status": "ready", "version": version}
     return 200, document | ({"refused": follower.refused} if follower and follower.refused else {})
+
+
+def v2_liveness(runtime: Runtime) -> tuple[int, dict[str, Any]]:
+    """Liveness in the words of the Open Inference Protocol v2."""
+    return 200, {"live": True}
+
+
+def v2_readiness(runtime: Runtime) -> tuple[int, dict[str, Any]]:
+    """Readiness in the words of the Open Inference Protocol v2."""
+    status, _ = readiness(runtime)
+    return status, {"ready": status == 200, "live": True}
+
+
+PROBES: dict[str, Callable[[Runtime], tuple[int, dict[str, Any]]]] = {
+    "/healthz": liveness,
+    "/readyz": readiness,
+    "/v2/health/live": v2_liveness,
+    "/v2/health/ready": v2_readiness,
+}

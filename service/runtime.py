@@ -18,6 +18,7 @@ from service.services.prediction import Limits
 from service.services.problems import Problem
 from service.settings import Settings, SettingsError
 from service.storage.blobs import StorageError, open_blobs
+from service.tally import Tally
 from service.tilepool import TilePool
 from service.versions.following import Follower
 from service.versions.store import Versions
@@ -48,6 +49,7 @@ class Runtime:
         self.settings = settings
         self.live = Live(settings)
         self.metrics = Metrics()
+        self.tally = Tally(self.metrics)
         self.pool = TilePool()
         cost = _measure(self.live.model)
         self.batcher = Batcher(Backlog(settings.max_backlog_seconds, cost), self.pool, self.metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +12,8 @@ import msgspec
 from msgspec import Meta
 
 PREFIX = "GPSERVE_"
+_SERVICE_LINK = re.compile(r"(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)")
+"""What Kubernetes adds to the environment for a Service that is named gpserve."""
 
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -178,8 +181,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access_log: Annotated[
         Literal["off", "errors", "all"],
         Meta(
-            description="Which requests are logged: an ingress logs them already, "
-            "and a line a request costs a tenth of the speed."
+            description="Which requests are logged: an ingress logs them already, and a line a "
+            "request costs a tenth of the speed. `errors` are 500 and above, without 503."
         ),
     ] = "errors"
 
@@ -200,7 +203,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
     given = {
         key.removeprefix(PREFIX).lower(): value
         for key, value in environ.items()
-        if key.startswith(PREFIX)
+        if key.startswith(PREFIX) and not _SERVICE_LINK.fullmatch(key.removeprefix(PREFIX))
     }
     if environ.get("REDIS_URL"):
         given.setdefault("redis_url", environ["REDIS_URL"])

@@ -15,7 +15,7 @@ from service.model import FloatArray, Model
 from service.services import answering
 from service.services.answers import Answered
 from service.services.chunks import CHUNK_TILES, Chunk
-from service.services.prediction import BoolArray, Predict, covariance
+from service.services.prediction import BoolArray, Limits, Predict, covariance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,13 +41,15 @@ def result_name(chunk: int) -> str:
     return f"result-{chunk:06d}"
 
 
-def compute_chunk(job: Job, plan: Plan, spec: Prediction, i: int, model: Model, p: Predict) -> int:
+def compute_chunk(
+    job: Job, plan: Plan, spec: Prediction, i: int, model: Model, p: Predict, limits: Limits
+) -> int:
     """Predict the rows of chunk `i`, write the blob, and return their number."""
     lenient = spec.options.on_bad_row == "nan"
     part = plan.parts[i]
     source = chunks_of(job, plan, part, CHUNK_TILES * model.large_tile, lenient=lenient)
     done, whole, errors, rows = list[Answered](), list[FloatArray](), dict[int, str](), 0
-    for answer in answering.answered(model, source, spec.options, p):
+    for answer in answering.answered(model, source, spec.options, p, limits):
         errors |= {rows + k: reason for k, reason in answer.chunk.errors.items()}
         rows += len(answer.values)
         whole.append(answer.chunk.X if spec.options.covariance else answer.values[:0])

@@ -129,6 +129,7 @@ class Computer:
         self._versions = Versions(self._blobs)
         self._models: dict[str, Model] = {}
         self._pool = TilePool()
+        self._limits = Limits(read.max_covariance_points, read.max_sample_values)
 
     def answer(self, task: Task) -> Message:
         """The end of a task, good or bad."""
@@ -151,20 +152,20 @@ class Computer:
         if task.chunk == BEGIN:
             return self._begin(job, spec, model)
         plan = job.read_plan()
-        return Computed(compute_chunk(job, plan, spec, task.chunk, model, self._predict))
+        return Computed(
+            compute_chunk(job, plan, spec, task.chunk, model, self._predict, self._limits)
+        )
 
     def _begin(self, job: Job, spec: Prediction, model: Model) -> Message:
         rows = rows_of_chunk(model, spec.options, self._predict, self._settings.chunk_seconds)
         plan = make_plan(job, spec, model, rows, self._settings.max_points)
-        s = self._settings
-        limits = Limits(s.max_covariance_points, s.max_sample_values)
-        refuse_many_samples(spec.options, plan.rows, limits)
+        refuse_many_samples(spec.options, plan.rows, self._limits)
         if spec.options.covariance:
-            refuse_large_covariance(plan.rows, limits)
+            refuse_large_covariance(plan.rows, self._limits)
         job.write_plan(plan)
         if len(plan.parts) > 1:
             return Planned(plan.rows, len(plan.parts), False)
-        compute_chunk(job, plan, spec, 0, model, self._predict)
+        compute_chunk(job, plan, spec, 0, model, self._predict, self._limits)
         return Planned(plan.rows, 1, True)
 
     def _predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:

@@ -52,13 +52,13 @@ def pieces(
     Problem
         413 and 422 for options that the points or the model do not allow.
     """
+    known = 1 if source.shape is None else int(np.prod(source.shape))
+    refuse_many_samples(options, known, limits)
     layout = layout_of(source, options, model.description.feature_names)
     chunks = source.chunks
-    if source.shape is not None:
-        refuse_many_samples(options, int(np.prod(source.shape)), limits)
     if options.covariance:
         chunks = _with_covariance(model, chunks, options, media_type, limits, layout)
-    return written(layout, answered(model, chunks, options, predict), media_type)
+    return written(layout, answered(model, chunks, options, predict, limits), media_type)
 
 
 def layout_of(source: Source, options: Options, features: tuple[str, ...]) -> Layout:
@@ -93,10 +93,11 @@ def _started(answer: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def answered(
-    model: Model, chunks: Iterator[Chunk], options: Options, predict: Predict
+    model: Model, chunks: Iterator[Chunk], options: Options, predict: Predict, limits: Limits
 ) -> Iterator[Answered]:
     """Each chunk with its numbers; bad rows get NaN."""
     for chunk in chunks:
+        refuse_many_samples(options, len(chunk.X), limits)
         values = columns(model, chunk.X, options, predict)
         outside = extrapolated(model, chunk.X)
         if chunk.errors:

@@ -51,6 +51,7 @@ class Follower:
                 return
             self._pid = os.getpid()
             self._changed = changed
+            self.seen = False  # what the master saw before its fork may be old
             self.look()
         threading.Thread(target=self._follow, name="versions", daemon=True).start()
 

@@ -14,10 +14,11 @@ import yaml
 from tests.chart.conftest import HELMS, ROOT
 
 PROGRAMS = ("kind", "minikube", "docker", "helm", "kubectl")
+# One write a line: the programs of a pipe run at once.
 RECORDER = """#!/bin/sh
-printf "%s" "${0##*/}" >>"$CALLS"
-for word in "$@"; do printf " '%s'" "$word" >>"$CALLS"; done
-echo >>"$CALLS"
+line=${0##*/}
+for word in "$@"; do line="$line '$word'"; done
+echo "$line" >>"$CALLS"
 """
 
 

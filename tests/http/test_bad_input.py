@@ -197,6 +197,15 @@ def test_there_are_sixty() -> None:
     assert len({bad.name for bad in CASES}) >= 60
 
 
+def test_too_many_samples_of_a_table_that_is_not_counted(http: httpx.Client) -> None:
+    body = HEADER + f"{GOOD}\n" * 200
+    headers = {"Content-Type": "text/csv", "Accept": "text/csv"}
+    path = "/predict?on_bad_row=nan&samples=9999"
+    answer = http.post(path, content=body, headers=headers)
+    assert answer.status_code == 413
+    assert answer.json()["limit"] == 1_000_000
+
+
 @pytest.mark.parametrize("accept", ["text/csv", "application/json", "application/x-ndjson"])
 def test_a_bad_row_can_spare_the_others(http: httpx.Client, accept: str) -> None:
     body = f"{HEADER}{GOOD}\n1,2,deep,4\n1,2\n{GOOD}\n"

@@ -20,6 +20,18 @@ def test_values_are_converted() -> None:
     assert settings.drain_seconds == 0.5
 
 
+def test_links_that_kubernetes_makes_are_no_settings() -> None:
+    links = {
+        "GPSERVE_SERVICE_HOST": "10.0.0.1",
+        "GPSERVE_SERVICE_PORT": "80",
+        "GPSERVE_SERVICE_PORT_HTTP": "80",
+        "GPSERVE_PORT": "tcp://10.0.0.1:80",
+        "GPSERVE_PORT_80_TCP_ADDR": "10.0.0.1",
+        "GPSERVE_CANARY_SERVICE_HOST": "10.0.0.2",
+    }
+    assert read(links) == Settings()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

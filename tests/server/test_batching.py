@@ -14,7 +14,7 @@ from service.batching import Batcher, Share
 from service.metrics import Metrics
 from service.services.problems import Problem
 from service.tilepool import TilePool
-from tests.server.toys import Broken, Slow, Sum
+from tests.server.toys import Broken, Sum
 
 ROW = [1.0, 2.0, 3.0, 4.0]
 
@@ -70,15 +70,21 @@ def test_a_large_request_is_alone() -> None:
 
 
 def test_while_one_batch_is_computed_the_next_one_gathers() -> None:
-    b, model = batcher(seconds_per_point=1.0), Slow()
+    b, model = batcher(seconds_per_point=1.0), Sum()
+    model.gate.clear()
 
-    async def later(i: int) -> Share:
-        await asyncio.sleep(0.002 * i)
-        return await b.predict(model, [ROW], True)
+    async def run() -> list[Share]:
+        b.attach(asyncio.get_running_loop())
+        first = asyncio.create_task(b.predict(model, [ROW], True))
+        while not b._running:
+            await asyncio.sleep(0)
+        others = [asyncio.create_task(b.predict(model, [ROW], True)) for _ in range(7)]
+        while len(b._pending) < 7:
+            await asyncio.sleep(0)
+        model.gate.set()
+        return [await task for task in (first, *others)]
 
-    shares = on_loop(b, *(later(i) for i in range(8)))
-    assert max(sizes(shares)) >= 3
-    assert sizes(shares)[0] == 1
+    assert sizes(asyncio.run(run())) == [1] + [7] * 7
 
 
 def test_an_error_reaches_those_who_asked_and_nobody_else() -> None:

@@ -256,7 +256,7 @@ def test_a_client_that_does_not_read_is_ended(server: Server, wire: socket.socke
         b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: text/csv\r\nAccept: text/csv\r\n"
         b"X-Request-Id: sleeper\r\nContent-Length: %d\r\n\r\n%s" % (len(rows), rows)
     )
-    for _ in range(150):
+    for _ in range(600):
         if "sleeper" in server.log.read_text():
             break
         time.sleep(0.1)

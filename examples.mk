@@ -1,0 +1,14 @@
+# The examples that burst: a genetic algorithm and a Monte Carlo propagation, against URL.
+URL ?= http://localhost:5000
+
+$(VENV)/.examples: requirements/examples.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --require-hashes -r $<
+	@touch $@
+
+genetic: $(VENV)/.examples ## find the best input by a genetic algorithm: make genetic URL=...
+	$(BIN)/python -m examples.genetic $(URL)
+
+montecarlo: $(VENV)/.examples ## propagate uncertain inputs: make montecarlo URL=...
+	$(BIN)/python -m examples.montecarlo $(URL)
+
+.PHONY: genetic montecarlo

@@ -1,0 +1,1 @@
+"""Programs that use the service, or that the service can use."""

@@ -1,0 +1,108 @@
+"""A genetic algorithm that looks for the input with the best output under uncertainty.
+
+    python -m examples.genetic http://localhost:5000 --population 500 --generations 30
+
+Each generation is one batch, sent to the service in parallel requests. What is maximised is the
+lower confidence bound, mean - kappa * standard deviation of the function: a high mean that the
+model is sure of. With --minimise it is the upper bound that is minimised. The search stays within
+the training range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from pymoo.algorithms.soo.nonconvex.ga import GA
+from pymoo.core.problem import Problem
+from pymoo.optimize import minimize
+
+from examples.figures import generations_figure
+from examples.surrogate import FloatArray, Surrogate
+
+
+@dataclass
+class Generation:
+    """What one generation cost and found."""
+
+    seconds: float
+    replicas: int
+    best: float
+    median: float
+
+
+class Bound(Problem):  # type: ignore[misc]
+    """The confidence bound of a surrogate as a problem for pymoo, which minimises.
+
+    Parameters
+    ----------
+    surrogate : the model
+    kappa : standard deviations between the mean and the bound
+    sign : 1 to minimise the output, -1 to maximise it
+    """
+
+    def __init__(self, surrogate: Surrogate, kappa: float, sign: int) -> None:
+        low, high = surrogate.range.T
+        super().__init__(n_var=len(low), n_obj=1, xl=low, xu=high)
+        self.surrogate, self.kappa, self.sign = surrogate, kappa, sign
+        self.history: list[Generation] = []
+        self.seen: frozenset[str] = frozenset()
+
+    def _evaluate(self, x: FloatArray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        answer = self.surrogate.predict(x, noise=False)
+        bound = self.sign * answer.mean + self.kappa * np.sqrt(answer.variance)
+        out["F"] = bound
+        best, median = self.sign * bound.min(), self.sign * float(np.median(bound))
+        self.seen |= answer.replicas
+        self.history.append(Generation(answer.seconds, len(answer.replicas), best, median))
+        click.echo(
+            f"generation {len(self.history):3d}: {answer.seconds:7.3f} s, "
+            f"{len(x) / answer.seconds:9,.0f} points/s, {len(answer.replicas)} replicas, "
+            f"best bound {best:.6g}"
+        )
+
+
+def report(bound: Bound, x: FloatArray) -> None:
+    """Print the input that was found and what the model says of it."""
+    answer = bound.surrogate.predict(np.atleast_2d(x), noise=False)
+    model = bound.surrogate.model
+    click.echo(f"found, with version {model['version']} of {model['name']}:")
+    for name, value in zip(bound.surrogate.names, x, strict=True):
+        click.echo(f"  {name} = {value:.6g}")
+    deviation = float(np.sqrt(answer.variance[0]))
+    click.echo(f"  {model['output_name']} = {answer.mean[0]:.6g} ± {deviation:.3g}")
+    click.echo(f"{len(bound.seen)} replicas answered")
+
+
+@click.command()
+@click.argument("url")
+@click.option("--generations", default=30, show_default=True)
+@click.option("--population", default=500, show_default=True)
+@click.option("--parallel", default=8, show_default=True, help="Requests at once.")
+@click.option("--kappa", default=2.0, show_default=True, help="Standard deviations of caution.")
+@click.option("--minimise", is_flag=True, help="Look for the smallest output instead.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--plot", type=click.Path(path_type=Path), default=Path("genetic.png"))
+def main(
+    url: str,
+    generations: int,
+    population: int,
+    parallel: int,
+    kappa: float,
+    minimise: bool,
+    seed: int,
+    plot: Path,
+) -> None:
+    """Find the input with the best confidence bound of the model at URL."""
+    bound = Bound(Surrogate(url, parallel), kappa, sign=1 if minimise else -1)
+    found = minimize(bound, GA(pop_size=population), ("n_gen", generations), seed=seed)
+    report(bound, found.X)
+    generations_figure(bound.history, bound.surrogate.model["output_name"]).savefig(plot, dpi=150)
+    click.echo(f"plot: {plot}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+// One feature: its number field, its slider, and the plot along it.
+
+import { drawCurve } from "./chart.js";
+import { clamp, decimalsFor, niceStep, show } from "./numbers.js";
+
+const POSITIONS = 200;
+
+const TEMPLATE = `
+  <div class="head">
+    <label></label>
+    <input class="number" type="number" inputmode="text" autocomplete="off">
+  </div>
+  <svg class="plot" role="img"></svg>
+  <div class="track"><input type="range" min="0" max="${POSITIONS}" step="1"></div>
+  <div class="ends muted"><span></span><span></span></div>
+  <p class="hint" hidden></p>`;
+
+/** A number with the decimals that it has. */
+const exact = (value) => show(value, (String(value).split(".")[1] ?? "").length);
+
+export class Feature {
+  /** @param onChange called after every change by the person */
+  constructor(name, [low, high], index, onChange) {
+    Object.assign(this, { name, low, high, onChange });
+    this.decimals = decimalsFor(((high - low) / POSITIONS) * 100);
+    this.root = document.createElement("div");
+    this.root.className = "feature";
+    this.root.setAttribute("role", "group");
+    this.root.setAttribute("aria-label", name);
+    this.root.innerHTML = TEMPLATE;
+    this.#find(index);
+    this.#listen();
+    this.reset();
+  }
+
+  #find(index) {
+    const { root } = this;
+    [this.field, this.slider] = root.querySelectorAll("input");
+    this.svg = root.querySelector("svg");
+    this.hint = root.querySelector(".hint");
+    const label = root.querySelector("label");
+    label.textContent = this.name;
+    label.htmlFor = this.field.id = `feature-${index}`;
+    this.hint.id = `hint-${index}`;
+    this.field.setAttribute("aria-describedby", this.hint.id);
+    this.field.step = niceStep((this.high - this.low || 1) / POSITIONS);
+    this.slider.setAttribute("aria-label", `${this.name}, slider`);
+    const [from, to] = root.querySelectorAll(".ends span");
+    from.textContent = exact(this.low);
+    to.textContent = exact(this.high);
+  }
+
+  #listen() {
+    this.field.addEventListener("input", () => {
+      this.value = this.field.validity.badInput ? NaN : parseFloat(this.field.value);
+      this.#showValue(false);
+      this.onChange();
+    });
+    this.slider.addEventListener("input", () => {
+      this.set(this.#at(Number(this.slider.value)));
+      this.onChange();
+    });
+  }
+
+  /** The value at a position of the slider: the exact ends, and round numbers between them. */
+  #at(position) {
+    if (position === 0) return this.low;
+    if (position === POSITIONS) return this.high;
+    const raw = this.low + (position / POSITIONS) * (this.high - this.low);
+    return clamp(Number(raw.toFixed(this.decimals)), this.low, this.high);
+  }
+
+  get outside() {
+    return this.value < this.low || this.value > this.high;
+  }
+
+  /** Go to the middle of the training range. */
+  reset() {
+    this.set(this.#at(POSITIONS / 2));
+  }
+
+  set(value) {
+    this.value = value;
+    this.#showValue(true);
+  }
+
+  #showValue(fieldToo) {
+    if (fieldToo) this.field.value = this.value;
+    const share = (this.value - this.low) / (this.high - this.low || 1);
+    if (Number.isFinite(share)) this.slider.value = Math.round(share * POSITIONS);
+    this.slider.setAttribute("aria-valuetext", String(this.value));
+    this.root.classList.toggle("outside", this.outside);
+    this.field.setAttribute("aria-invalid", String(Number.isNaN(this.value)));
+    this.hint.hidden = !this.outside && !Number.isNaN(this.value);
+    this.hint.textContent = Number.isNaN(this.value)
+      ? "Type a number."
+      : `Outside the training data: ${exact(this.low)} to ${exact(this.high)}.`;
+  }
+
+  /** Draw the curve of an answer; `value` is where it was asked for. */
+  draw(curve, value, point, axis) {
+    const span = curve.domain[1] - curve.domain[0];
+    this.root.style.setProperty("--from", (this.low - curve.domain[0]) / span);
+    this.root.style.setProperty("--to", (curve.domain[1] - this.high) / span);
+    drawCurve(this.svg, curve, [this.low, this.high], value, point, axis);
+    const [first, last] = [curve.ys[0], curve.ys.at(-1)];
+    const decimals = decimalsFor(point.upper - point.lower);
+    this.svg.setAttribute(
+      "aria-label",
+      `Mean along ${this.name}: ${show(first.mean, decimals)} at ${show(first.x, this.decimals)}, ` +
+        `${show(last.mean, decimals)} at ${show(last.x, this.decimals)}`,
+    );
+  }
+}

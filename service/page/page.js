@@ -1,0 +1,150 @@
+// The page: what the person sets, what the model says.
+
+import * as api from "./api.js";
+import { OutputAxis, drawGauge } from "./chart.js";
+import { cut, extent, lines, pointsOf } from "./curves.js";
+import { Feature } from "./feature.js";
+import { Latest } from "./latest.js";
+import { copy, curl, remember, remembered, showCommand } from "./link.js";
+import { describe, exampleTable } from "./modelwords.js";
+import { decimalsFor, show } from "./numbers.js";
+import { TablePanel } from "./table.js";
+
+const SETTLED = 600; // ms without a change until the axis fits anew and the answer is said
+
+const $ = (id) => document.getElementById(id);
+
+let model;
+let features = [];
+let axis = new OutputAxis();
+let shown = null; // the answer on the screen and its question
+let settling = 0;
+
+const names = () => model.feature_names;
+const point = () => features.map((feature) => feature.value);
+const noise = () => $("main").querySelector("[name=band]:checked").value === "observation";
+
+function say(text) {
+  $("say").textContent = text;
+}
+
+const latest = new Latest(
+  async ({ at, noise }) => {
+    const along = lines(at, Object.values(model.training_range));
+    const answer = await api.predict(pointsOf(at, along), noise);
+    return { ...cut(answer, along), version: answer.version };
+  },
+  showAnswer,
+  showProblem,
+);
+
+function changed() {
+  const at = point();
+  $("outside").hidden = true;
+  if (at.some(Number.isNaN)) {
+    latest.drop();
+    $("result").classList.add("stale");
+    return;
+  }
+  showOutside();
+  remember(names(), at);
+  showCommand($("curl"), curl(names(), at, noise()));
+  latest.put({ at, noise: noise() });
+}
+
+function showOutside() {
+  const outside = features.filter((feature) => feature.outside).map(({ name }) => name);
+  $("outside").hidden = outside.length === 0;
+  $("outside").textContent = `Outside the training range in ${listed(outside)}: the model is guessing.`;
+}
+
+const listed = (words) => new Intl.ListFormat("en-GB").format(words);
+
+function showAnswer(answer, { at }) {
+  if (answer.version !== model.version) load();
+  axis.include(extent(answer));
+  shown = { answer, at };
+  $("problem").hidden = true;
+  $("result").classList.remove("stale");
+  showNumbers(answer);
+  draw();
+  clearTimeout(settling);
+  settling = setTimeout(settle, SETTLED);
+}
+
+function showNumbers({ mean, lower, upper, variance }) {
+  const deviation = Math.sqrt(variance);
+  const decimals = decimalsFor(upper - lower);
+  for (const [id, value] of Object.entries({ mean, lower, upper, deviation })) {
+    $(id).value = value;
+    $(id).textContent = show(value, decimals);
+  }
+}
+
+function draw() {
+  if (!shown) return;
+  const { answer, at } = shown;
+  drawGauge($("gauge"), answer, axis);
+  features.forEach((f, j) => f.draw(answer.curves[j], at[j], answer, axis));
+}
+
+function settle() {
+  if (axis.settle(extent(shown.answer))) draw();
+  const text = (id) => $(id).textContent;
+  const warning = $("outside").hidden ? "" : ` ${text("outside")}`;
+  say(`${text("output")} ${text("mean")}, 95 % between ${text("lower")} and ${text("upper")}.${warning}`);
+}
+
+function showProblem(error) {
+  $("result").classList.add("stale");
+  $("problem").textContent = error.message;
+  $("problem").hidden = false;
+}
+
+async function load() {
+  try {
+    const served = await api.getModel();
+    if (model?.version !== served.version) setUp(served);
+  } catch (error) {
+    $("lead").textContent = error.message;
+    setTimeout(load, 3000);
+  }
+}
+
+function setUp(served) {
+  const before = new Map(features.map((f) => [f.name, f.value]));
+  if (model) say(`The model is now version ${served.version}.`);
+  model = served;
+  axis = new OutputAxis();
+  shown = null;
+  describe(model);
+  const given = before.size ? before : remembered();
+  features = names().map((name, j) => {
+    const feature = new Feature(name, model.training_range[name], j, changed);
+    if (given.has(name)) feature.set(given.get(name));
+    return feature;
+  });
+  $("features").replaceChildren(...features.map((f) => f.root));
+  $("main").hidden = false;
+  $("example").href = URL.createObjectURL(exampleTable(model));
+  changed();
+}
+
+function reset() {
+  for (const feature of features) feature.reset();
+  changed();
+}
+
+async function copyCommand() {
+  await copy($("curl"));
+  $("copy").textContent = "Copied";
+  say("Copied");
+  setTimeout(() => ($("copy").textContent = "Copy"), 1500);
+}
+
+$("middle").addEventListener("click", reset);
+$("copy").addEventListener("click", copyCommand);
+for (const radio of document.querySelectorAll("[name=band]")) radio.addEventListener("change", changed);
+new ResizeObserver(draw).observe($("main"));
+new TablePanel(say);
+load();

@@ -1,0 +1,119 @@
+"""The examples against local servers, small: what they print, find and draw."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from examples.montecarlo import draw_inputs
+from examples.surrogate import Surrogate
+from service.gpr import GPR
+from service.model import FloatArray
+from tests.examples.balancer import balancing
+from tests.serving import ROOT, Server, serving
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("examples")) as running:
+        yield running
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def _lower_bound(gpr: GPR, X: FloatArray) -> FloatArray:
+    P = gpr.predict(X, noise=False)
+    return np.asarray(P[:, 0] - 2 * np.sqrt(P[:, 1]))
+
+
+def test_the_genetic_algorithm_finds_the_best_input(
+    server: Server, gpr: GPR, tmp_path: Path
+) -> None:
+    plot = tmp_path / "ga.png"
+    options = ["--generations=15", "--population=100", f"--plot={plot}"]
+    done = _run("examples.genetic", server.url, *options)
+    assert done.returncode == 0, done.stderr
+    lines = re.findall(
+        r"^generation +(\d+): +[\d.]+ s, +[\d,]+ points/s, 1 replicas, best bound (\S+)$",
+        done.stdout,
+        re.MULTILINE,
+    )
+    assert [int(number) for number, _ in lines] == list(range(1, 16))
+    found = np.array([[float(v) for v in re.findall(r"^  \w+ = (\S+)$", done.stdout, re.M)]])
+    low, high = gpr.description.training_range.T
+    assert np.all((low <= found) & (found <= high))
+    at_random = np.random.default_rng(0).uniform(low, high, (1500, len(low)))
+    assert _lower_bound(gpr, found)[0] > _lower_bound(gpr, at_random).max()
+    assert plot.read_bytes().startswith(PNG)
+
+
+def test_it_can_minimise(server: Server, tmp_path: Path) -> None:
+    options = ["--generations=8", "--population=40", "--minimise", f"--plot={tmp_path / 'a.png'}"]
+    done = _run("examples.genetic", server.url, *options)
+    assert done.returncode == 0, done.stderr
+    best = [float(b) for b in re.findall(r"best bound (\S+)$", done.stdout, re.M)]
+    assert min(best) < best[0]
+
+
+def test_monte_carlo_propagates(server: Server, gpr: GPR, tmp_path: Path) -> None:
+    plot = tmp_path / "mc.png"
+    options = ["--points=3000", "--batch=3000", "--normal=lat=-20,1.5", f"--plot={plot}"]
+    done = _run("examples.montecarlo", server.url, *options)
+    assert done.returncode == 0, done.stderr
+    X = draw_inputs(Surrogate(server.url, 1), {"lat": (-20, 1.5)}, 3000, np.random.default_rng(1))
+    P = gpr.predict(X)
+    mean, error = f"{P[:, 0].mean():.6g}", f"{P[:, 0].std() / 3000**0.5:.2g}"
+    assert re.search(rf"batch +1: .* 1 replicas, mean {mean} ± {error}$", done.stdout, re.M)
+    parts = rf"of the inputs {P[:, 0].var():.6g}, of the model {P[:, 1].mean():.6g}$"
+    assert re.search(parts, done.stdout, re.M)
+    assert plot.read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("lat", "'lat' is not NAME=MEAN,DEVIATION"),
+        ("lat=1", "'lat=1' is not NAME=MEAN,DEVIATION"),
+        ("lat=1,-1", "negative deviation"),
+        ("height=1,2", "the model has no input 'height'"),
+    ],
+)
+def test_a_wrong_input_is_refused(server: Server, value: str, reason: str) -> None:
+    done = _run("examples.montecarlo", server.url, f"--normal={value}")
+    assert done.returncode == 2
+    assert reason in " ".join(done.stderr.split())
+
+
+def test_the_replicas_are_told_apart(server: Server, gpr: GPR, tmp_path: Path) -> None:
+    X = np.tile(gpr.description.training_range.mean(axis=1), (64, 1))
+    with serving(tmp_path) as other, balancing(server.port, other.port) as url:
+        answer = Surrogate(url, parallel=8).predict(X, noise=True)
+        assert len(answer.replicas) == 2
+        other.stop()
+    assert len(Surrogate(server.url, parallel=8).predict(X, noise=True).replicas) == 1
+
+
+def test_a_full_server_is_asked_again(gpr: GPR, tmp_path: Path) -> None:
+    """Half of the places are taken: some requests get 503, and all points their answer."""
+    low, high = gpr.description.training_range.T
+    X = np.random.default_rng(2).uniform(low, high, (4000, len(low)))
+    with serving(tmp_path, threads=1, max_waiting_uploads=1) as small:
+        answer = Surrogate(small.url, parallel=16).predict(X, noise=True)
+        metrics = httpx.get(f"{small.url}/metrics").text
+    assert re.search(r'^http_requests_total\{code="503",.*\} [1-9]', metrics, re.M)
+    P = np.column_stack([answer.mean, answer.variance])
+    np.testing.assert_allclose(P, gpr.predict(X), rtol=1e-9)

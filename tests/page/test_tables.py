@@ -1,0 +1,152 @@
+"""A CSV in, the same CSV with the answer out."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.serving import Server
+
+HEADER = "id,lat,long,depth,stations\n"
+ROWS = 'a,-20,181,500,30\n"b, c",-21,182,90,60\n'
+
+RECORD_PROGRESS = """() => {
+    window.seen = [];
+    new MutationObserver(() => window.seen.push(document.getElementById("stage").textContent))
+        .observe(document.getElementById("stage"), { childList: true });
+}"""
+
+
+def _direct(site: Server, text: str, **options: float) -> bytes:
+    """What the API answers to the same table."""
+    answer = httpx.post(
+        f"{site.url}/predict",
+        params={"extrapolated": "true", **options},
+        content=text,
+        headers={"Content-Type": "text/csv", "Accept": "text/csv"},
+        timeout=60,
+    )
+    assert answer.status_code == 200
+    return answer.content
+
+
+def _saved(page: Page, path: Path, tmp_path: Path) -> bytes:
+    with page.expect_download() as download:
+        page.set_input_files("#file", path)
+    target = tmp_path / "saved.csv"
+    download.value.save_as(target)
+    return target.read_bytes()
+
+
+def test_round_trip(page: Page, site: Server, tmp_path: Path) -> None:
+    path = tmp_path / "quakes.csv"
+    path.write_text(HEADER + ROWS)
+    assert _saved(page, path, tmp_path) == _direct(site, HEADER + ROWS, interval=0.95)
+    expect(page.locator("#summary")).to_have_text("2 rows answered.")
+    expect(page.locator("#save")).to_have_attribute("download", "quakes-predicted.csv")
+    expect(page.locator("#preview td").nth(10)).to_have_text("b, c")
+
+
+def test_without_the_band(page: Page, site: Server, tmp_path: Path) -> None:
+    path = tmp_path / "quakes.csv"
+    path.write_text(HEADER + ROWS)
+    page.get_by_label("add the ends of the 95 % band").uncheck()
+    assert _saved(page, path, tmp_path) == _direct(site, HEADER + ROWS)
+
+
+def test_a_compressed_table(page: Page, site: Server, tmp_path: Path) -> None:
+    path = tmp_path / "quakes.csv.gz"
+    path.write_bytes(gzip.compress((HEADER + ROWS).encode()))
+    assert _saved(page, path, tmp_path) == _direct(site, HEADER + ROWS, interval=0.95)
+    expect(page.locator("#save")).to_have_attribute("download", "quakes-predicted.csv")
+
+
+def test_a_dropped_table(page: Page) -> None:
+    transfer = page.evaluate_handle(
+        """text => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([text], "dropped.csv"));
+            return transfer;
+        }""",
+        HEADER + ROWS,
+    )
+    page.dispatch_event("#drop", "dragover", {"dataTransfer": transfer})
+    with page.expect_download() as download:
+        page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+    assert download.value.suggested_filename == "dropped-predicted.csv"
+
+
+def test_the_example_can_be_sent_as_it_is(page: Page, tmp_path: Path) -> None:
+    with page.expect_download() as download:
+        page.get_by_role("link", name="An example to start from").click()
+    path = tmp_path / "example.csv"
+    download.value.save_as(path)
+    rows = list(csv.DictReader(_saved(page, path, tmp_path).decode().splitlines()))
+    assert len(rows) == 20
+    assert {row["extrapolated"] for row in rows} == {"false"}
+
+
+def test_a_bad_table_says_where(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(f"{HEADER}{ROWS}d,-20,181,deep,30\n")
+    page.set_input_files("#file", path)
+    problem = page.locator("#table-problem")
+    expect(problem).to_have_text("line 4: depth is not a number: 'deep'")
+    expect(page.locator("#work")).to_be_hidden()
+    page.get_by_label("answer good rows even if others are bad").check()
+    with page.expect_download():
+        page.set_input_files("#file", path)
+    expect(problem).to_be_hidden()
+    expect(page.locator("#summary")).to_have_text("3 rows answered; 1 could not be read.")
+
+
+def test_rows_outside_are_counted(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "outside.csv"
+    path.write_text(f"{HEADER}a,-20,181,500,30\nb,-60,181,500,30\nc,-20,181,9999,30\n")
+    _saved(page, path, tmp_path)
+    expected = "3 rows answered; 2 outside the training range."
+    expect(page.locator("#summary")).to_have_text(expected)
+
+
+def test_a_long_one_shows_its_progress(page: Page, site: Server, tmp_path: Path) -> None:
+    rows = 20_000
+    path = tmp_path / "long.csv"
+    path.write_text(HEADER + "a,-20,181,500,30\n" * rows)
+    page.evaluate(RECORD_PROGRESS)
+    assert _saved(page, path, tmp_path).count(b"\n") == rows + 1
+    seen: list[str] = page.evaluate("window.seen")
+    assert seen[0] == "Sending long.csv (341 kB), which is checked first …"
+    counts = [int(s.split()[0].replace(",", "")) for s in seen if s.endswith("of 20,000 rows")]
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 3
+    assert counts[-1] == rows
+    expect(page.locator("#summary")).to_have_text("20,000 rows answered.")
+
+
+def test_it_can_be_cancelled(page: Page, tmp_path: Path) -> None:
+    held: list[Route] = []
+    page.route("**/predict?*", lambda route: held.append(route))
+    path = tmp_path / "quakes.csv"
+    path.write_text(HEADER + ROWS)
+    page.set_input_files("#file", path)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#work")).to_be_hidden()
+    expect(page.locator("#done")).to_be_hidden()
+    expect(page.locator("#table-problem")).to_be_hidden()
+    expect(page.locator("#say")).to_have_text("Cancelled")
+
+
+@pytest.mark.parametrize("content", ["", "lat,long\n1,2\n"])
+def test_the_reason_is_the_servers(page: Page, site: Server, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "wrong.csv"
+    path.write_text(content)
+    answer = httpx.post(
+        f"{site.url}/predict", content=content, headers={"Content-Type": "text/csv"}
+    )
+    page.set_input_files("#file", path)
+    expect(page.locator("#table-problem")).to_have_text(answer.json()["detail"])

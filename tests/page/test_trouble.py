@@ -1,0 +1,77 @@
+"""When the server refuses, is gone, or serves another model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Browser, Page, Route, expect
+
+from service.gpr import GPR
+from tests.model.oracle import kernel, regression
+from tests.page.conftest import expect_answer, expected, fields
+from tests.serving import Server, serving
+
+
+def test_a_busy_server_is_said_and_asked_again(page: Page, gpr: GPR) -> None:
+    problem = '{"type":"about:blank","title":"…","status":503,"detail":"2.0 s of work is waiting"}'
+
+    def refuse(route: Route) -> None:
+        route.fulfill(
+            status=503,
+            body=problem,
+            content_type="application/problem+json",
+            headers={"Retry-After": "1"},
+        )
+
+    page.route("**/predict", refuse, times=1)
+    page.get_by_role("spinbutton", name="lat").fill("-20")
+    expect(page.get_by_role("alert")).to_have_text("2.0 s of work is waiting")
+    expect_answer(page, expected(gpr, fields(page)))
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_a_refused_point_shows_the_detail(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, max_points=50) as small, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(small.url)
+        expect(page.get_by_role("alert")).to_contain_text("165 points are more than the 50")
+
+
+def test_a_server_that_is_gone_is_said(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path) as server, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(server.url)
+        page.locator(".plot .dot").last.wait_for()
+        server.stop()
+        page.get_by_role("slider").first.press("ArrowRight")
+        expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+
+
+def test_a_new_version_takes_over(browser: Browser, site: Server, gpr: GPR) -> None:
+    """The page learns from an answer's header that another model is served now."""
+    old = httpx.get(f"{site.url}/model").json() | {"version": "000000000000", "name": "old"}
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.route("**/model", lambda route: route.fulfill(json=old), times=1)
+        page.goto(site.url)
+        expect(page.locator("#name")).to_have_text(gpr.description.name)
+        expect(page.locator("#origin")).to_contain_text(gpr.description.version)
+        expect_answer(page, expected(gpr, fields(page)))
+
+
+def test_names_are_text_and_never_markup(browser: Browser, tmp_path: Path) -> None:
+    names = ["<img src=x>", "a&b='c' é"]
+    model = GPR.from_gpy(regression(20, 2, kernel("RBF", 2, ard=True)), feature_names=names)
+    model.save(tmp_path / "strange.npz")
+    with serving(tmp_path, model=tmp_path / "strange.npz") as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        expect_answer(page, expected(model, fields(page)))
+        expect(page.locator(".head label")).to_have_text(names)
+        expect(page.locator("img")).to_have_count(0)
+        expect(page.locator("#quality")).to_be_hidden()
+        address = (page.locator("#curl").text_content() or "").removeprefix("curl ").strip("'")
+        said = httpx.get(address).json()
+        assert abs(said["mean"] - expected(model, fields(page))[0]) < 1e-9
+        page.close()
