@@ -59,7 +59,7 @@ def document(app: Flask, model: Model) -> dict[str, Any]:
     spec.components.schema("Points", _points_schema(model.description.feature_names))
     spec.components.schema("Prediction", _prediction_schema())
     with app.test_request_context():
-        for endpoint, operations in _operations(model).items():
+        for endpoint, operations in _all_operations(app, model, spec).items():
             view = app.view_functions[endpoint]
             summary = (view.__doc__ or "").partition("\n")[0]
             for operation in operations.values():
@@ -70,8 +70,24 @@ def document(app: Flask, model: Model) -> dict[str, Any]:
     return described
 
 
+def _all_operations(app: Flask, model: Model, spec: Any) -> dict[str, dict[str, Any]]:
+    """The routes by endpoint; those of jobs only where there is a queue."""
+    from service.jobs import description
+
+    operations = _operations(model) | description.version_operations()
+    if not app.extensions["gpserve"].settings.redis_url:
+        return operations
+    for name, schema in description.schemas().items():
+        spec.components.schema(name, schema)
+    for operation in operations["api.predict"].values():
+        operation["parameters"] += [header(name) for name in description.PREFERENCES]
+        operation["responses"] |= {"202": description.accepted()} | responses({}, {}, 409, 429)
+        operation["responses"]["200"] = _predicted()["200"]
+    return operations | description.job_operations()
+
+
 def _operations(model: Model) -> dict[str, dict[str, Any]]:
-    conditional = {"parameters": [_header("If-None-Match")], "responses": _responses(_ANY, {}, 304)}
+    conditional = {"parameters": [header("If-None-Match")], "responses": responses(_ANY, {}, 304)}
     described = {"application/octet-stream": _BINARY}
     return {
         "api.predict": {
@@ -80,7 +96,7 @@ def _operations(model: Model) -> dict[str, dict[str, Any]]:
                 "responses": _predicted(),
             },
             "post": {
-                "parameters": _options() + _headers() + [_header("Content-Encoding")],
+                "parameters": _options() + _headers() + [header("Content-Encoding")],
                 "requestBody": _body(model),
                 "responses": _predicted(),
             },
@@ -88,18 +104,19 @@ def _operations(model: Model) -> dict[str, dict[str, Any]]:
         "api.model": {"get": conditional},
         "api.model_file": {
             "get": {
-                "parameters": [_header("If-None-Match"), _header("Range")],
-                "responses": _responses({}, described, 206, 304, 416),
+                "parameters": [header("If-None-Match"), header("Range")],
+                "responses": responses({}, described, 206, 304, 416),
             }
         },
-        "api.healthz": {"get": {"responses": _responses(_ANY, {})}},
-        "api.readyz": {"get": {"responses": _responses(_ANY, {}, 503)}},
-        "api.metrics": {"get": {"responses": _responses({}, {"text/plain": _TEXT})}},
-        "pages.openapi": {"get": {"responses": _responses(_ANY, {})}},
+        "api.healthz": {"get": {"responses": responses(_ANY, {})}},
+        "api.readyz": {"get": {"responses": responses(_ANY, {}, 503)}},
+        "api.metrics": {"get": {"responses": responses({}, {"text/plain": _TEXT})}},
+        "pages.openapi": {"get": {"responses": responses(_ANY, {})}},
     }
 
 
-def _responses(json: dict[str, Any], other: dict[str, Any], *problems: int) -> dict[str, Any]:
+def responses(json: dict[str, Any], other: dict[str, Any], *problems: int) -> dict[str, Any]:
+    """The answer 200 as JSON or `other` media types, and problem documents."""
     content = {**({negotiation.JSON: json} if json else {}), **other}
     responses: dict[str, Any] = {"200": {"description": "The answer", "content": content}}
     for status in problems:
@@ -114,14 +131,20 @@ _SAYS = {
     206: "A part of the file",
     304: "Not modified",
     400: "The request could not be read",
+    401: "No bearer token, or a wrong one",
+    403: "Writing is off: the server has no token",
+    404: "There is nothing of this name",
     406: "No type that Accept names is offered",
     408: "The request did not arrive in time",
+    409: "Not now, or not with this state; the detail says why",
+    410: "Gone: dismissed, or past its time",
     412: "The model has another version than If-Match names",
     413: "Too large for one request",
     414: "The query string is too long",
     415: "A media type, charset or encoding that is not read",
     416: "The range lies outside the file",
     422: "The points or options cannot be used",
+    429: "Over the quota of jobs",
     431: "The header is too large",
     503: "Full or draining; Retry-After says when to come again",
 }
@@ -134,7 +157,7 @@ def _predicted() -> dict[str, Any]:
         negotiation.NPY: _BINARY,
         negotiation.NDJSON: _TEXT,
     }
-    return _responses(answer, other, *_PREDICT_PROBLEMS)
+    return responses(answer, other, *_PREDICT_PROBLEMS)
 
 
 def _features(model: Model) -> list[dict[str, Any]]:
@@ -168,10 +191,11 @@ def _options() -> list[dict[str, Any]]:
 
 
 def _headers() -> list[dict[str, Any]]:
-    return [_header("If-Match"), _header("X-Request-Id")]
+    return [header("If-Match"), header("X-Request-Id")]
 
 
-def _header(name: str) -> dict[str, Any]:
+def header(name: str) -> dict[str, Any]:
+    """A header that may be sent."""
     return {"name": name, "in": "header", "schema": {"type": "string"}}
 
 

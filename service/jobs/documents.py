@@ -47,7 +47,7 @@ return redis.call('scard', KEYS[2])
 _FINISH = """
 local status = redis.call('hget', KEYS[1], 'status')
 if status ~= 'accepted' and status ~= 'running' then return 0 end
-if ARGV[2] == 'dismissed' and redis.call('hexists', KEYS[1], 'committing') == 1 then return 0 end
+if ARGV[2] == 'dismissed' and redis.call('hget', KEYS[1], 'committing') == '1' then return 0 end
 redis.call('hset', KEYS[1], 'status', ARGV[2], 'finished', ARGV[1], 'updated', ARGV[1],
            unpack(ARGV, 5))
 redis.call('expire', KEYS[1], ARGV[3])

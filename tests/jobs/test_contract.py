@@ -1,0 +1,28 @@
+"""schemathesis on a server that has a queue: no 5xx, no undocumented answer of any job route."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.jobs.stack import Stack
+
+
+def test_schemathesis(jobs: Stack, tmp_path: Path) -> None:
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")),
+        "run",
+        f"{jobs.http}/openapi.json",
+        "--phases=examples,coverage,fuzzing",
+        "--checks=not_a_server_error,status_code_conformance,content_type_conformance",
+        "--include-path-regex=(jobs|train|models|predict)",
+        "--header=Authorization: Bearer secret",
+        "--max-examples=20",
+        "--seed=1",
+        "--workers=2",
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
