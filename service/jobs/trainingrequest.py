@@ -44,7 +44,10 @@ def _read(request: Request, limit: int) -> tuple[bytes, dict[str, Any]]:
     options: dict[str, Any] = dict(request.args.items())
     kind = request.mimetype
     if kind == "multipart/form-data":
-        options |= dict(request.form.items())
+        try:
+            options |= dict(request.form.items())
+        except ValueError as error:
+            raise malformed(f"the form cannot be read: {error}") from None
         only_file(request.files)
         upload = cast(BinaryIO, request.files["file"].stream)
         return _bounded(unpacked(upload, limit), limit), options

@@ -16,13 +16,13 @@ def test_schemathesis(jobs: Stack, tmp_path: Path) -> None:
         f"{jobs.http}/openapi.json",
         "--phases=examples,coverage,fuzzing",
         "--checks=not_a_server_error,status_code_conformance,content_type_conformance",
-        "--include-path-regex=(jobs|train|models|predict)",
+        "--include-path-regex=^/(jobs|train|models|predict)",
         "--header=Authorization: Bearer secret",
         "--max-examples=20",
         "--seed=1",
-        "--workers=2",
+        "--workers=1",  # more of them run into a race of CPython 3.11's ast module
     ]
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 0, done.stdout[-6000:]
+    assert done.returncode == 0, done.stdout[-16000:]
