@@ -1,0 +1,114 @@
+"""Training over HTTP: refused at once with reasons, followed, served by every process, undone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.jobs.stack import TOKEN, Stack, until
+
+CSV = TOKEN | {"Content-Type": "text/csv"}
+
+
+def _table(rows: int = 60) -> str:
+    rng = np.random.default_rng(3)
+    X = rng.uniform(0, 1, (rows, 2))
+    y = np.sin(4 * X[:, 0]) + X[:, 1] + 0.05 * rng.normal(size=rows)
+    lines = [f"{a:.6f},{b:.6f},{c:.6f}" for (a, b), c in zip(X, y, strict=True)]
+    return "\n".join(["left,right,height", *lines]) + "\n"
+
+
+def test_train_follow_serve_and_go_back(jobs: Stack, http: httpx.Client) -> None:
+    before = http.get("/models").json()["current"]
+    query: dict[str, Any] = {
+        "target": "height",
+        "kernel": "Matern52",
+        "restarts": 2,
+        "name": "hill",
+    }
+    answer = http.post("/train", params=query, content=_table(), headers=CSV)
+    assert answer.status_code == 202, answer.text
+    id = answer.json()["jobID"]
+    ended = jobs.follow(id, 200)
+    assert ended["status"] == "successful", ended
+    version = ended["version"]
+    result = http.get(f"/jobs/{id}/results").json()
+    assert result["version"] == version
+    assert result["feature_names"] == ["left", "right"]
+    assert result["scores"]["held_out_rows"] == 12
+    assert result["scores"]["rmse"] < 0.3
+
+    until(lambda: http.get("/model").json()["version"] == version)
+    assert http.get("/model").json()["name"] == "hill"
+    assert http.get("/predict?left=0.5&right=0.5").headers["X-Model-Version"] == version
+    listed = {said["version"]: said for said in http.get("/models").json()["models"]}
+    assert listed[version]["current"]
+    assert not listed[before]["current"]
+    assert http.post(f"/models/{before}/activate", headers=TOKEN).status_code == 200
+    until(lambda: http.get("/model").json()["version"] == before)
+    # A job keeps the version that it was accepted with.
+    points = {"points": [-20, 181, 500, 30]}
+    job = http.post("/predict", json=points, headers={"Prefer": "respond-async"}).json()["jobID"]
+    http.post(f"/models/{version}/activate", headers=TOKEN)
+    jobs.follow(job)
+    assert http.get(f"/jobs/{job}/results").headers["X-Model-Version"] == before
+    http.post(f"/models/{before}/activate", headers=TOKEN)
+    until(lambda: http.get("/model").json()["version"] == before)
+
+
+def test_json_and_a_version_that_waits(jobs: Stack, http: httpx.Client) -> None:
+    before = http.get("/models").json()["current"]
+    rows = [[float(c) for c in line.split(",")] for line in _table().split()[1:]]
+    body = {"inputs": [row[:2] for row in rows], "output": [row[2] for row in rows]}
+    options = {"restarts": 1, "activate": False}
+    answer = http.post("/train", json=body | options, headers=TOKEN)
+    assert answer.status_code == 202, answer.text
+    ended = jobs.follow(answer.json()["jobID"], 200)
+    assert ended["status"] == "successful", ended
+    result = http.get(f"/jobs/{ended['jobID']}/results").json()
+    assert (result["feature_names"], result["output_name"]) == (["x1", "x2"], "y")
+    assert http.get("/models").json()["current"] == before
+
+
+@pytest.mark.parametrize(
+    ("table", "query", "status", "says"),
+    [
+        ("left,height\n1,2\n", {}, 422, "1 rows are too few"),
+        ("", {}, 422, "no input column"),
+        (_table().replace("\n0.", "\nnan.", 1), {}, 422, "line 2: left is not a number"),
+        (_table() + "nan,1,2\n1,inf,x\n", {}, 422, "line 62: left is not finite: 'nan'; line 63"),
+        (_table(), {"target": "depth"}, 422, "column 'depth' is missing"),
+        (_table(), {"kernel": "Linear"}, 422, "no kernel is called 'Linear'"),
+        (_table(), {"restarts": "many"}, 422, "restarts"),
+        (_table(), {"restarts": "0"}, 422, "restarts"),
+        (_table(), {"colour": "red"}, 422, "colour"),
+        (_table(8000), {}, 422, "too many for an exact GP"),
+        ("a,b\n" + "1,2\n" * 30, {}, 422, "the output 'b' is constant"),
+        ("a,b\n" + "".join(f"1,{i}\n" for i in range(30)), {}, 422, "the input 'a' is constant"),
+        ("noise,b\n" + "".join(f"{i},{i}\n" for i in range(30)), {}, 422, "noise"),
+    ],
+)
+def test_data_that_cannot_train_are_refused_at_once(
+    http: httpx.Client, table: str, query: dict[str, Any], status: int, says: str
+) -> None:
+    answer = http.post("/train", params=query, content=table, headers=CSV)
+    assert answer.status_code == status, answer.text
+    assert says in answer.json()["detail"]
+
+
+def test_training_needs_the_token(http: httpx.Client) -> None:
+    csv = {"Content-Type": "text/csv"}
+    assert http.post("/train", content=_table(), headers=csv).status_code == 401
+
+
+def test_a_running_training_is_cancelled(jobs: Stack, http: httpx.Client) -> None:
+    query: dict[str, Any] = {"target": "height", "restarts": 100}
+    id = http.post("/train", params=query, content=_table(600), headers=CSV).json()["jobID"]
+    until(lambda: "fitting" in http.get(f"/jobs/{id}").json()["message"])
+    assert http.delete(f"/jobs/{id}").json()["status"] == "dismissed"
+    binds = [worker.environ["GPSERVE_WORKER_BIND"] for worker in jobs.workers]
+    until(lambda: all("worker_busy 0.0" in httpx.get(f"http://{b}/metrics").text for b in binds))
+    assert http.get(f"/jobs/{id}").json()["status"] == "dismissed"

@@ -1,0 +1,97 @@
+"""`make run`: everything starts, survives a kill of any of its processes, and Ctrl-C ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.jobs.stack import until
+from tests.serving import ROOT, free_port
+
+POINT = {"points": [-20, 181, 500, 30]}
+
+
+class Up:
+    """`python -m service up` on a data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        environ = {key: value for key, value in os.environ.items() if key != "REDIS_URL"}
+        environ |= {"GPSERVE_DATA": str(folder), "GPSERVE_BIND": self.url.removeprefix("http://")}
+        self.log = folder.with_suffix(".log")
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "service", "up"], cwd=ROOT, env=environ, stdout=out
+            )
+        until(lambda: self.get("/readyz") == 200, 60)
+
+    def get(self, path: str) -> int:
+        try:
+            return httpx.get(self.url + path, timeout=20).status_code
+        except httpx.TransportError:
+            return 0
+
+    def job(self) -> str:
+        """Run a job to its end."""
+
+        def accepted() -> str:
+            try:
+                headers = {"Prefer": "respond-async"}
+                answer = httpx.post(f"{self.url}/predict", json=POINT, headers=headers, timeout=20)
+            except httpx.TransportError:
+                return ""
+            return str(answer.json()["jobID"]) if answer.status_code == 202 else ""
+
+        id = until(accepted, 60)
+        until(lambda: self.get(f"/jobs/{id}/results") == 200, 90)
+        return id
+
+    def children(self) -> dict[str, int]:
+        """The processes by what they are."""
+        pid = self.process.pid
+        found = {}
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            command = Path(f"/proc/{child}/cmdline").read_text()
+            name = next(n for n in ("valkey-server", "gunicorn", "worker") if n in command)
+            found[name] = int(child)
+        return found
+
+
+def test_up(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    up = Up(folder)
+    first = up.job()
+    second = subprocess.run(
+        [sys.executable, "-m", "service", "up"],
+        cwd=ROOT,
+        env=os.environ | {"GPSERVE_DATA": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert "runs already" in second.stderr
+
+    for name in ("valkey-server", "gunicorn", "worker"):
+        pid = until(lambda name=name: up.children().get(name))  # type: ignore[misc]
+        os.kill(pid, signal.SIGKILL)
+        up.job()
+    assert up.get(f"/jobs/{first}/results") == 200
+
+    children = up.children().values()
+    up.process.kill()  # the manager: what it runs ends with it
+    up.process.wait()
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), 60)
+
+    again = Up(folder)
+    assert again.get(f"/jobs/{first}/results") == 200
+    again.job()
+    again.process.send_signal(signal.SIGINT)
+    assert again.process.wait(timeout=60) == 0
+    assert again.get("/healthz") == 0
