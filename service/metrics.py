@@ -129,6 +129,10 @@ class Metrics:
             self._process = {}
             ProcessCollector(registry=registry)
 
+    def common_gauge(self, name: str, text: str) -> Gauge:
+        """A gauge that is the same in all processes."""
+        return Gauge(name, text, multiprocess_mode="livemax", registry=self._registry)
+
     def serving(self, d: Description) -> None:
         """Say which model is served."""
         if self._serving is not None:

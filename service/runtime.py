@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from service.backlog import Backlog
 from service.batching import Batcher
+from service.jobs.gauges import show_depth
 from service.live import Live
 from service.metrics import Metrics
 from service.model import FloatArray, Model
@@ -70,6 +71,8 @@ class Runtime:
             self.follower.start(self._show_version)
         self._show_version()
         self.metrics.tick_in_background(self.backlog_seconds)
+        if self.settings.redis_url:
+            show_depth(self.settings.redis_url, self.metrics)
 
     def _show_version(self) -> None:
         self.metrics.serving(self.live.model.description)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -155,11 +156,26 @@ def test_without_a_queue_predictions_go_on_and_job_calls_say_so(
 def test_a_worker_hands_back_what_it_cannot_finish(stuck: Stack) -> None:
     id = _post(stuck, ROW * 1000).json()["jobID"]
     until(lambda: httpx.get(f"{stuck.http}/jobs/{id}").json()["status"] == "running")
-    import signal
-
     assert stuck.workers[0].end(signal.SIGTERM) == 0
     queued = stuck.client().llen("gpserve-queue:jobs")
     assert queued >= 1
     httpx.delete(f"{stuck.http}/jobs/{id}")
     stuck.workers[0].start()
     assert stuck.follow(_post(stuck, ROW).json()["jobID"])["status"] == "successful"
+
+
+def test_server_and_workers_show_the_depth_of_the_queue(stuck: Stack) -> None:
+    ids = [_post(stuck, ROW * 1000).json()["jobID"] for _ in range(2)]
+    worker = f"http://{stuck.workers[0].environ['GPSERVE_WORKER_BIND']}"
+    for url in (stuck.http, worker):
+        until(lambda url=url: _shows(url, jobs_queued=1, jobs_running=1))  # type: ignore[misc]
+    assert httpx.get(f"{worker}/healthz").status_code == 200
+    assert httpx.get(f"{worker}/readyz").status_code == 200
+    for id in ids:
+        httpx.delete(f"{stuck.http}/jobs/{id}")
+    until(lambda: _shows(worker, jobs_queued=0, jobs_running=0))
+
+
+def _shows(url: str, **gauges: int) -> bool:
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return all(f"{name} {float(value)}" in lines for name, value in gauges.items())
