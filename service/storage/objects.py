@@ -13,7 +13,7 @@ except ImportError as error:
         f"a store that is neither file:// nor redis:// needs fsspec: {error}"
     ) from error
 
-_DOWN = (OSError, ConnectionError, TimeoutError, ValueError)
+_DOWN = (OSError, TimeoutError)
 
 
 class ObjectBlobs(Blobs):
@@ -37,10 +37,10 @@ class ObjectBlobs(Blobs):
             with self._files.open(path, "wb", block_size=8 * PIECE) as out:
                 for piece in resized(pieces):
                     size += out.write(piece)
-        except _DOWN as error:
-            raise StorageError(f"{path} cannot be written: {error}") from error
-        except BaseException:
+        except BaseException as error:
             self.delete(name)
+            if isinstance(error, _DOWN):
+                raise StorageError(f"{path} cannot be written: {error}") from error
             raise
         return size
 

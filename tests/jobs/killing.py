@@ -23,6 +23,7 @@ import click
 import httpx
 import numpy as np
 
+from service.jobs.documents import RUNNING, Documents
 from service.services.answering import pieces
 from service.services.chunks import Chunk, Source
 from service.services.options import PLAIN
@@ -89,6 +90,7 @@ def kill_server(made: Stack) -> None:
     )
     time.sleep(2)  # the orphan notices and leaves the port
     again.start()
+    made.others.append(again)
     assert again.running is not None
     server.process = again.running
 
@@ -215,6 +217,7 @@ def run(scenario: str, folder: Path, *, count: int = 100, debian: bool = False) 
     expected = [_expected(model, i) for i in range(count)]
     name = "tests.jobs.slow:SlowGPR"
     with stack(folder, workers=2, debian=debian, model_class=name, chunk_seconds=0.5) as made:
+        documents = Documents(made.client(), 0)
         ids = _submit(made, model, count)
         dismissed = ids[count // 2 :: DISMISSED_OF]
         for id in dismissed:
@@ -222,7 +225,7 @@ def run(scenario: str, folder: Path, *, count: int = 100, debian: bool = False) 
         watcher = Watcher(made, ids)
         watcher.start()
         until(lambda: len(watcher.ended) > len(dismissed) + count // 20, 120)
-        running = [id for id in ids if watcher.status.get(id) == "running"]
+        running = [id for id in ids if documents.status(id) == RUNNING]
         killed = time.monotonic()
         SCENARIOS[scenario](made)
         with suppress(TimeoutError):

@@ -60,6 +60,7 @@ class Stack:
     url: str
     servers: list[Server] = field(default_factory=list)
     workers: list[Process] = field(default_factory=list)
+    others: list[Process] = field(default_factory=list)
 
     @property
     def http(self) -> str:
@@ -154,5 +155,7 @@ def stack(
                 made.add_worker()
             yield made
     finally:
+        for process in made.others:
+            process.end(signal.SIGTERM)
         for process in [*made.workers, redis]:
             process.end()
