@@ -57,7 +57,8 @@ class Live:
         path = settings.model
         try:
             model = model_class(settings.model_class).load(path)
-            version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+            with path.open("rb") as stream:
+                version = hashlib.file_digest(stream, "sha256").hexdigest()[:12]
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from error
         self.serve(model, path, version)

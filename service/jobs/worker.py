@@ -25,7 +25,7 @@ from service.storage.blobs import open_blobs
 from service.storage.redis import FOREVER, connect
 from service.versions.store import Versions
 
-_POLL_MS = 100
+_POLL_MS = 50
 """How often an idle worker asks for work: the pause between two chunks of a big job."""
 
 _LOOK_SECONDS = 1.0
