@@ -1,12 +1,12 @@
 # The benchmark. Each side runs in an environment of its own, made from a lock with hashes.
 ENVS        := build/bench/envs
 BENCH_PEERS := fastapi umbridge article
-BENCH_MADE  := $(patsubst %,$(ENVS)/%/.made,gpserve train load $(BENCH_PEERS))
-BENCH_PARTS := model speed batching meanwhile uploads overload start workers
+BENCH_MADE  := $(patsubst %,$(ENVS)/%/.made,gpserve train load client $(BENCH_PEERS))
+BENCH_PARTS := model speed batching meanwhile uploads overload start workers evaluate client
 
 $(ENVS)/gpserve/.made: requirements/serve.txt
 $(ENVS)/train/.made: requirements/train.txt
-$(patsubst %,$(ENVS)/%/.made,load $(BENCH_PEERS)): $(ENVS)/%/.made: bench/requirements-%.txt
+$(patsubst %,$(ENVS)/%/.made,load client $(BENCH_PEERS)): $(ENVS)/%/.made: bench/requirements-%.txt
 
 $(BENCH_MADE):
 	@echo "making $(@D)"
@@ -21,7 +21,7 @@ $(BENCH_PARTS:%=bench-%): bench-%: $(BENCH_MADE)
 	$(ENVS)/load/bin/python -m bench $*
 
 bench-lock: $(VENV)/.dev ## pin the benchmark's packages again from bench/*.in
-	for side in load $(BENCH_PEERS); do \
+	for side in load client $(BENCH_PEERS); do \
 	  $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	    --python-version 3.11 -c requirements/train.txt \
 	    bench/requirements-$$side.in -o bench/requirements-$$side.txt || exit 1; \

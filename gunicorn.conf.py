@@ -1,5 +1,6 @@
 """gunicorn reads this by itself; every number comes from service/settings.py."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -46,6 +47,11 @@ logconfig_dict = log_config(settings.log_level)
 accesslog = None
 limit_request_line = 8190  # a query string with a batch of points
 proc_name = "gpserve"
+
+
+def pre_fork(server: Arbiter, worker: Worker) -> None:
+    """Spare the collector what lives for ever, and the workers copies of its pages."""
+    gc.freeze()
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

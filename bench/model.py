@@ -13,7 +13,7 @@ from bench.tables import table
 
 TITLE = "The model alone"
 SIZES = (500, 2000)
-CALLS = (1, 8, 1000)
+CALLS = (1, 8, 1000, 1024)
 ROUNDS = 3
 SECONDS = 2.0
 

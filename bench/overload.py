@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -20,27 +21,41 @@ from bench.tables import table
 TITLE = "Overload"
 TRAINING_POINTS = 2000
 POINTS = 100
-FEW_CLIENTS = (2, 4, 8, 16)
+FEW_CLIENTS = 4
 SECONDS = 5
-OVERLOAD_SECONDS = 15
+ROUNDS = 5
+OVERLOAD_SECONDS = 8
 TIMES = 10
 
 
 def measure() -> dict[str, Any]:
-    """The best rate of a few clients, then the rate under ten times as much."""
+    """The rate of a few clients, and the rate under ten times as much, in turns.
+
+    The machine's own speed drifts by more than the difference, so each share is of the two
+    few-client turns around its overload.
+    """
     os.sched_setaffinity(0, {CLIENT_CORE})
+    few: list[float] = []
+    overloads: list[tuple[Seen, float]] = []
     with running("gpserve", GPSERVE, TRAINING_POINTS) as server:
-        before = _best(server)
+        _few(server)
         with Watch(server) as memory:
-            seen, seconds = asyncio.run(_overload(server, before * TIMES))
-        after = _best(server)
-    best = max(before, after)
-    rate = seen.count(200) / seconds
+            for _ in range(ROUNDS):
+                few.append(_few(server))
+                overloads.append(asyncio.run(_overload(server, few[-1] * TIMES)))
+            few.append(_few(server))
+    rates = [seen.count(200) / seconds for seen, seconds in overloads]
+    shares = [2 * rate / (few[i] + few[i + 1]) for i, rate in enumerate(rates)]
+    seen = Seen(
+        [status for each, _ in overloads for status in each.statuses],
+        [latency for each, _ in overloads for latency in each.latencies],
+    )
     return {
-        "best": best * POINTS,
-        "offered": len(seen.statuses) / OVERLOAD_SECONDS * POINTS,
-        "predicted": rate * POINTS,
-        "share": rate / best,
+        "best": median(few) * POINTS,
+        "offered": len(seen.statuses) / (ROUNDS * OVERLOAD_SECONDS) * POINTS,
+        "predicted": median(rates) * POINTS,
+        "share": median(shares),
+        "shares": shares,
         "p50": seen.percentile(50),
         "p99": seen.percentile(99),
         "refused p99": seen.percentile(99, 503) if seen.count(503) else 0.0,
@@ -52,12 +67,8 @@ def measure() -> dict[str, Any]:
     }
 
 
-def _best(server: Running) -> float:
-    loads = (
-        wrk.load(server.url, clients, SECONDS, dialect="hundred", refusals=True)
-        for clients in FEW_CLIENTS
-    )
-    return max(load.rate for load in loads)
+def _few(server: Running) -> float:
+    return wrk.load(server.url, FEW_CLIENTS, SECONDS, dialect="hundred", refusals=True).rate
 
 
 async def _overload(server: Running, rate: float) -> tuple[Seen, float]:
@@ -71,10 +82,11 @@ async def _overload(server: Running, rate: float) -> tuple[Seen, float]:
 def markdown(measured: dict[str, Any]) -> str:
     """The table and the target."""
     rows = [
-        ["best rate with a few clients", f"{measured['best']:,.0f} points/s"],
+        [f"{FEW_CLIENTS} clients, as fast as they can", f"{measured['best']:,.0f} points/s"],
         ["offered", f"{measured['offered']:,.0f} points/s"],
         ["predicted", f"{measured['predicted']:,.0f} points/s"],
-        ["share of the best rate (target 90 %)", f"{measured['share']:.0%}"],
+        ["share of that (target 90 %), median", f"{measured['share']:.0%}"],
+        ["share in each round", ", ".join(f"{share:.0%}" for share in measured["shares"])],
         ["p50 of the accepted", f"{measured['p50']:.0f} ms"],
         ["p99 of the accepted", f"{measured['p99']:.0f} ms"],
         ["p99 of the refused", f"{measured['refused p99']:.0f} ms"],

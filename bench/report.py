@@ -8,7 +8,18 @@ from typing import Any
 from bench import plot, results
 from bench.places import DOCS
 
-PARTS = ("model", "speed", "batching", "meanwhile", "uploads", "overload", "start", "workers")
+PARTS = (
+    "model",
+    "speed",
+    "batching",
+    "meanwhile",
+    "uploads",
+    "overload",
+    "start",
+    "workers",
+    "evaluate",
+    "client",
+)
 PICTURE = "benchmarks.png"
 
 _OPENING = """# Benchmarks

@@ -41,12 +41,12 @@ class Running:
 
     def megabytes(self) -> float:
         """Memory of the process and its children, shared pages counted once (PSS)."""
-        return sum(member.memory_full_info().pss for member in self._family()) / 1e6
+        return float(sum(member.memory_full_info().pss for member in self._family())) / 1e6
 
     def cpu_seconds(self) -> float:
         """Processor time of the process and its children so far."""
         times = [member.cpu_times() for member in self._family()]
-        return sum(time.user + time.system for time in times)
+        return float(sum(time.user + time.system for time in times))
 
     def _family(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
@@ -112,7 +112,7 @@ def _wait(server: Running, path: str, failure: str) -> None:
             if answer.code == 404:  # it has no such path, and says so
                 return
             time.sleep(0.005)
-        except (URLError, ConnectionError):
+        except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.005)
     raise RuntimeError(failure)
 

@@ -32,9 +32,9 @@ def _shape(cores: int, workers: int, threads: int) -> dict[str, Any]:
         wrk.load(server.url, 16, 1)
         seen["one"] = wrk.load(server.url, 16, SECONDS).rate
     with running("gpserve", arguments, LARGE, core=core, environment=environment) as server:
+        seen["rows"] = ROWS / curl.upload(server.url + "/predict", csv_file(ROWS)).seconds
         _hundred(server, 1)
         seen["hundred"] = _hundred(server, SECONDS) * 100
-        seen["rows"] = ROWS / curl.upload(server.url + "/predict", csv_file(ROWS)).seconds
         seen["memory"] = server.megabytes()
     return seen
 

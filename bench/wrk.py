@@ -39,8 +39,11 @@ def load(
     path: str = "/predict",
     dialect: str = "native",
     refusals: bool = False,
+    close: bool = False,
 ) -> Load:
     """Send requests from so many connections for some seconds; see requests.lua for dialects.
+
+    With `close` each request has a connection of its own.
 
     Raises
     ------
@@ -50,6 +53,7 @@ def load(
     if shutil.which("wrk") is None:
         raise RuntimeError("wrk is not installed: on Debian, apt install wrk")
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30"]
+    command += ["-H", "Connection: close"] if close else []
     command += ["--script", str(_SCRIPT), url, "--", path, dialect]
     said = subprocess.run(pinned(CLIENT_CORE, command), capture_output=True, text=True, check=True)
     seen = Load(**json.loads(said.stdout.splitlines()[-1]))

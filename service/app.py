@@ -12,6 +12,8 @@ from flask import Blueprint, Flask, current_app, request
 from service import openapi, probes, requestbody, requests, settings, webpage
 from service.conditions import refuse_other_version
 from service.model import Model
+from service.protocols.umbridge import umbridge
+from service.protocols.v2 import v2
 from service.runtime import Runtime
 from service.services import answering, negotiation
 
@@ -27,6 +29,8 @@ def create_app(runtime: Runtime) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     requests.install(app, runtime)
     app.register_blueprint(api)
+    app.register_blueprint(v2)
+    app.register_blueprint(umbridge)
     app.register_blueprint(openapi.pages)
     app.register_blueprint(openapi.swagger())
     app.register_blueprint(webpage.page)
@@ -98,7 +102,7 @@ def model_file() -> flask.Response:
 @api.get("/healthz")
 def healthz() -> tuple[dict[str, str], int]:
     """Say that the process lives."""
-    status, document = probes.liveness()
+    status, document = probes.liveness(_runtime())
     return document, status
 
 

@@ -22,21 +22,24 @@ from service import probes
 from service.batching import Share
 from service.conditions import refuse_other_version
 from service.model import Model
-from service.requests import log_request, request_id
+from service.protocols import umbridgecalls
+from service.protocols.errorforms import error_form
+from service.requests import log_request, request_id, wants_log
 from service.runtime import Runtime
 from service.services import answers, points
 from service.services.negotiation import JSON_ACCEPTS
-from service.services.problems import MEDIA_TYPE, Problem, busy
+from service.services.problems import Problem, busy
 from service.tilepool import yield_priority
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Answer = Callable[["Exchange", bytes], Awaitable[bool]]
+"""Answers a body, or says that the request asks for more than the event loop should do."""
 
 SMALL_BODY = 16 << 10
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
-_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,9 @@ class Front:
             await self._start_and_stop(receive, send)
         elif scope["path"] == "/predict":
             await self._predict(scope, receive, send)
-        elif scope["path"] in _PROBES:
+        elif scope["path"] == "/Evaluate":
+            await self._evaluate(scope, receive, send)
+        elif scope["path"] == "/metrics" or scope["path"] in probes.PROBES:
             await self._probe(scope, send)
         else:
             await self._hand_over(scope, receive, send)
@@ -80,12 +85,26 @@ class Front:
             await self._hand_over(scope, receive, send)
             return
         exchange = Exchange(self.runtime, scope, send, headers)
+        await self._answer_or_hand_over(self._answer, exchange, scope, receive)
+
+    async def _evaluate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """UM-Bridge's `Evaluate`, which is as common as a prediction where it is spoken."""
+        headers = dict(scope["headers"])
+        if not _is_small_call(scope, headers):
+            await self._hand_over(scope, receive, send)
+            return
+        exchange = Exchange(self.runtime, scope, send, headers)
+        await self._answer_or_hand_over(self._answer_call, exchange, scope, receive)
+
+    async def _answer_or_hand_over(
+        self, answer: Answer, exchange: Exchange, scope: Scope, receive: Receive
+    ) -> None:
         try:
             self.runtime.batcher.backlog.refuse_if_full()
             body = await _body(receive)
-            if not await self._answer(exchange, body):
+            if not await answer(exchange, body):
                 exchange.abandon()
-                await self._hand_over(scope, _replayed(body, receive), send)
+                await self._hand_over(scope, _replayed(body, receive), exchange.raw_send)
         except Problem as problem:
             await exchange.refuse(problem)
         except Exception:
@@ -103,11 +122,24 @@ class Front:
             read = points.read_fields(query, names)
         else:
             read = points.read_json(body, names)
-        if read.shape != () or not read.options.plain:
+        if not read.options.plain or len(read.rows) >= model.large_tile:
             return False
         parsed = perf_counter()
         share = await runtime.batcher.predict(model, read.rows, read.options.noise)
-        document = answers.one_point(share.P, share.outside)
+        document = answers.few_points(share.P, share.outside, read.shape)
+        await exchange.predicted(model, document, parsed, share)
+        return True
+
+    async def _answer_call(self, exchange: Exchange, body: bytes) -> bool:
+        """Answer UM-Bridge's call from the event loop."""
+        runtime = self.runtime
+        model = runtime.live.model
+        call = umbridgecalls.read(body, model, "Evaluate")
+        columns = umbridgecalls.columns(call.name, model)
+        rows = umbridgecalls.rows(call, len(model.description.feature_names))
+        parsed = perf_counter()
+        share = await runtime.batcher.predict(model, rows, call.config.noisy)
+        document = umbridgecalls.evaluated(share.P, columns)
         await exchange.predicted(model, document, parsed, share)
         return True
 
@@ -119,8 +151,7 @@ class Front:
         elif scope["path"] == "/metrics":
             await exchange.send(200, probes.METRICS_TYPE, self.runtime.metrics.exposition())
         else:
-            health = scope["path"] == "/healthz"
-            status, said = probes.liveness() if health else probes.readiness(self.runtime)
+            status, said = probes.PROBES[scope["path"]](self.runtime)
             await exchange.send(status, "application/json", msgspec.json.encode(said))
 
     async def _hand_over(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,14 +171,14 @@ class Front:
 class Exchange:
     """One request that the front answers itself: its id, its answer, its metrics."""
 
-    __slots__ = ("_headers", "_runtime", "_send", "_started", "id", "method", "path", "query")
+    __slots__ = ("_headers", "_runtime", "_started", "id", "method", "path", "query", "raw_send")
 
     def __init__(
         self, runtime: Runtime, scope: Scope, send: Send, headers: dict[bytes, bytes]
     ) -> None:
         self._started = perf_counter()
         self._runtime = runtime
-        self._send = send
+        self.raw_send = send
         self._headers = headers
         self.method: str = scope["method"]
         self.path: str = scope["path"]
@@ -176,9 +207,10 @@ class Exchange:
         await self.send(200, "application/json", document, extra)
 
     async def refuse(self, problem: Problem) -> None:
-        """Send a problem document."""
+        """Send the problem in the form that the path's protocol prescribes."""
         extra = tuple((k.lower().encode(), v.encode()) for k, v in problem.headers.items())
-        await self.send(problem.status, MEDIA_TYPE, problem.document(self.id), extra)
+        status, media_type, body = error_form(self.path)(problem, self.id)
+        await self.send(status, media_type, body, extra)
 
     async def send(
         self,
@@ -194,13 +226,13 @@ class Exchange:
             (b"x-request-id", self.id.encode()),
             *extra,
         ]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        await self.raw_send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.raw_send({"type": "http.response.body", "body": body})
         took = perf_counter() - self._started
         runtime = self._runtime
         runtime.tally.end((self.method, self.path, status), took)
         which = runtime.settings.access_log
-        if which == "all" or status >= 500:
+        if wants_log(which, status):
             log_request(which, self.id, self.method, self.path, status, took)
 
     def abandon(self) -> None:
@@ -222,6 +254,17 @@ def _is_small(scope: Scope, headers: dict[bytes, bytes]) -> bool:
         and length.isdigit()
         and int(length) <= SMALL_BODY
         and not scope["query_string"]
+        and b"content-encoding" not in headers
+    )
+
+
+def _is_small_call(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """UM-Bridge's clients send JSON under any Content-Type, or none."""
+    length = headers.get(b"content-length", b"")
+    return (
+        scope["method"] == "POST"
+        and length.isdigit()
+        and int(length) <= SMALL_BODY
         and b"content-encoding" not in headers
     )
 

@@ -8,6 +8,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,11 +27,21 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # nobody reads them
 
 RATE_WINDOW_SECONDS = 5
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UNCOUNTED_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+UNCOUNTED_ROUTES = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
+)
 """Probes and scrapes are no load: they are left out of the rate that autoscalers read."""
 
 _DURATIONS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _POINTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
+
+
+class Totals(NamedTuple):
+    """Points predicted, in so many products, which took so many seconds."""
+
+    points: int
+    products: int
+    seconds: float
 
 
 class Distribution(Histogram):
@@ -169,13 +180,30 @@ class Metrics:
                     if sample.name in self._process:
                         self._process[sample.name].set(sample.value)
 
-    def exposition(self) -> bytes:
-        """The text that a scrape gets: of all processes when there are several."""
+    def _all_processes(self) -> CollectorRegistry:
         if not self.multiprocess:
-            return generate_latest(self._registry)
+            return self._registry
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        return registry
+
+    def exposition(self) -> bytes:
+        """The text that a scrape gets: of all processes when there are several."""
+        return generate_latest(self._all_processes())
+
+    def totals(self) -> Totals:
+        """What has been predicted since the start, by all processes."""
+        samples = {
+            sample.name: sample.value
+            for metric in self._all_processes().collect()
+            if metric.name in ("predicted_points", "prediction_seconds")
+            for sample in metric.samples
+        }
+        return Totals(
+            int(samples.get("predicted_points_total", 0)),
+            int(samples.get("prediction_seconds_count", 0)),
+            samples.get("prediction_seconds_sum", 0.0),
+        )
 
 
 _PROCESS_METRICS = {

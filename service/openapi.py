@@ -12,6 +12,7 @@ from flask_swagger_ui import get_swaggerui_blueprint
 
 from service import __version__
 from service.model import Model
+from service.protocols import openapi as protocols
 from service.services import negotiation
 from service.services.options import Options
 from service.services.problems import MEDIA_TYPE
@@ -64,7 +65,9 @@ def document(app: Flask, model: Model) -> dict[str, Any]:
             for operation in operations.values():
                 operation["summary"] = summary
             spec.path(view=view, operations=operations, app=app)
-    return spec.to_dict()
+    described: dict[str, Any] = spec.to_dict()
+    described["paths"].update(protocols.paths(model))
+    return described
 
 
 def _operations(model: Model) -> dict[str, dict[str, Any]]:

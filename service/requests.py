@@ -8,14 +8,15 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import flask
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
+from service.protocols.errorforms import error_form
 from service.runtime import Runtime
-from service.services.problems import MEDIA_TYPE, Problem
+from service.services.problems import Problem
 
 log = logging.getLogger("service.request")
 
@@ -73,10 +74,16 @@ def install(app: Flask, runtime: Runtime) -> None:
         return response
 
 
+def current_runtime() -> Runtime:
+    """The runtime of the application that answers this request."""
+    return cast(Runtime, flask.current_app.extensions["gpserve"])
+
+
 def problem_response(problem: Problem) -> flask.Response:
-    """The problem document as a response."""
-    body = problem.document(g.get("request_id", ""))
-    return flask.Response(body, problem.status, problem.headers, content_type=MEDIA_TYPE)
+    """The problem as a response, in the form that the path's protocol prescribes."""
+    form = error_form(flask.request.path)
+    status, media_type, body = form(problem, g.get("request_id", ""))
+    return flask.Response(body, status, problem.headers, content_type=media_type)
 
 
 def _as_problem(error: HTTPException) -> Problem:
@@ -126,11 +133,19 @@ def _to_the_end(pieces: Iterable[Any], finish: _Finish) -> Iterator[Any]:
         finish()
 
 
+def wants_log(which: str, status: int) -> bool:
+    """Whether a request of this status is logged: a refusal when busy is no error of ours.
+
+    Under overload a log line for each refusal would take a fifth of the time to predict.
+    """
+    return which == "all" or (which == "errors" and status >= 500 and status != 503)
+
+
 def log_request(
     which: str, request_id: str, method: str, path: str, status: int, seconds: float
 ) -> None:
     """Log a request, if `which` ("off", "errors" or "all") wants it."""
-    if which == "off" or (which == "errors" and status < 500):
+    if not wants_log(which, status):
         return
     log.info(
         "request",

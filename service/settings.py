@@ -124,8 +124,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access_log: Annotated[
         Literal["off", "errors", "all"],
         Meta(
-            description="Which requests are logged: an ingress logs them already, "
-            "and a line a request costs a tenth of the speed."
+            description="Which requests are logged: an ingress logs them already, and a line a "
+            "request costs a tenth of the speed. `errors` are 500 and above, without 503."
         ),
     ] = "errors"
 

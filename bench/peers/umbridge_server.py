@@ -28,7 +28,8 @@ class Surrogate(umbridge.Model):  # type: ignore[misc]
 
     def __call__(self, parameters: list[list[float]], config: dict[str, Any]) -> list[list[float]]:
         """Predict mean and variance."""
-        return self._gpr.predict(np.array(parameters)).tolist()
+        output: list[list[float]] = self._gpr.predict(np.array(parameters)).tolist()
+        return output
 
     def supports_evaluate(self) -> bool:
         """Evaluation is all there is."""

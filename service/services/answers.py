@@ -33,12 +33,19 @@ class Answered:
     extrapolated: BoolArray
 
 
-def one_point(P: FloatArray, outside: BoolArray) -> bytes:
-    """The JSON answer for one point, shape (1, 2): what `json_pieces` writes, without pieces."""
-    mean, variance = P[0].tolist()
-    if outside[0]:
-        return _encode({"mean": mean, "variance": variance, "extrapolated": True})
-    return _encode({"mean": mean, "variance": variance})
+def few_points(P: FloatArray, outside: BoolArray, shape: tuple[int, ...]) -> bytes:
+    """The JSON answer for few points, P of shape (n, 2): what `json_pieces` writes, at once."""
+    if shape == ():
+        mean, variance = P[0].tolist()
+        document = {"mean": mean, "variance": variance}
+    else:
+        document = {
+            "mean": P[:, 0].reshape(shape).tolist(),
+            "variance": P[:, 1].reshape(shape).tolist(),
+        }
+    if outside.any():
+        document["extrapolated"] = outside.reshape(shape).tolist()
+    return _encode(document)
 
 
 @dataclass(slots=True)
@@ -149,7 +156,7 @@ def json_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]
     plain = values.shape[1] - layout.samples - (2 * len(layout.features) * layout.gradient)
     for i, name in enumerate(layout.names[:plain]):
         yield (b"" if i == 0 else b",") + _encode(name) + b":"
-        yield from _array(values[:, i].reshape(shape))
+        yield from array_pieces(values[:, i].reshape(shape))
     yield from _nested(layout, values, plain, shape)
     if outside.any():
         yield b',"extrapolated":' + _encode(outside.reshape(shape).tolist())
@@ -166,17 +173,18 @@ def _nested(
     d = len(layout.features)
     if layout.gradient:
         yield b',"gradient":{"mean":'
-        yield from _array(values[:, start : start + d].reshape(*shape, d))
+        yield from array_pieces(values[:, start : start + d].reshape(*shape, d))
         yield b',"variance":'
-        yield from _array(values[:, start + d : start + 2 * d].reshape(*shape, d))
+        yield from array_pieces(values[:, start + d : start + 2 * d].reshape(*shape, d))
         yield b"}"
     if layout.samples:
         yield b',"samples":'
         draws = values[:, values.shape[1] - layout.samples :].T
-        yield from _array(draws.reshape(layout.samples, *shape))
+        yield from array_pieces(draws.reshape(layout.samples, *shape))
 
 
-def _array(array: FloatArray) -> Iterator[bytes]:
+def array_pieces(array: FloatArray) -> Iterator[bytes]:
+    """An array as nested JSON lists, piece by piece."""
     if array.ndim == 0:
         yield _encode(array.item())
         return

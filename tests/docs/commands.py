@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.serving import ROOT, serving
 
-DOCUMENTS = ("README.md", "docs/api.md")
+DOCUMENTS = ("README.md", "docs/api.md", "docs/clients/curl.md", "docs/protocols.md")
 ADDRESS = "localhost:5000"
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 

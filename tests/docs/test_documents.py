@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import scripts
 from tests.docs.commands import DOCUMENTS, commands, run
+from tests.docs.scripts import LANGUAGES, Language
 from tests.serving import ROOT, Server, serving
 
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
@@ -32,7 +34,17 @@ def test_commands(document: str, server: Server, tmp_path: Path) -> None:
         # The last digits depend on the processor.
         assert _numbers(output) == pytest.approx(_numbers(command.output), rel=1e-9), command.text
         count += 1
-    assert count > 5
+    assert count > 4
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.page)
+def test_scripts(language: Language, server: Server, tmp_path: Path) -> None:
+    if not language.installed:
+        pytest.skip(f"{language.program} is not installed")
+    outputs, shown = scripts.run(language, tmp_path, server.port), scripts.shown(language)
+    assert list(map(_text, outputs)) == list(map(_text, shown))
+    assert _numbers("\n".join(outputs)) == pytest.approx(_numbers("\n".join(shown)), rel=1e-9)
+    assert len(outputs) >= 2
 
 
 def _text(output: str) -> str:

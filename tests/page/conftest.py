@@ -14,7 +14,7 @@ from tests.page.browser import CHROMIUM, chromium
 from tests.serving import Server, serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # playwright holds the thread's event loop until it stops
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("the page's tests use Debian's chromium: apt-get install chromium")

@@ -74,7 +74,7 @@ def test_a_long_upload_is_finished_after_sigterm(tmp_path: Path) -> None:
     table = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * rows
     headers = {"Content-Type": "text/csv", "Accept": "text/csv"}
     with (
-        serving(tmp_path) as server,
+        serving(tmp_path, graceful_seconds=120) as server,
         httpx.stream(
             "POST", f"{server.url}/predict", content=table, headers=headers, timeout=60
         ) as answer,

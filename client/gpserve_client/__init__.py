@@ -1,0 +1,23 @@
+"""Client of gpserve: ``gp = Client("http://localhost:5000"); gp.predict(X)``."""
+
+from gpserve_client.answers import Gradient, ModelInfo, Prediction
+from gpserve_client.asynchronous import AsyncClient, AsyncJob
+from gpserve_client.errors import JobFailed, ServiceError, VersionChanged
+from gpserve_client.jobs import JobStatus
+from gpserve_client.options import Options
+from gpserve_client.synchronous import Client, Job
+
+__all__ = [
+    "AsyncClient",
+    "AsyncJob",
+    "Client",
+    "Gradient",
+    "Job",
+    "JobFailed",
+    "JobStatus",
+    "ModelInfo",
+    "Options",
+    "Prediction",
+    "ServiceError",
+    "VersionChanged",
+]

@@ -1,0 +1,180 @@
+"""The same client for programs that use asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Self, TypeVar
+
+import httpx
+from tenacity import AsyncRetrying
+
+from gpserve_client import calls, retries
+from gpserve_client.answers import BoolArray, ModelInfo, Prediction
+from gpserve_client.calls import Call
+from gpserve_client.errors import VersionChanged, checked
+from gpserve_client.jobresults import result_of
+from gpserve_client.jobs import JobStatus, pauses
+from gpserve_client.options import Options
+from gpserve_client.points import as_array
+from gpserve_client.predicting import ROWS, Plan
+from gpserve_client.progress import Bar
+from gpserve_client.settings import Settings
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """`Client` with methods to await: the parameters and the answers are the same."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str = "",
+        version: str = "",
+        rows: int = ROWS,
+        concurrency: int = 8,
+        attempts: int = 10,
+        timeout: float = 60.0,
+    ) -> None:
+        self._settings = Settings(url, token, version, rows, concurrency, attempts, timeout)
+        self._http = httpx.AsyncClient(**self._settings.http())
+        self._model: ModelInfo | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def model(self) -> ModelInfo:
+        """What is served now."""
+        self._model = self._settings.refuse_other(await self._do(calls.model()))
+        return self._model
+
+    async def predict(
+        self,
+        points: Any,
+        *,
+        noise: bool = True,
+        interval: float | None = None,
+        gradient: bool = False,
+        covariance: bool = False,
+        samples: int = 0,
+        seed: int = 0,
+    ) -> Prediction:
+        """As `Client.predict`."""
+        options = Options(noise, interval, gradient, covariance, samples, seed)
+        retrying = AsyncRetrying(**retries.of_versions(self._settings.version_seconds))
+        return await retrying(self._predict, points, options)
+
+    async def _predict(self, points: Any, options: Options) -> Prediction:
+        info = self._model or await self.model()
+        plan = Plan(as_array(points, info.feature_names), options, info, self._settings.rows)
+        try:
+            return plan.answer(await self._all(plan.calls()))
+        except VersionChanged:
+            self._model = None
+            raise
+
+    async def submit(self, points: Any, **options: Any) -> AsyncJob:
+        """As `Client.submit`."""
+        info = self._model or await self.model()
+        chosen = Options(**options)
+        X = as_array(points, info.feature_names)
+        status = await self._do(calls.submit(X, chosen))
+        return AsyncJob(self, status, chosen, info.outside(X))
+
+    async def train(self, data: Any, target: str, **options: Any) -> AsyncJob:
+        """As `Client.train`."""
+        status = await self._do(calls.train(data, target, options, self._settings.token))
+        self._model = None
+        return AsyncJob(self, status)
+
+    async def activate(self, version: str) -> dict[str, Any]:
+        """As `Client.activate`."""
+        self._model = None
+        return await self._do(calls.activate(version, self._settings.token))
+
+    async def models(self) -> Any:
+        """All versions, with their scores."""
+        return await self._do(calls.models())
+
+    async def jobs(self) -> list[JobStatus]:
+        """All jobs."""
+        return await self._do(calls.jobs())
+
+    async def job(self, id: str, options: Options | None = None) -> AsyncJob:
+        """As `Client.job`."""
+        return AsyncJob(self, await self._do(calls.job(id)), options)
+
+    async def _all(self, asked: Sequence[Call[T]]) -> list[T]:
+        # the HTTP client lets so many through at a time as there are connections
+        tasks = [asyncio.ensure_future(self._do(call)) for call in asked]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _do(self, call: Call[T]) -> T:
+        retrying = AsyncRetrying(**retries.of_requests(self._settings.attempts))
+        return await retrying(self._send, call)
+
+    async def _send(self, call: Call[T]) -> T:
+        response = await self._http.request(
+            call.method, call.path, params=call.params, headers=call.headers, content=call.content
+        )
+        return call.read(checked(response))
+
+
+class AsyncJob:
+    """`Job` with methods to await."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        status: JobStatus,
+        options: Options | None = None,
+        outside: BoolArray | None = None,
+    ) -> None:
+        self._client = client
+        self._options = options or Options()
+        self._outside = outside
+        self.status = status
+        self.id = status.id
+
+    async def refresh(self) -> JobStatus:
+        """Look how far it is."""
+        self.status = await self._client._do(calls.job(self.id))
+        return self.status
+
+    async def wait(self, *, timeout: float | None = None, progress: bool = False) -> JobStatus:
+        """As `Job.wait`."""
+        end = None if timeout is None else time.monotonic() + timeout
+        with Bar(self.status, shown=progress) as bar:
+            for pause in pauses():
+                bar.show(await self.refresh())
+                if self.status.final:
+                    break
+                if end is not None and time.monotonic() + pause > end:
+                    raise TimeoutError(f"job {self.id} is {self.status.status} after {timeout} s")
+                await asyncio.sleep(pause)
+        return self.status
+
+    async def result(self, *, timeout: float | None = None, progress: bool = False) -> Any:
+        """As `Job.result`."""
+        (await self.wait(timeout=timeout, progress=progress)).refuse_failed()
+        response = await self._client._do(calls.results(self.id))
+        return result_of(response, self._options, self._outside)
+
+    async def cancel(self) -> JobStatus:
+        """Stop it, if it is not over."""
+        self.status = await self._client._do(calls.dismiss(self.id))
+        return self.status

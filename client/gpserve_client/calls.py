@@ -1,0 +1,151 @@
+"""Requests and how their answers are read, without sending anything: both faces use them."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import httpx
+import numpy as np
+
+from gpserve_client.answers import FloatArray, ModelInfo
+from gpserve_client.jobs import JobStatus
+from gpserve_client.options import Options
+from gpserve_client.tables import as_csv
+
+T = TypeVar("T")
+
+NPY = "application/x-npy"
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request; `read` makes its answer of the response."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+
+
+def model() -> Call[ModelInfo]:
+    """``GET /model``."""
+    return Call("GET", "/model", lambda response: ModelInfo.from_json(response.json()))
+
+
+def predict_one(point: FloatArray, info: ModelInfo) -> Call[FloatArray]:
+    """One point, shape (d,), as JSON, which the server answers fastest; answer of shape (1, 2)."""
+    document = json.dumps(dict(zip(info.feature_names, point.tolist(), strict=True)))
+    headers = {"Content-Type": "application/json", "If-Match": f'"{info.version}"'}
+
+    def read(response: httpx.Response) -> FloatArray:
+        answer = response.json()
+        return np.array([[answer["mean"], answer["variance"]]])
+
+    return Call("POST", "/predict", read, headers=headers, content=document.encode())
+
+
+def predict(X: FloatArray, options: Options, version: str) -> Call[FloatArray]:
+    """Points of shape (n, d) as .npy; answer of shape (n, k)."""
+    headers = {"Content-Type": NPY, "Accept": NPY, "If-Match": f'"{version}"'}
+    return Call("POST", "/predict", read_array, options.query(), headers, npy(X))
+
+
+def covariance(X: FloatArray, options: Options, version: str) -> Call[FloatArray]:
+    """The joint covariance of points of shape (n, d), shape (n, n)."""
+    headers = {"Content-Type": NPY, "Accept": "application/json", "If-Match": f'"{version}"'}
+    query = {name: value for name, value in options.query().items() if name == "noise"}
+
+    def read(response: httpx.Response) -> FloatArray:
+        return np.array(response.json()["covariance"])
+
+    return Call("POST", "/predict", read, {**query, "covariance": "true"}, headers, npy(X))
+
+
+def submit(X: FloatArray, options: Options) -> Call[JobStatus]:
+    """Points of shape (..., d) as a job."""
+    headers = {"Content-Type": NPY, "Prefer": "respond-async", **_once()}
+    return Call("POST", "/predict", _job, options.query(), headers, npy(X))
+
+
+def train(data: Any, target: str, options: Mapping[str, Any], token: str) -> Call[JobStatus]:
+    """Train a new version on a table."""
+    query = {"target": target, **{key: _text(value) for key, value in options.items()}}
+    headers = {"Content-Type": "text/csv", **_bearer(token), **_once()}
+    return Call("POST", "/train", _job, query, headers, as_csv(data))
+
+
+def activate(version: str, token: str) -> Call[dict[str, Any]]:
+    """Serve this version from now on."""
+    return Call("POST", f"/models/{version}/activate", _json, headers=_bearer(token))
+
+
+def models() -> Call[Any]:
+    """All versions."""
+    return Call("GET", "/models", _json)
+
+
+def jobs() -> Call[list[JobStatus]]:
+    """All jobs."""
+
+    def read(response: httpx.Response) -> list[JobStatus]:
+        return [JobStatus.from_json(document) for document in response.json()["jobs"]]
+
+    return Call("GET", "/jobs", read)
+
+
+def job(id: str) -> Call[JobStatus]:
+    """How far a job is."""
+    return Call("GET", f"/jobs/{id}", _job)
+
+
+def results(id: str) -> Call[httpx.Response]:
+    """What a job gives."""
+    accept = {"Accept": f"{NPY}, application/json;q=0.9"}
+    return Call("GET", f"/jobs/{id}/results", lambda response: response, headers=accept)
+
+
+def dismiss(id: str) -> Call[JobStatus]:
+    """Cancel a job, or forget a finished one."""
+    return Call("DELETE", f"/jobs/{id}", _job)
+
+
+def npy(X: FloatArray) -> bytes:
+    """An array in NumPy's .npy format."""
+    out = io.BytesIO()
+    np.save(out, X, allow_pickle=False)
+    return out.getvalue()
+
+
+def read_array(response: httpx.Response) -> FloatArray:
+    """The array of a .npy answer."""
+    return np.asarray(np.load(io.BytesIO(response.content), allow_pickle=False))
+
+
+def _json(response: httpx.Response) -> Any:
+    return response.json()
+
+
+def _job(response: httpx.Response) -> JobStatus:
+    return JobStatus.from_json(response.json())
+
+
+def _once() -> dict[str, str]:
+    """A key under which a repeated request is the same job."""
+    return {"Idempotency-Key": str(uuid.uuid4())}
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,47 @@
+"""What both faces of the client are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from gpserve_client.answers import ModelInfo
+from gpserve_client.errors import VersionChanged
+
+VERSION_SECONDS = 10.0
+"""All replicas serve a new version within 2 s of its activation; then one begins again."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """See `Client`."""
+
+    url: str
+    token: str
+    version: str
+    rows: int
+    concurrency: int
+    attempts: int
+    timeout: float
+
+    def http(self) -> dict[str, Any]:
+        """The arguments of an HTTP client."""
+        connections = httpx.Limits(
+            max_connections=self.concurrency, max_keepalive_connections=self.concurrency
+        )
+        timeout = httpx.Timeout(self.timeout, pool=None)
+        return {"base_url": self.url, "limits": connections, "timeout": timeout}
+
+    @property
+    def version_seconds(self) -> float:
+        """How long to begin again while a new version is being activated; never when pinned."""
+        return 0.0 if self.version else VERSION_SECONDS
+
+    def refuse_other(self, info: ModelInfo) -> ModelInfo:
+        """Raise `VersionChanged` when another version is served than the one that is pinned."""
+        if self.version and info.version != self.version:
+            detail = f"the model's version is {info.version}, not {self.version}"
+            raise VersionChanged(412, {"detail": detail})
+        return info

@@ -1,0 +1,216 @@
+"""The client for scripts and notebooks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self, TypeVar
+
+import httpx
+from tenacity import Retrying
+
+from gpserve_client import calls, retries
+from gpserve_client.answers import BoolArray, ModelInfo, Prediction
+from gpserve_client.calls import Call
+from gpserve_client.errors import VersionChanged, checked
+from gpserve_client.jobresults import result_of
+from gpserve_client.jobs import JobStatus, pauses
+from gpserve_client.options import Options
+from gpserve_client.points import as_array
+from gpserve_client.predicting import ROWS, Plan
+from gpserve_client.progress import Bar
+from gpserve_client.settings import Settings
+
+T = TypeVar("T")
+
+
+class Client:
+    """A gpserve service: ``gp = Client("http://localhost:5000"); gp.predict(X).mean``.
+
+    Parameters
+    ----------
+    url : of the service
+    token : for `train` and `activate`
+    version : pins the model: predictions of another version raise `VersionChanged`
+    rows : points in one request; more are split
+    concurrency : requests at the same time
+    attempts : how often a request is sent while the server is full or away
+    timeout : seconds without a byte
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str = "",
+        version: str = "",
+        rows: int = ROWS,
+        concurrency: int = 8,
+        attempts: int = 10,
+        timeout: float = 60.0,
+    ) -> None:
+        self._settings = Settings(url, token, version, rows, concurrency, attempts, timeout)
+        self._http = httpx.Client(**self._settings.http())
+        self._model: ModelInfo | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def model(self) -> ModelInfo:
+        """What is served now."""
+        self._model = self._settings.refuse_other(self._do(calls.model()))
+        return self._model
+
+    def predict(
+        self,
+        points: Any,
+        *,
+        noise: bool = True,
+        interval: float | None = None,
+        gradient: bool = False,
+        covariance: bool = False,
+        samples: int = 0,
+        seed: int = 0,
+    ) -> Prediction:
+        """Predict at points of shape (..., d): see `as_array` and `Options`.
+
+        Many points are split and sent at the same time; all are answered by one version.
+
+        Raises
+        ------
+        ServiceError
+            The service refuses the points, or is full or away for too long.
+        ValueError
+            The points have the wrong shape or columns.
+        """
+        options = Options(noise, interval, gradient, covariance, samples, seed)
+        return Retrying(**retries.of_versions(self._settings.version_seconds))(
+            self._predict, points, options
+        )
+
+    def _predict(self, points: Any, options: Options) -> Prediction:
+        info = self._model or self.model()
+        plan = Plan(as_array(points, info.feature_names), options, info, self._settings.rows)
+        try:
+            return plan.answer(self._all(plan.calls()))
+        except VersionChanged:
+            self._model = None
+            raise
+
+    def submit(self, points: Any, **options: Any) -> Job:
+        """Predict as a job; the options are those of `predict`, without covariance."""
+        info = self._model or self.model()
+        chosen = Options(**options)
+        X = as_array(points, info.feature_names)
+        return Job(self, self._do(calls.submit(X, chosen)), chosen, info.outside(X))
+
+    def train(self, data: Any, target: str, **options: Any) -> Job:
+        """Train a new version on a CSV file, a data frame or columns; it becomes the current one.
+
+        The options are those of the service: ``kernel``, ``restarts``, ``features``, ...
+        """
+        status = self._do(calls.train(data, target, options, self._settings.token))
+        self._model = None
+        return Job(self, status)
+
+    def activate(self, version: str) -> dict[str, Any]:
+        """Serve this version from now on."""
+        self._model = None
+        return self._do(calls.activate(version, self._settings.token))
+
+    def models(self) -> Any:
+        """All versions, with their scores."""
+        return self._do(calls.models())
+
+    def jobs(self) -> list[JobStatus]:
+        """All jobs."""
+        return self._do(calls.jobs())
+
+    def job(self, id: str, options: Options | None = None) -> Job:
+        """A job that was submitted before, with the options of its prediction."""
+        return Job(self, self._do(calls.job(id)), options)
+
+    def _all(self, asked: Sequence[Call[T]]) -> list[T]:
+        if len(asked) == 1:
+            return [self._do(asked[0])]
+        executor = ThreadPoolExecutor(min(self._settings.concurrency, len(asked)), "gpserve")
+        try:
+            return list(executor.map(self._do, asked))
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+    def _do(self, call: Call[T]) -> T:
+        answer: T = Retrying(**retries.of_requests(self._settings.attempts))(self._send, call)
+        return answer
+
+    def _send(self, call: Call[T]) -> T:
+        response = self._http.request(
+            call.method, call.path, params=call.params, headers=call.headers, content=call.content
+        )
+        return call.read(checked(response))
+
+
+class Job:
+    """A job: `status` is what was last seen of it."""
+
+    def __init__(
+        self,
+        client: Client,
+        status: JobStatus,
+        options: Options | None = None,
+        outside: BoolArray | None = None,
+    ) -> None:
+        self._client = client
+        self._options = options or Options()
+        self._outside = outside
+        self.status = status
+        self.id = status.id
+
+    def refresh(self) -> JobStatus:
+        """Look how far it is."""
+        self.status = self._client._do(calls.job(self.id))
+        return self.status
+
+    def wait(self, *, timeout: float | None = None, progress: bool = False) -> JobStatus:
+        """Wait for the end, with a progress bar if you like.
+
+        Raises
+        ------
+        TimeoutError
+            It is not over in `timeout` seconds; it goes on.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        with Bar(self.status, shown=progress) as bar:
+            for pause in pauses():
+                bar.show(self.refresh())
+                if self.status.final:
+                    break
+                if end is not None and time.monotonic() + pause > end:
+                    raise TimeoutError(f"job {self.id} is {self.status.status} after {timeout} s")
+                time.sleep(pause)
+        return self.status
+
+    def result(self, *, timeout: float | None = None, progress: bool = False) -> Any:
+        """Wait, then give the result: a `Prediction`, or what training says.
+
+        Raises
+        ------
+        JobFailed
+            There is none.
+        """
+        self.wait(timeout=timeout, progress=progress).refuse_failed()
+        response = self._client._do(calls.results(self.id))
+        return result_of(response, self._options, self._outside)
+
+    def cancel(self) -> JobStatus:
+        """Stop it, if it is not over."""
+        self.status = self._client._do(calls.dismiss(self.id))
+        return self.status

@@ -1,0 +1,1 @@
+"""The protocols that other people's clients speak."""

@@ -1,0 +1,171 @@
+"""The client against the real server: whatever the points are held in, the answer is the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
+
+from service.gpr import GPR
+from service.model import FloatArray
+from tests.serving import Server
+
+Names = tuple[str, ...]
+
+
+@pytest.fixture
+def gp(server: Server) -> Iterator[Client]:
+    with Client(server.url) as client:
+        yield client
+
+
+def _equal(answer: Prediction, P: FloatArray) -> None:
+    np.testing.assert_allclose(answer.mean, P[..., 0], rtol=1e-12)
+    np.testing.assert_allclose(answer.variance, P[..., 1], rtol=1e-12)
+
+
+def test_model(gp: Client, gpr: GPR) -> None:
+    info = gp.model()
+    assert (info.name, info.version) == ("quakes", gpr.description.version)
+    assert info.feature_names == gpr.description.feature_names
+    np.testing.assert_array_equal(info.training_range, gpr.description.training_range)
+    assert info.members["kernel"] == gpr.description.kernel
+
+
+def test_whatever_holds_the_points(gp: Client, X: FloatArray, P: FloatArray, names: Names) -> None:
+    frame = pd.DataFrame(X, columns=list(names))
+    shuffled = frame[list(names[::-1])].assign(place="Fiji")
+    for points in (
+        X,
+        X.tolist(),
+        np.asfortranarray(X),
+        [tuple(row) for row in X],
+        frame,
+        shuffled,
+        {name: X[:, i] for i, name in enumerate(names)},
+        [dict(zip(names, row, strict=True)) for row in X.tolist()],
+    ):
+        _equal(gp.predict(points), P)
+
+
+def test_a_polars_frame(gp: Client, X: FloatArray, P: FloatArray, names: Names) -> None:
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    _equal(gp.predict(polars.DataFrame(X[:, ::-1], schema=list(names[::-1]))), P)
+
+
+def test_one_point(gp: Client, X: FloatArray, P: FloatArray, names: Names) -> None:
+    for point in (X[0], X[0].tolist(), dict(zip(names, X[0].tolist(), strict=True))):
+        answer = gp.predict(point)
+        assert np.shape(answer.mean) == ()
+        _equal(answer, P[0])
+    mean, variance = gp.predict(X[0])
+    assert (mean, variance) == (answer.mean, answer.variance)
+    assert answer.std == np.sqrt(variance)
+
+
+def test_a_mesh_keeps_its_shape(gp: Client, X: FloatArray, P: FloatArray) -> None:
+    answer = gp.predict(X.reshape(5, 2, 2, 4))
+    assert answer.mean.shape == (5, 2, 2)
+    _equal(answer, P.reshape(5, 2, 2, 2))
+
+
+def test_whole_numbers(gp: Client, gpr: GPR) -> None:
+    points = np.array([[-20, 180, 500, 20], [-21, 181, 400, 30]])
+    _equal(gp.predict(points), gpr.predict(points.astype(float)))
+
+
+def test_parts_give_the_bits_of_the_whole(server: Server, gpr: GPR) -> None:
+    low, high = gpr.description.training_range.T
+    many = np.random.default_rng(5).uniform(low, high, (5000, 4))
+    with Client(server.url, rows=1024) as cut, Client(server.url, rows=10_000) as whole:
+        parts, one = cut.predict(many), whole.predict(many)
+    np.testing.assert_array_equal(parts.mean, one.mean)
+    np.testing.assert_array_equal(parts.variance, one.variance)
+    _equal(parts, gpr.predict(many))
+
+
+def test_options(gp: Client, gpr: GPR, X: FloatArray) -> None:
+    mesh = X.reshape(4, 5, 4)
+    answer = gp.predict(mesh, noise=False, interval=0.9, gradient=True, samples=3, seed=7)
+    _equal(answer, gpr.predict(X, noise=False).reshape(4, 5, 2))
+    assert answer.lower is not None
+    assert answer.upper is not None
+    np.testing.assert_allclose(answer.upper - answer.lower, 2 * 1.6448536269514722 * answer.std)
+    assert answer.gradient is not None
+    G = gpr.gradient(X).reshape(4, 5, 2, 4)
+    np.testing.assert_allclose(answer.gradient.mean, G[:, :, 0], rtol=1e-10)
+    np.testing.assert_allclose(answer.gradient.variance, G[:, :, 1], rtol=1e-10, atol=1e-16)
+    assert answer.samples is not None
+    np.testing.assert_allclose(answer.samples, gpr.samples(X, 3, 7).reshape(3, 4, 5), rtol=1e-9)
+
+
+def test_covariance(gp: Client, gpr: GPR, X: FloatArray) -> None:
+    answer = gp.predict(X, covariance=True, noise=False)
+    assert answer.covariance is not None
+    np.testing.assert_allclose(answer.covariance, gpr.covariance(X, noise=False), rtol=1e-10)
+    _equal(answer, gpr.predict(X, noise=False))
+
+
+def test_draws_do_not_depend_on_the_cut(server: Server, X: FloatArray) -> None:
+    with Client(server.url, rows=7) as cut, Client(server.url) as whole:
+        parts, one = cut.predict(X, samples=2, seed=3), whole.predict(X, samples=2, seed=3)
+    assert parts.samples is not None
+    assert one.samples is not None
+    np.testing.assert_allclose(parts.samples, one.samples, rtol=1e-9)
+
+
+def test_extrapolation_is_marked(gp: Client, X: FloatArray) -> None:
+    points = X.copy()
+    points[3, 0] = 80.0
+    answer = gp.predict(points)
+    assert answer.extrapolated is not None
+    assert np.flatnonzero(answer.extrapolated).tolist() == [3]
+
+
+def test_what_is_wrong_is_said_before_anything_is_sent(gp: Client, names: Names) -> None:
+    with pytest.raises(ValueError, match=r"shape \(2, 3\); their last axis must hold the 4"):
+        gp.predict([[1, 2, 3], [4, 5, 6]])
+    with pytest.raises(ValueError, match="lack stations; they have lat, long, depth"):
+        gp.predict(pd.DataFrame(np.ones((2, 3)), columns=list(names[:3])))
+    with pytest.raises(ValueError, match="no points"):
+        gp.predict(np.ones((0, 4)))
+
+
+def test_what_the_service_refuses_is_told_in_its_words(gp: Client, X: FloatArray) -> None:
+    points = X.copy()
+    points[7, 2] = np.nan
+    with pytest.raises(ServiceError, match="422: point 7 of the array is not finite") as refused:
+        gp.predict(points)
+    assert refused.value.where["row"] == 7
+    assert refused.value.request_id
+    with pytest.raises(ServiceError, match="422: point 0 of the array is not finite"):
+        gp.predict(points[7])
+
+
+def test_a_pinned_version(server: Server, X: FloatArray, gpr: GPR) -> None:
+    with Client(server.url, version=gpr.description.version) as pinned:
+        assert pinned.predict(X).version == gpr.description.version
+    with Client(server.url, version="000000000000") as pinned, pytest.raises(VersionChanged):
+        pinned.predict(X)
+
+
+def test_the_async_face(server: Server, X: FloatArray, P: FloatArray) -> None:
+    async def ask() -> list[Prediction]:
+        async with AsyncClient(server.url, rows=3) as gp:
+            return list(await asyncio.gather(*map(gp.predict, (X, X[0], X[:9]))))
+
+    for answer, want in zip(asyncio.run(ask()), (P, P[0], P[:9]), strict=True):
+        _equal(answer, want)
+
+
+def test_the_async_face_refuses_too(server: Server) -> None:
+    async def ask() -> None:
+        async with AsyncClient(server.url, rows=2) as gp:
+            await gp.predict([[1, 2, 3, 4]] * 5 + [[1, 2, 3, float("inf")]])
+
+    with pytest.raises(ServiceError, match="not finite"):
+        asyncio.run(ask())

@@ -1,0 +1,175 @@
+"""The client against servers that are full, away, or change their model."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
+from gpserve_client.retries import of_requests, seconds_of
+from tenacity import Retrying
+
+from service.gpr import GPR
+from service.model import FloatArray
+from tests.client.conftest import WSGI, Serve
+
+
+class OneInFive:
+    """Answers 503 to every fifth request, and 429 now and then."""
+
+    def __init__(self, app: WSGI) -> None:
+        self._app = app
+        self._numbers = itertools.count(1)
+        self.refused = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if next(self._numbers) % 5:
+            return self._app(environ, start_response)
+        self.refused += 1
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        status = "429 Too Many Requests" if self.refused % 3 == 0 else "503 Service Unavailable"
+        start_response(status, [("Retry-After", "0"), ("Content-Length", "4")])
+        return [b"full"]
+
+
+def _many(gpr: GPR, n: int) -> FloatArray:
+    low, high = gpr.description.training_range.T
+    return np.random.default_rng(8).uniform(low, high, (n, 4))
+
+
+def test_one_refusal_in_five_reaches_nobody(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
+    flaky, X = OneInFive(gpserve), _many(gpr, 20_000)
+    with serve(flaky) as url, Client(url, rows=256) as gp:
+        answer = gp.predict(X)
+        singles = [gp.predict(X[i]).mean for i in range(40)]
+    assert flaky.refused >= 20
+    P = gpr.predict(X)
+    np.testing.assert_allclose(np.column_stack(list(answer)), P, rtol=1e-12)
+    np.testing.assert_allclose(singles, P[:40, 0], rtol=1e-12)
+
+
+def test_nor_anybody_who_awaits(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
+    flaky, X = OneInFive(gpserve), _many(gpr, 5_000)
+
+    async def ask(url: str) -> Prediction:
+        async with AsyncClient(url, rows=256) as gp:
+            return await gp.predict(X)
+
+    with serve(flaky) as url:
+        answer = asyncio.run(ask(url))
+    assert flaky.refused >= 5
+    np.testing.assert_allclose(np.column_stack(list(answer)), gpr.predict(X), rtol=1e-12)
+
+
+def test_a_server_that_stays_full(serve: Serve) -> None:
+    asked = []
+
+    def full(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        asked.append(environ["PATH_INFO"])
+        start_response("503 Service Unavailable", [("Retry-After", "0"), ("Content-Length", "0")])
+        return []
+
+    with serve(full) as url, Client(url, attempts=3) as gp, pytest.raises(ServiceError) as refused:
+        gp.model()
+    assert refused.value.status == 503
+    assert asked == ["/model"] * 3
+
+
+def test_retry_after_is_respected() -> None:
+    answers = iter(["7", "0", ""])
+    slept: list[float] = []
+
+    def ask() -> str:
+        for retry_after in answers:
+            raise ServiceError(503, {}, retry_after)
+        return "answered"
+
+    assert Retrying(**of_requests(5), sleep=slept.append)(ask) == "answered"
+    assert 7 <= slept[0] <= 7 * 1.2
+    assert slept[1] == 0
+    assert 0 <= slept[2] <= 5
+
+
+def test_both_forms_of_retry_after() -> None:
+    assert seconds_of("120") == 120
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    said = seconds_of(soon)
+    assert said is not None
+    assert 0 < said <= 90
+    assert seconds_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert seconds_of("") is None
+    assert seconds_of("soon") is None
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 500])
+def test_what_would_fail_again_is_not_sent_again(serve: Serve, status: int) -> None:
+    asked = []
+
+    def refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        asked.append(environ["PATH_INFO"])
+        body = b'{"detail": "no"}'
+        start_response(f"{status} No", [("Content-Length", str(len(body)))])
+        return [body]
+
+    with serve(refuse) as url, Client(url) as gp, pytest.raises(ServiceError, match="no"):
+        gp.model()
+    assert len(asked) == 1
+
+
+def test_nobody_listens(serve: Serve, gpserve: WSGI) -> None:
+    with serve(gpserve) as url:
+        pass
+    with Client(url, attempts=2) as gp, pytest.raises(httpx.ConnectError):
+        gp.model()
+
+
+class Changing:
+    """Says another version from the third prediction on, as when one is being activated."""
+
+    def __init__(self, app: WSGI) -> None:
+        self._app = app
+        self._predictions = itertools.count(1)
+        self.version = ""
+        self.seen: list[str] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if environ["PATH_INFO"] == "/predict":
+            self.seen.append(environ.pop("HTTP_IF_MATCH").strip('"'))
+            if next(self._predictions) > 2:
+                self.version = "222222222222"
+            if self.seen[-1] != (self.version or self.seen[0]):
+                environ["HTTP_IF_MATCH"] = '"000000000000"'
+            return self._app(environ, start_response)
+        body = b"".join(self._app(environ, lambda *_: None))
+        document = httpx.Response(200, content=body).json()
+        document["version"] = self.version or document["version"]
+        answer = httpx.Response(200, json=document).content
+        start_response("200 OK", [("Content-Length", str(len(answer)))])
+        return [answer]
+
+
+def test_no_answer_mixes_two_versions(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
+    changing, X = Changing(gpserve), _many(gpr, 2048)
+    with serve(changing) as url, Client(url, rows=256, concurrency=2) as gp:
+        answer = gp.predict(X)
+    assert answer.version == "222222222222"
+    assert changing.seen.count("222222222222") == 8
+    np.testing.assert_allclose(np.column_stack(list(answer)), gpr.predict(X), rtol=1e-12)
+
+
+def test_a_pinned_version_is_not_left(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
+    changing, X = Changing(gpserve), _many(gpr, 2048)
+    pinned = gpr.description.version
+    with (
+        serve(changing) as url,
+        Client(url, rows=256, concurrency=2, version=pinned) as gp,
+        pytest.raises(VersionChanged),
+    ):
+        gp.predict(X)

@@ -1,0 +1,106 @@
+"""The clients' pages: the code of a page is one script; a ``text`` block is what it prints so far.
+
+`python -m tests.docs.scripts` runs them all and writes the outputs anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.docs.commands import ADDRESS
+from tests.serving import ROOT, serving
+
+_MARK = "~~~"
+_BLOCK = re.compile(r"```(\w+)\n(.*?)```\n", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Language:
+    """How a page's code is run, and how it prints the mark between two outputs."""
+
+    page: str
+    fence: str
+    program: str
+    arguments: tuple[str, ...]
+    suffix: str
+    mark: str
+
+    @property
+    def installed(self) -> bool:
+        return shutil.which(self.program) is not None
+
+
+LANGUAGES = (
+    Language("python", "python", sys.executable, (), ".py", f"print('{_MARK}')"),
+    Language("javascript", "javascript", "node", (), ".mjs", f"console.log('{_MARK}')"),
+    Language("r", "r", "Rscript", (), ".R", f"cat('{_MARK}\\n')"),
+    Language("matlab", "matlab", "octave-cli", ("--quiet",), ".m", f"disp('{_MARK}')"),
+)
+
+
+def path(language: Language) -> Path:
+    return ROOT / "docs" / "clients" / f"{language.page}.md"
+
+
+def shown(language: Language) -> list[str]:
+    """The outputs that the page shows."""
+    return [
+        body.strip() for kind, body in _BLOCK.findall(path(language).read_text()) if kind == "text"
+    ]
+
+
+def run(language: Language, folder: Path, port: int) -> list[str]:
+    """What the page's code prints, cut where the page shows it."""
+    parts = []
+    for kind, body in _BLOCK.findall(path(language).read_text()):
+        if kind == language.fence:
+            parts.append(body)
+        elif kind == "text":
+            parts.append(language.mark + "\n")
+    script = folder / f"page{language.suffix}"
+    script.write_text("\n".join(parts).replace(ADDRESS, f"127.0.0.1:{port}"))
+    done = subprocess.run(
+        [language.program, *language.arguments, str(script)],
+        cwd=folder,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [part.strip() for part in done.stdout.split(_MARK)[:-1]]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT / "client")}
+
+
+def write_anew() -> None:
+    """Put today's outputs below the code."""
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
+        for language in LANGUAGES:
+            if not language.installed:
+                print(f"{language.page}: {language.program} is not installed")
+                continue
+            outputs = iter(run(language, Path(folder), server.port))
+            text = _BLOCK.sub(
+                lambda block: (
+                    f"```text\n{next(outputs)}\n```\n"  # noqa: B023
+                    if block[1] == "text"
+                    else block[0]
+                ),
+                path(language).read_text(),
+            )
+            path(language).write_text(text)
+
+
+if __name__ == "__main__":
+    write_anew()
