@@ -27,7 +27,8 @@ def _load(panel: Any, seconds: Sequence[float], replicas: Sequence[int], unit: s
     """Seconds as bars, and replicas as steps on an axis of their own."""
     x = np.arange(1, len(seconds) + 1)
     panel.bar(x, seconds, color=GREY, width=0.8)
-    panel.set_ylabel(f"seconds a {unit}")
+    panel.set(xlabel=unit, ylabel=f"seconds a {unit}")
+    panel.xaxis.get_major_locator().set_params(integer=True)
     other = panel.twinx()
     other.step(x, replicas, where="mid", color=AMBER, linewidth=2)
     other.set_ylim(0, max(replicas) + 1)
@@ -45,7 +46,6 @@ def generations_figure(history: Sequence[Generation], output: str) -> Figure:
     bounds.set_ylabel(f"bound of {output}")
     bounds.legend(frameon=False)
     _load(load, [g.seconds for g in history], [g.replicas for g in history], "generation")
-    load.set_xlabel("generation")
     return figure
 
 
@@ -65,6 +65,6 @@ def propagation_figure(done: Propagation, output: str) -> Figure:
     mean.plot(x, estimate, color=BLUE, linewidth=2)
     mean.fill_between(x, estimate - 1.96 * error, estimate + 1.96 * error, color=BLUE, alpha=0.2)
     mean.set_ylabel(f"mean {output}, 95 %")
+    mean.xaxis.get_major_locator().set_params(integer=True)
     _load(load, done.seconds, done.replicas, "batch")
-    load.set_xlabel("batch")
     return figure

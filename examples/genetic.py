@@ -26,7 +26,7 @@ from examples.surrogate import FloatArray, Surrogate
 
 @dataclass
 class Generation:
-    """What one generation cost and found."""
+    """What one generation cost, the best bound so far, and the median of this generation."""
 
     seconds: float
     replicas: int
@@ -48,6 +48,7 @@ class Bound(Problem):  # type: ignore[misc]
         low, high = surrogate.range.T
         super().__init__(n_var=len(low), n_obj=1, xl=low, xu=high)
         self.surrogate, self.kappa, self.sign = surrogate, kappa, sign
+        self.best = np.inf
         self.history: list[Generation] = []
         self.seen: frozenset[str] = frozenset()
 
@@ -55,7 +56,8 @@ class Bound(Problem):  # type: ignore[misc]
         answer = self.surrogate.predict(x, noise=False)
         bound = self.sign * answer.mean + self.kappa * np.sqrt(answer.variance)
         out["F"] = bound
-        best, median = self.sign * bound.min(), self.sign * float(np.median(bound))
+        self.best = min(self.best, float(bound.min()))
+        best, median = self.sign * self.best, self.sign * float(np.median(bound))
         self.seen |= answer.replicas
         self.history.append(Generation(answer.seconds, len(answer.replicas), best, median))
         click.echo(

@@ -28,6 +28,11 @@ function say(text) {
   $("say").textContent = text;
 }
 
+// An element of its own, so that neither silences the other.
+function sayOfTable(text) {
+  $("say-table").textContent = text;
+}
+
 const latest = new Latest(
   async ({ at, noise }) => {
     const along = lines(at, Object.values(model.training_range));
@@ -146,5 +151,5 @@ $("middle").addEventListener("click", reset);
 $("copy").addEventListener("click", copyCommand);
 for (const radio of document.querySelectorAll("[name=band]")) radio.addEventListener("change", changed);
 new ResizeObserver(draw).observe($("main"));
-new TablePanel(say);
+new TablePanel(sayOfTable);
 load();

@@ -138,7 +138,7 @@ def test_it_can_be_cancelled(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#work")).to_be_hidden()
     expect(page.locator("#done")).to_be_hidden()
     expect(page.locator("#table-problem")).to_be_hidden()
-    expect(page.locator("#say")).to_have_text("Cancelled")
+    expect(page.locator("#say-table")).to_have_text("Cancelled")
 
 
 @pytest.mark.parametrize("content", ["", "lat,long\n1,2\n"])
