@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,14 @@ log = logging.getLogger("service.request")
 _ID = re.compile(r"[!-~]{1,128}")
 _prefix = secrets.token_hex(6)
 _numbers = itertools.count(1)
+
+
+def _renew_prefix() -> None:
+    global _prefix
+    _prefix = secrets.token_hex(6)
+
+
+os.register_at_fork(after_in_child=_renew_prefix)  # workers would all count from the same id
 
 
 def request_id(given: str) -> str:

@@ -46,6 +46,11 @@ def test_request_id_is_echoed_or_made(http: httpx.Client, X: FloatArray) -> None
     assert long.headers["X-Request-Id"] != "x" * 500
 
 
+def test_workers_make_different_request_ids(server: Server) -> None:
+    ids = {httpx.get(f"{server.url}/model").headers["X-Request-Id"] for _ in range(60)}
+    assert len(ids) == 60
+
+
 def test_model(http: httpx.Client, gpr: GPR) -> None:
     said = http.get("/model").json()
     assert said == {
