@@ -19,28 +19,27 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 
 from service import probes
-from service.batching import Share
 from service.conditions import refuse_other_version
-from service.model import Model
+from service.exchange import Exchange, Headers
 from service.protocols import umbridgecalls
-from service.protocols.errorforms import error_form
-from service.requests import log_request, request_id, wants_log
 from service.runtime import Runtime
 from service.services import answers, points
-from service.services.negotiation import JSON_ACCEPTS
 from service.services.problems import Problem, busy
+from service.smallrequests import (
+    Message,
+    Receive,
+    Scope,
+    Send,
+    is_small_call,
+    is_small_prediction,
+    replayed,
+    whole_body,
+)
 from service.tilepool import yield_priority
 
-Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Answer = Callable[["Exchange", bytes], Awaitable[bool]]
+IsSmall = Callable[[Scope, dict[bytes, bytes]], bool]
+Answer = Callable[["Front", Exchange, bytes], Awaitable[bool]]
 """Answers a body, or says that the request asks for more than the event loop should do."""
-
-SMALL_BODY = 16 << 10
-_JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
-_BODY_OR_PREFERENCE = frozenset({b"content-length", b"transfer-encoding", b"prefer"})
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,6 @@ class Front:
     def __init__(self, flask: Flask) -> None:
         self.runtime = cast(Runtime, flask.extensions["gpserve"])
         settings = self.runtime.settings
-        self._access_log = settings.access_log
         self._flask = WSGIMiddleware(_with_chunked_bodies(flask))
         self._flask.executor = ThreadPoolExecutor(
             settings.threads, "flask", initializer=yield_priority
@@ -63,14 +61,31 @@ class Front:
         """Answer one request, or take part in the server's start and stop."""
         if scope["type"] != "http":
             await self._start_and_stop(receive, send)
-        elif scope["path"] == "/predict":
-            await self._predict(scope, receive, send)
-        elif scope["path"] == "/Evaluate":
-            await self._evaluate(scope, receive, send)
+        elif scope["path"] in _SMALL:
+            await self._small(scope, receive, send)
         elif scope["path"] == "/metrics" or scope["path"] in probes.PROBES:
             await self._probe(scope, send)
         else:
             await self._hand_over(scope, receive, send)
+
+    def refusal(self, scope: Scope) -> tuple[int, Headers, bytes] | None:
+        """The answer to a small prediction while too much waits: its body need not be read.
+
+        Under overload most requests are refused. What each costs is lost to those that are
+        predicted, and a task for each would cost three times as much.
+        """
+        if scope["path"] not in _SMALL:
+            return None
+        try:
+            self.runtime.batcher.backlog.refuse_if_full()
+        except Problem as problem:
+            headers = dict(scope["headers"])
+            if not _SMALL[scope["path"]][0](scope, headers):
+                return None
+            exchange = Exchange(self.runtime, scope, headers, _nowhere)
+            exchange.finish(problem.status)
+            return exchange.refusal(problem)
+        return None
 
     async def _start_and_stop(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -80,32 +95,19 @@ class Front:
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _small(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_small, answer = _SMALL[scope["path"]]
         headers = dict(scope["headers"])
-        if not _is_small(scope, headers):
+        if not is_small(scope, headers):
             await self._hand_over(scope, receive, send)
             return
-        exchange = Exchange(self.runtime, scope, send, headers)
-        await self._answer_or_hand_over(self._answer, exchange, scope, receive)
-
-    async def _evaluate(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """UM-Bridge's `Evaluate`, which is as common as a prediction where it is spoken."""
-        headers = dict(scope["headers"])
-        if not _is_small_call(scope, headers):
-            await self._hand_over(scope, receive, send)
-            return
-        exchange = Exchange(self.runtime, scope, send, headers)
-        await self._answer_or_hand_over(self._answer_call, exchange, scope, receive)
-
-    async def _answer_or_hand_over(
-        self, answer: Answer, exchange: Exchange, scope: Scope, receive: Receive
-    ) -> None:
+        exchange = Exchange(self.runtime, scope, headers, send)
         try:
             self.runtime.batcher.backlog.refuse_if_full()
-            body = await _body(receive)
-            if not await answer(exchange, body):
+            body = await whole_body(receive)
+            if not await answer(self, exchange, body):
                 exchange.abandon()
-                await self._hand_over(scope, _replayed(body, receive), exchange.raw_send)
+                await self._hand_over(scope, replayed(body, receive), send)
         except Problem as problem:
             await exchange.refuse(problem)
         except Exception:
@@ -145,7 +147,7 @@ class Front:
         return True
 
     async def _probe(self, scope: Scope, send: Send) -> None:
-        exchange = Exchange(self.runtime, scope, send, dict(scope["headers"]))
+        exchange = Exchange(self.runtime, scope, dict(scope["headers"]), send)
         if exchange.method not in ("GET", "HEAD"):
             detail = f"{exchange.method[:20]} is not allowed here, GET, HEAD are"
             await exchange.refuse(Problem(405, detail, headers={"Allow": "GET, HEAD"}))
@@ -158,7 +160,7 @@ class Front:
     async def _hand_over(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let Flask answer on a thread; refuse at once when too many wait for one."""
         if self._taken >= self._places:
-            exchange = Exchange(self.runtime, scope, send, dict(scope["headers"]))
+            exchange = Exchange(self.runtime, scope, dict(scope["headers"]), send)
             detail = f"{self._taken} large requests are running or waiting already"
             await exchange.refuse(busy(detail, self.runtime.backlog_seconds()))
             return
@@ -169,125 +171,14 @@ class Front:
             self._taken -= 1
 
 
-class Exchange:
-    """One request that the front answers itself: its id, its answer, its metrics."""
-
-    __slots__ = ("_headers", "_runtime", "_started", "id", "method", "path", "query", "raw_send")
-
-    def __init__(
-        self, runtime: Runtime, scope: Scope, send: Send, headers: dict[bytes, bytes]
-    ) -> None:
-        self._started = perf_counter()
-        self._runtime = runtime
-        self.raw_send = send
-        self._headers = headers
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.query: str = scope["query_string"].decode("latin-1")
-        self.id = request_id(self.header(b"x-request-id"))
-        runtime.tally.begin()
-
-    def header(self, name: bytes) -> str:
-        """A header's value, or the empty string."""
-        value = self._headers.get(name)
-        return value.decode("latin-1") if value else ""
-
-    async def predicted(self, model: Model, document: bytes, parsed: float, share: Share) -> None:
-        """Send a prediction."""
-        version = model.description.version
-        timing = (
-            f"parse;dur={(parsed - self._started) * 1e3:.3f}, "
-            f"queue;dur={share.waited * 1e3:.3f}, predict;dur={share.took * 1e3:.3f}"
-        )
-        extra = (
-            (b"x-model-version", version.encode()),
-            (b"etag", f'"{version}"'.encode()),
-            (b"vary", b"Accept"),
-            (b"server-timing", timing.encode()),
-        )
-        await self.send(200, "application/json", document, extra)
-
-    async def refuse(self, problem: Problem) -> None:
-        """Send the problem in the form that the path's protocol prescribes."""
-        extra = tuple((k.lower().encode(), v.encode()) for k, v in problem.headers.items())
-        status, media_type, body = error_form(self.path)(problem, self.id)
-        await self.send(status, media_type, body, extra)
-
-    async def send(
-        self,
-        status: int,
-        media_type: str,
-        body: bytes,
-        extra: tuple[tuple[bytes, bytes], ...] = (),
-    ) -> None:
-        """Send an answer, count it, and log it if that is asked for."""
-        headers = [
-            (b"content-type", media_type.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-request-id", self.id.encode()),
-            *extra,
-        ]
-        await self.raw_send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.raw_send({"type": "http.response.body", "body": body})
-        took = perf_counter() - self._started
-        runtime = self._runtime
-        runtime.tally.end((self.method, self.path, status), took)
-        which = runtime.settings.access_log
-        if wants_log(which, status):
-            log_request(which, self.id, self.method, self.path, status, took)
-
-    def abandon(self) -> None:
-        """Leave the request, uncounted, to Flask."""
-        self._runtime.tally.leave()
+_SMALL: dict[str, tuple[IsSmall, Answer]] = {
+    "/predict": (is_small_prediction, Front._answer),
+    "/Evaluate": (is_small_call, Front._answer_call),  # as common where UM-Bridge is spoken
+}
 
 
-def _is_small(scope: Scope, headers: dict[bytes, bytes]) -> bool:
-    if len(headers) != len(scope["headers"]):  # a repeated header: let Flask combine them
-        return False
-    if headers.get(b"accept", b"").decode("latin-1") not in JSON_ACCEPTS:
-        return False
-    if scope["method"] == "GET":
-        return not _BODY_OR_PREFERENCE & headers.keys()
-    length = headers.get(b"content-length", b"")
-    return (
-        scope["method"] == "POST"
-        and headers.get(b"content-type", b"application/json") in _JSON_TYPES
-        and length.isdigit()
-        and int(length) <= SMALL_BODY
-        and not scope["query_string"]
-        and b"content-encoding" not in headers
-        and b"prefer" not in headers
-    )
-
-
-def _is_small_call(scope: Scope, headers: dict[bytes, bytes]) -> bool:
-    """UM-Bridge's clients send JSON under any Content-Type, or none."""
-    length = headers.get(b"content-length", b"")
-    return (
-        scope["method"] == "POST"
-        and length.isdigit()
-        and int(length) <= SMALL_BODY
-        and b"content-encoding" not in headers
-    )
-
-
-async def _body(receive: Receive) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body", False):
-        message = await receive()
-        body += message.get("body", b"")
-    return body
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Give a body that has been read once more, then whatever comes after it."""
-    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
-
-    async def replay() -> Message:
-        return next(messages, None) or await receive()
-
-    return replay
+async def _nowhere(message: Message) -> None:
+    raise AssertionError("a refusal is sent by the connection")
 
 
 def _with_chunked_bodies(flask: Flask) -> Any:

@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.onewrite import OneWrite
 from service.services.problems import MEDIA_TYPE, Problem
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.runtime import Runtime
+    from service.asgi import Front
 
 _LAST_REQUEST_SECONDS = 1.0
 """At the end of a drain, time for a request that is on its way."""
@@ -23,11 +23,12 @@ _LAST_REQUEST_SECONDS = 1.0
 class Connection(HttpToolsProtocol):
     """A connection that knows since when it has waited for a header, a body, or its reader."""
 
-    runtime: Runtime
+    front: Front
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._settings = self.runtime.settings
+        self._runtime = self.front.runtime
+        self._settings = self._runtime.settings
         self._served = 0
         self._begun = 0
         self._header_bytes = 0
@@ -69,7 +70,7 @@ class Connection(HttpToolsProtocol):
         self.in_body = True
         self.deadline = time.monotonic() + self._settings.body_timeout_seconds
         self._served += 1
-        if self.runtime.draining or self._served >= self._settings.keepalive_requests:
+        if self._runtime.draining or self._served >= self._settings.keepalive_requests:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -83,6 +84,31 @@ class Connection(HttpToolsProtocol):
         """End the wait for the body."""
         super().on_message_complete()
         self.in_body = False
+        if self.cycle.response_complete:
+            self.deadline = time.monotonic() + self.timeout_keep_alive
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        answer = self.front.refusal(cycle.scope) if self._may_refuse(cycle) else None
+        if answer is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        status, headers, body = answer
+        lines = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            lines += name, b": ", value, b"\r\n"
+        self.transport.write(b"".join((*lines, b"\r\n", body)))
+        cycle.response_started = cycle.response_complete = True
+        self.on_response_complete()
+
+    def _may_refuse(self, cycle: Any) -> bool:
+        """Whether nothing else is to be said or done but to refuse, and the connection stays."""
+        return (
+            cycle.keep_alive
+            and not cycle.waiting_for_100_continue
+            and not self.pipeline
+            and not self._runtime.draining
+            and self._served + 1 < self._settings.keepalive_requests
+        )
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request, by the sweep: a timer a request would cost 4 %."""

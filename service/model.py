@@ -80,9 +80,9 @@ class Model(ABC):
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         """Mean and variance at X, shape (n, 2); with `noise` the variance of an observation.
 
-        Rows below ``n // large_tile * large_tile`` are computed in tiles of `large_tile`, the
-        rest in small tiles: a row's bits depend on nothing but its values and which of the two
-        ways it goes, so arrays cut at multiples of `large_tile` give the same bits as whole ones.
+        Fewer rows than `large_tile` are computed in small tiles, and a row's bits depend on its
+        values alone. More are computed in tiles of `large_tile`, the last one shorter: arrays cut
+        at multiples of it, into parts that are no shorter, give the same bits as whole ones.
         """
 
     @abstractmethod

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from service.model import FloatArray, Model
+from threadpoolctl import threadpool_limits
+
+from service.model import Model
 from service.services import answering, negotiation
 from service.services.chunks import CHUNK_TILES
 from service.services.options import Options
 from service.services.prediction import Limits
 from service.services.problems import Problem
 from service.services.reading import Reader
+from service.tilepool import TilePool
 
 _UNLIMITED = 2**63
 
@@ -23,16 +26,15 @@ def predict_table(model: Model, source: BinaryIO, target: BinaryIO, options: Opt
     ValueError
         A column is missing, or a cell is not a finite number; it says on which line.
     """
-
-    def predict(model: Model, X: FloatArray, noise: bool) -> FloatArray:
-        return model.predict(X, noise=noise)
-
     names, rows = model.description.feature_names, CHUNK_TILES * model.large_tile
     reader = Reader(names, rows, _UNLIMITED, _UNLIMITED)
     limits = Limits(_UNLIMITED, _UNLIMITED)
     try:
         table = reader.table(source, options, counted=False)
-        target.writelines(answering.pieces(model, table, options, negotiation.CSV, predict, limits))
+        with threadpool_limits(1, "blas"):  # as in the service: tiles run side by side instead
+            target.writelines(
+                answering.pieces(model, table, options, negotiation.CSV, TilePool().predict, limits)
+            )
     except Problem as problem:
         raise ValueError(_with_line(problem)) from None
 

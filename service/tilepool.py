@@ -12,6 +12,7 @@ import numpy as np
 
 from service.cpus import cpu_limit, threads_for
 from service.model import FloatArray, Model
+from service.spans import spans
 
 NICENESS = 10
 _LOOK_AGAIN_SECONDS = 1.0
@@ -44,10 +45,10 @@ class TilePool:
     def predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
         """Mean and variance, shape (n, 2), the same bits as `model.predict`."""
         executor = self._current()
-        spans = _spans(len(X), self._width, model.large_tile)
-        if len(spans) == 1:
+        cuts = _cuts(len(X), self._width, model.large_tile)
+        if len(cuts) == 1:
             return executor.submit(model.predict, X, noise=noise).result()
-        parts = [executor.submit(model.predict, X[a:b], noise=noise) for a, b in spans]
+        parts = [executor.submit(model.predict, X[a:b], noise=noise) for a, b in cuts]
         return np.concatenate([part.result() for part in parts])
 
     def _current(self) -> ThreadPoolExecutor:
@@ -68,7 +69,7 @@ class TilePool:
         self._executor = ThreadPoolExecutor(width, "tiles", initializer=yield_priority)
 
 
-def _spans(n: int, width: int, tile: int) -> list[tuple[int, int]]:
-    """Cut n rows into at most `width` spans at multiples of `tile`."""
-    step = max(1, -(-n // tile // width)) * tile
-    return [(a, min(a + step, n)) for a in range(0, n, step)]
+def _cuts(n: int, width: int, tile: int) -> list[tuple[int, int]]:
+    """Cut n rows into at most `width` spans at multiples of `tile`, none shorter than that."""
+    step = max(1, -(-(n // tile) // width)) * tile
+    return list(spans(n, step))

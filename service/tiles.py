@@ -45,10 +45,10 @@ class _SmallScratch:
 
 
 class _LargeScratch:
-    """What a large tile is computed in."""
+    """What a large tile is computed in; a shorter one at the end of an array in a part of it."""
 
-    def __init__(self, n: int, predictor: TiledPredictor) -> None:
-        self.K = np.zeros((n, predictor.cross.size))
+    def __init__(self, n: int, predictor: TiledPredictor, whole: _LargeScratch | None = None):
+        self.K: FloatArray = np.zeros((n, predictor.cross.size)) if whole is None else whole.K[:n]
         self.V = np.zeros((n, 0 if predictor.triangle.trmm else BLOCK))
         self.mean = np.zeros(n)
         self.squares = np.zeros(n)
@@ -88,14 +88,11 @@ class TiledPredictor:
     def into(self, out: FloatArray, X: FloatArray) -> None:
         """Write mean and latent variance of every row of X into out, shape (n, 2)."""
         n = len(X)
-        if n <= SMALL_TILE < self.large_tile:
-            if n:
-                self._small(out, X, n)
+        if n >= self.large_tile:
+            for i in range(0, n, self.large_tile):
+                self._large(out[i : i + self.large_tile], X[i : i + self.large_tile])
             return
-        large = n - n % self.large_tile
-        for i in range(0, large, self.large_tile):
-            self._large(out[i : i + self.large_tile], X[i : i + self.large_tile])
-        for i in range(large, n, SMALL_TILE):
+        for i in range(0, n, SMALL_TILE):
             j = min(i + SMALL_TILE, n)
             self._small(out[i:j], X[i:j], j - i)
 
@@ -118,6 +115,8 @@ class TiledPredictor:
         scratch = self._scratches.large
         if scratch is None:
             scratch = self._scratches.large = _LargeScratch(self.large_tile, self)
+        if len(X) < self.large_tile:
+            scratch = _LargeScratch(len(X), self, scratch)
         self.cross.into(scratch.K, X, scratch.cross, together)
         self.triangle.sums_of_squares(scratch.mean, scratch.squares, scratch.K, scratch.V)
         np.add(scratch.mean, self.offset, out=out[:, 0])

@@ -65,7 +65,7 @@ class Worker(UvicornWorker):
         self.config.app = front
         self.config.timeout_graceful_shutdown = int(runtime.settings.graceful_seconds)
         server = DrainingServer(self.config, runtime)
-        Connection.runtime = runtime
+        Connection.front = front
         self._install_sigquit_handler()
         sweep = asyncio.create_task(self._sweep(server, runtime))
         await server.serve(sockets=self.sockets)

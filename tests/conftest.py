@@ -7,12 +7,20 @@ from collections.abc import Iterator
 import httpx
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from service.gpr import GPR
 from service.model import FloatArray
 from tests.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
 
 PRETRAINED = ROOT / "service" / "pretrained.npz"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_blas_thread() -> Iterator[None]:
+    """As in the service, whose bits are compared: a product on several rounds otherwise."""
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 @pytest.fixture(scope="session")

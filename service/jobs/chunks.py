@@ -16,6 +16,7 @@ from service.services import answering
 from service.services.answers import Answered
 from service.services.chunks import CHUNK_TILES, Chunk
 from service.services.prediction import BoolArray, Limits, Predict, covariance
+from service.spans import spans
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +87,7 @@ def read_numbers(job: Job, i: int) -> Numbers:
 def answered_parts(
     job: Job, plan: Plan, spec: Prediction, size: int, *, cells: bool
 ) -> Iterator[Answered]:
-    """All rows in their order, `size` at a time; with the input's `cells` where a table needs them.
+    """All rows in order, as `spans` cuts them; with the input's `cells` if a table needs them.
 
     One chunk's numbers are in memory at a time, however many there are.
     """
@@ -94,9 +95,9 @@ def answered_parts(
     for i, part in enumerate(plan.parts):
         numbers = read_numbers(job, i)
         inputs = chunks_of(job, plan, part, size, lenient=lenient) if cells else None
-        for a in range(0, part.rows, size):
-            values = numbers.values[a : a + size]
+        for a, b in spans(part.rows, size):
+            values = numbers.values[a:b]
             chunk = next(inputs) if inputs is not None else Chunk(values[:0])
-            near = {k - a: why for k, why in numbers.errors.items() if a <= k < a + size}
+            near = {k - a: why for k, why in numbers.errors.items() if a <= k < b}
             chunk.errors = near
-            yield Answered(chunk, values, numbers.outside[a : a + size])
+            yield Answered(chunk, values, numbers.outside[a:b])

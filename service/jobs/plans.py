@@ -21,6 +21,7 @@ from service.services.prediction import Predict, columns
 from service.services.problems import unusable
 from service.services.tablecuts import CuttingTable
 from service.services.tables import Place, Table
+from service.spans import spans
 from service.storage.blobs import PIECE, Blobs
 
 READ_SECONDS_PER_ROW = 10e-6
@@ -160,7 +161,7 @@ def _array_plan(job: Job, spec: Prediction, names: tuple[str, ...], rows: int) -
     width = header.dtype.itemsize * len(names)
     parts = [
         Part(header.start + a * width, header.start + b * width, a, b - a)
-        for a, b in ((a, min(a + rows, header.rows)) for a in range(0, header.rows, rows))
+        for a, b in spans(header.rows, rows)
     ]
     lead = header.shape[:-1] if spec.shape is None else spec.shape
     return Plan(blob, list(names), names, lead, parts, dtype=header.dtype.str)
@@ -182,7 +183,7 @@ def _in_row_order(job: Job, header: Header, names: tuple[str, ...], rows: int) -
 
 
 def chunks_of(job: Job, plan: Plan, part: Part, size: int, *, lenient: bool) -> Iterator[Chunk]:
-    """The rows of a part, `size` at a time; a `Problem` 422 for what is no number."""
+    """The rows of a part as `spans` cuts them; a `Problem` 422 for what is no number."""
     if plan.dtype:
         yield from _array_chunks(job, plan, part, size)
         return
@@ -195,8 +196,8 @@ def chunks_of(job: Job, plan: Plan, part: Part, size: int, *, lenient: bool) -> 
 def _array_chunks(job: Job, plan: Plan, part: Part, size: int) -> Iterator[Chunk]:
     data = job.blobs.read(job.name(plan.blob), part.start, part.stop)
     flat = np.frombuffer(data, plan.dtype).reshape(part.rows, len(plan.features))
-    for a in range(0, part.rows, size):
-        X: FloatArray = np.ascontiguousarray(flat[a : a + size], dtype=np.float64)
+    for a, b in spans(part.rows, size):
+        X: FloatArray = np.ascontiguousarray(flat[a:b], dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
         if bad.size:
             row = part.before + a + int(bad[0])

@@ -17,6 +17,7 @@ from service.services.options import Options
 from service.services.points import refuse_too_many
 from service.services.prediction import Predict, columns
 from service.services.problems import malformed, unusable
+from service.spans import spans
 
 ALL_POINTS = "x"
 """The input that holds all features, unless a feature itself has this name."""
@@ -120,10 +121,10 @@ def _predicted(model: Model, X: NDArray[Any], options: Options, predict: Predict
     n, d = X.shape
     values = _table(n, 2 + 2 * d * options.gradient)
     step = CHUNK_TILES * model.large_tile
-    for start in range(0, n, step):
-        chunk = np.ascontiguousarray(X[start : start + step], dtype=np.float64)
-        _refuse_nonfinite(chunk, start)
-        values[start : start + step] = columns(model, chunk, options, predict)
+    for a, b in spans(n, step):
+        chunk = np.ascontiguousarray(X[a:b], dtype=np.float64)
+        _refuse_nonfinite(chunk, a)
+        values[a:b] = columns(model, chunk, options, predict)
     return values
 
 

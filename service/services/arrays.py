@@ -17,6 +17,7 @@ from service.model import FloatArray
 from service.services.body import Spool
 from service.services.chunks import Chunk, Source
 from service.services.problems import malformed, too_large, unusable
+from service.spans import spans
 
 MAGIC = b"\x93NUMPY"
 
@@ -116,12 +117,12 @@ def _blocks(array: NDArray[Any], d: int, size: int) -> Iterator[tuple[int, Float
     n = array.size // d
     if array.flags.c_contiguous:
         flat = array.reshape(n, d)
-        for start in range(0, n, size):
-            yield start, np.ascontiguousarray(flat[start : start + size], dtype=np.float64)
+        for a, b in spans(n, size):
+            yield a, np.ascontiguousarray(flat[a:b], dtype=np.float64)
         return
-    for start in range(0, n, size):
-        rows = np.unravel_index(np.arange(start, min(start + size, n)), array.shape[:-1])
-        yield start, np.ascontiguousarray(array[rows], dtype=np.float64)
+    for a, b in spans(n, size):
+        rows = np.unravel_index(np.arange(a, b), array.shape[:-1])
+        yield a, np.ascontiguousarray(array[rows], dtype=np.float64)
 
 
 def _chunks(array: NDArray[Any], d: int, size: int) -> Iterator[Chunk]:

@@ -37,7 +37,7 @@ class Source:
     ----------
     columns : the names of the columns that a table's answer repeats
     shape : the leading shape, for n points of prod(shape) = n; None when not counted yet
-    chunks : each of `CHUNK_TILES` tiles, the last one shorter
+    chunks : each of `CHUNK_TILES` tiles, the last one longer by what is left over
     delimiter : of the table
     """
 

@@ -15,6 +15,7 @@ from service.services.chunks import Chunk, Source
 from service.services.options import Options
 from service.services.problems import Problem, malformed, too_large
 from service.services.tables import Table
+from service.spans import spans
 
 Fields = list[tuple[str, str]]
 
@@ -101,7 +102,7 @@ class Reader:
     def _source(self, read: points.Points) -> Source:
         points.refuse_too_many(len(read.rows), self.max_points)
         X = np.array(read.rows, dtype=np.float64)
-        parts = (Chunk(X[a : a + self.rows]) for a in range(0, len(X), self.rows))
+        parts = (Chunk(X[a:b]) for a, b in spans(len(X), self.rows))
         return Source(list(self.names), read.shape, parts)
 
 

@@ -36,7 +36,7 @@ class CuttingTable(Table):
             yield line
 
     def cuts(self, rows: int, limit: int) -> Iterator[Cut]:
-        """Spans of `rows` rows, the last one shorter.
+        """The rows as `spans` cuts them.
 
         Raises
         ------
@@ -45,20 +45,19 @@ class CuttingTable(Table):
         """
         start, lines = (0, 0) if self._held else (self._position, self._line)
         count = total = 0
+        middle: tuple[int, int] | None = None
         for _ in self._records():
             count += 1
+            total += 1
+            if total > limit:
+                raise too_large(f"more than {limit} rows: send the table in parts", limit=limit)
             if count == rows:
-                total += count
-                _refuse_more(total, limit)
-                yield Cut(start, self._position, lines, count)
-                start, lines, count = self._position, self._line, 0
-        if total + count == 0:
+                middle = self._position, self._line
+            elif count == 2 * rows:
+                assert middle is not None
+                yield Cut(start, middle[0], lines, rows)
+                (start, lines), count = middle, rows
+                middle = self._position, self._line
+        if not total:
             raise unusable("the table has a header and no rows", line=self._line)
-        if count:
-            _refuse_more(total + count, limit)
-            yield Cut(start, self._position, lines, count)
-
-
-def _refuse_more(count: int, limit: int) -> None:
-    if count > limit:
-        raise too_large(f"more than {limit} rows: send the table in parts", limit=limit)
+        yield Cut(start, self._position, lines, count)

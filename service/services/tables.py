@@ -106,7 +106,13 @@ class Table:
         return self._lines_before + self._reader.line_num
 
     def chunks(self, size: int, limit: int) -> Iterator[Chunk]:
-        """The rows in chunks of `size`; a `Problem` 413 beyond `limit` rows, 422 without any."""
+        """The rows in chunks as `spans` cuts them.
+
+        Raises
+        ------
+        Problem
+            413 beyond `limit` rows, 422 without any.
+        """
         count = 0
         for lines, cells in self._batches(size):
             count += len(cells)
@@ -122,9 +128,9 @@ class Table:
         for line, record in self._records():
             lines.append(line)
             cells.append(record)
-            if len(cells) == size:
-                yield lines, cells
-                lines, cells = [], []
+            if len(cells) == 2 * size:
+                yield lines[:size], cells[:size]
+                lines, cells = lines[size:], cells[size:]
         if cells:
             yield lines, cells
 

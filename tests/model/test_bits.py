@@ -47,7 +47,7 @@ def test_alone_or_in_company(n: int, name: str) -> None:
 def test_however_large_arrays_are_cut(n: int, name: str) -> None:
     gpr = model(n, name)
     tile = gpr.large_tile
-    X = points(2 * tile + 21)
+    X = points(3 * tile + 21)
     whole = gpr.predict(X)
     for cut in (tile, 2 * tile):
         parts = np.vstack([gpr.predict(X[:cut]), gpr.predict(X[cut:])])

@@ -1,0 +1,51 @@
+"""Many rows are cut into parts, none of which would be computed another way than the whole."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.services.arrays import header_bytes, read_array
+from service.services.body import Spool
+from service.services.tablecuts import CuttingTable
+from service.services.tables import Table
+from service.spans import spans
+
+ROWS = st.integers(1, 40)
+SIZE = st.integers(1, 12)
+
+
+@given(st.integers(0, 200), SIZE)
+def test_spans_hold_all_rows_in_order_and_none_is_short(n: int, size: int) -> None:
+    cuts = list(spans(n, size))
+    assert [row for a, b in cuts for row in range(a, b)] == list(range(n))
+    assert all(a % size == 0 for a, _ in cuts)
+    assert all(size <= b - a < 2 * size for a, b in cuts) or n < size
+
+
+def table(n: int) -> bytes:
+    return b"a,b\n" + b"".join(b"%d,%d\n" % (i, -i) for i in range(n))
+
+
+@given(ROWS, SIZE)
+def test_tables_and_arrays_are_cut_alike(n: int, size: int) -> None:
+    lengths = [b - a for a, b in spans(n, size)]
+    chunks = list(Table(io.BytesIO(table(n)), ("a", "b")).chunks(size, n))
+    assert [len(chunk.X) for chunk in chunks] == lengths
+    X = np.concatenate([chunk.X for chunk in chunks])
+    assert np.array_equal(X[:, 0], np.arange(n))
+    body = header_bytes((n, 2)) + X.tobytes()
+    source = read_array(Spool(io.BytesIO(body)), ("a", "b"), size=size, limit=n)
+    assert [len(chunk.X) for chunk in source.chunks] == lengths
+
+
+@given(ROWS, SIZE)
+def test_cuts_in_bytes_are_those_of_the_rows(n: int, size: int) -> None:
+    data = table(n)
+    cuts = list(CuttingTable(io.BytesIO(data), ("a", "b")).cuts(size, n))
+    assert [cut.rows for cut in cuts] == [b - a for a, b in spans(n, size)]
+    assert b"".join(data[cut.start : cut.stop] for cut in cuts) == data[len(b"a,b\n") :]
+    assert [cut.lines for cut in cuts] == [1 + a for a, _ in spans(n, size)]
