@@ -7,10 +7,13 @@ import socket
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
+from tests.server.test_sockets import read_next
 from tests.serving import serving
 
 TOY = "tests.server.toys:Slow"
@@ -61,6 +64,41 @@ def test_a_full_server_refuses_before_the_body_comes(tmp_path: Path) -> None:
                     continue
         busy.join()
     assert answer.startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_refused_connection_stays_in_order(tmp_path: Path) -> None:
+    body = json.dumps(POINT).encode()
+    request = b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    query = b"GET /predict?lat=1&long=2&depth=3&stations=4 HTTP/1.1\r\nHost: gp\r\n\r\n"
+    with (
+        serving(tmp_path, model_class="tests.server.toys:Stuck", max_backlog_seconds=0) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as wire,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        stream = wire.makefile("rb")
+        accepted = thread.submit(httpx.post, f"{server.url}/predict", json=POINT, timeout=30)
+        while "requests_in_progress 1.0" not in httpx.get(f"{server.url}/metrics").text:
+            assert not accepted.done()
+        wire.sendall(request * 3 + request[:-7])
+        ids = {_refused(stream) for _ in range(4)}
+        wire.sendall(request[-7:] + query)
+        assert len({*ids, _refused(stream)}) == 5
+        assert accepted.result().status_code == 200
+        wire.sendall(request)
+        status, _, answer = read_next(stream)
+        assert (status, json.loads(answer)["mean"]) == (200, 10)
+        counted = 'http_requests_total{code="503",method="POST",route="/predict"} 4.0'
+        assert counted in httpx.get(f"{server.url}/metrics").text
+
+
+def _refused(stream: BinaryIO) -> str:
+    """Read a 503, and return its request's id."""
+    status, headers, body = read_next(stream)
+    assert (status, headers["content-type"]) == (503, "application/problem+json")
+    assert int(headers["retry-after"]) >= 1
+    said = json.loads(body)["request_id"]
+    assert said == headers["x-request-id"]
+    return str(said)
 
 
 def _call_often(url: str) -> None:

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import httpx
 import pytest
@@ -43,8 +44,12 @@ def wire(server: Server) -> Iterator[socket.socket]:
 
 
 def read_answer(wire: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """One answer with a content length: status, headers, body."""
-    stream = wire.makefile("rb")
+    """The next answer, when no other follows it: status, headers, body."""
+    return read_next(wire.makefile("rb"))
+
+
+def read_next(stream: BinaryIO) -> tuple[int, dict[str, str], bytes]:
+    """The next of several answers."""
     status = int(stream.readline().split()[1])
     headers = {}
     while line := stream.readline().strip():

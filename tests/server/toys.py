@@ -50,6 +50,12 @@ class Slow(Sum):
     seconds_per_call = 0.05
 
 
+class Stuck(Sum):
+    """Takes two seconds for any call."""
+
+    seconds_per_call = 2.0
+
+
 class Broken(Sum):
     """Fails for points whose first input is 9."""
 
