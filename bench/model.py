@@ -68,10 +68,10 @@ def markdown(measured: dict[str, Any]) -> str:
     peak = max(seen["flops"] for seen in measured.values())
     return "\n\n".join(
         [
-            "Best of several rounds on one core, without HTTP. The share is of the core's rate in "
-            f"a square matrix product ({peak / 1e9:.0f} GFLOP/s), counting the N² operations a "
-            "point of the triangular product and nothing else. The target at N = 2000 is 1.25 "
-            "times GPy.",
+            "Best of several turns on one core by CPU time, without HTTP. The share is of the "
+            f"core's rate in a square matrix product ({peak / 1e9:.0f} GFLOP/s), counting the N² "
+            "operations a point of the triangular product and nothing else. The target at "
+            "N = 2000 is 1.25 times GPy.",
             table(head, rows),
         ]
     )

@@ -30,7 +30,7 @@ class Prediction(BaseModel):
 
 
 # On the event loop: FastAPI would send a plain function to a thread, which is slower.
-@app.post("/predict")
+@app.post("/predict")  # type: ignore[untyped-decorator]
 async def predict(point: Point) -> Prediction:
     """Predict mean and variance."""
     X = np.array([[point.x1, point.x2, point.x3, point.x4]])
