@@ -192,7 +192,7 @@ def test_server_and_workers_show_the_depth_of_the_queue(stuck: Stack) -> None:
     ids = [_post(stuck, ROW * 1000).json()["jobID"] for _ in range(2)]
     worker = f"http://{stuck.workers[0].environ['GPSERVE_WORKER_BIND']}"
     for url in (stuck.http, worker):
-        until(lambda url=url: _shows(url, jobs_queued=1, jobs_running=1))  # type: ignore[misc]
+        until(lambda url=url: _shows(url, jobs_queued=1, jobs_running=1), 60)  # type: ignore[misc]
     assert httpx.get(f"{worker}/healthz").status_code == 200
     assert httpx.get(f"{worker}/readyz").status_code == 200
     for id in ids:
