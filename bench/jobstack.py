@@ -77,6 +77,7 @@ def job_stack(workers: int) -> Iterator[JobStack]:
             "GPSERVE_DATA": folder,
             "GPSERVE_REDIS_URL": f"unix://{folder}/valkey.sock",
             "GPSERVE_STORE": f"file://{folder}/store",
+            "GPSERVE_MAX_SYNC_SECONDS": "3600",  # the synchronous answer is wanted, too
         }
         processes.enter_context(_valkey(environment))
         server = processes.enter_context(running("local", GPSERVE, environment=environment))
@@ -91,7 +92,10 @@ def job_stack(workers: int) -> Iterator[JobStack]:
 @contextmanager
 def _valkey(environment: dict[str, str]) -> Iterator[None]:
     process = subprocess.Popen(
-        [python("local"), "-m", "service", "valkey"], cwd=ROOT, env=os.environ | environment
+        [python("local"), "-m", "service", "valkey"],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=subprocess.DEVNULL,
     )
     try:
         yield
