@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 from redis import RedisError
 
-from service.jobs.documents import DISMISSED, Documents, Record
+from service.jobs.documents import Documents
 from service.jobs.idempotency import Key, Keys
-from service.jobs.plans import Job
+from service.jobs.jobblobs import Job
 from service.jobs.queue import Queue, make_broker
+from service.jobs.records import DISMISSED, Record
 from service.jobs.specs import BEGIN, INPUT, Spec
 from service.jobs.sweeping import uploaded, uploading
 from service.services.problems import Problem, busy

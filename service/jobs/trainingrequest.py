@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, cast
 import msgspec
 from flask import Request
 
-from service.jobs.plans import Job
+from service.jobs.jobblobs import Job
 from service.jobs.specs import INPUT, Training
 from service.jobs.training import read_table
 from service.jobs.trainingjson import table_of_json

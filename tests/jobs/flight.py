@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from service.jobs.documents import DISMISSED, RUNNING, SUCCESSFUL, Documents
+from service.jobs.documents import Documents
+from service.jobs.records import DISMISSED, RUNNING, SUCCESSFUL
 from service.model import FloatArray
 from service.services.answering import pieces
 from service.services.chunks import Chunk, Source
