@@ -86,7 +86,8 @@ def test_up(tmp_path: Path) -> None:
         up.job()
     assert up.get(f"/jobs/{first}/results") == 200
 
-    children = until(lambda: len(found := up.children()) == len(PROCESSES) and found).values()
+    until(lambda: len(up.children()) == len(PROCESSES))
+    children = up.children().values()
     up.process.kill()  # the manager: what it runs ends with it
     up.process.wait()
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), 60)
