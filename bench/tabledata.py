@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 
 from bench.places import BUILD
 
+_DIFFERENT = 1_000_000
+
 
 def points(rows: int) -> np.ndarray:
     """Points in the training range, shape (rows, 4)."""
     return np.random.default_rng(5).random((rows, 4)).round(6)
+
+
+def table_within(ranges: dict[str, list[float]], rows: int, file: Path) -> Path:
+    """A table of random points within the range of each feature; after a million they repeat."""
+    low, high = np.array(list(ranges.values())).T
+    block = min(rows, _DIFFERENT)
+    text = io.BytesIO()
+    np.savetxt(text, np.random.default_rng(5).uniform(low, high, (block, len(low))), "%.6f", ",")
+    with file.open("wb") as out:
+        out.write((",".join(ranges) + "\n").encode())
+        for _ in range(rows // block):
+            out.write(text.getbuffer())
+    return file
 
 
 def csv_file(rows: int) -> Path:

@@ -11,7 +11,8 @@ from flask import Blueprint, Flask, current_app, request
 
 from service import openapi, probes, requestbody, requests, settings, webpage
 from service.conditions import refuse_other_version
-from service.jobs.routes import jobs, offer_job, predict_as_job, prefers_async
+from service.jobs.accepting import offer_job, predict_as_job, prefers_async
+from service.jobs.routes import jobs
 from service.model import Model
 from service.protocols.umbridge import umbridge
 from service.protocols.v2 import v2

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from service.jobs.plans import Job, Plan, chunks_of
+from service.jobs.jobblobs import Job
+from service.jobs.plans import Plan, chunks_of
 from service.jobs.specs import Prediction
 from service.model import FloatArray, Model
 from service.services import answering

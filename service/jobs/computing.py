@@ -24,7 +24,20 @@ from service import settings
 from service.cpus import cpu_limit, threads_for
 from service.jobs import specs
 from service.jobs.chunks import compute_chunk
-from service.jobs.plans import Job, make_plan, rows_of_chunk
+from service.jobs.jobblobs import Job
+from service.jobs.messages import (
+    Broken,
+    Computed,
+    Message,
+    Planned,
+    Refused,
+    Task,
+    Told,
+    Trained,
+    decode_task,
+    encode,
+)
+from service.jobs.plans import make_plan, read_plan, rows_of_chunk, write_plan
 from service.jobs.specs import BEGIN, INPUT, Prediction, Training
 from service.live import model_class
 from service.model import FloatArray, Model
@@ -42,65 +55,6 @@ _MODELS = 2
 """Versions that stay in memory: that of the last jobs and the one before."""
 
 
-class Task(msgspec.Struct):
-    """What is sent to the computing process."""
-
-    id: str
-    chunk: int
-    spec: bytes
-
-
-class Told(msgspec.Struct, tag=True):
-    """How far a training is."""
-
-    message: str
-    percent: float
-
-
-class Planned(msgspec.Struct, tag=True):
-    """The job has been cut; `done` says whether its only chunk is computed already."""
-
-    points: int
-    chunks: int
-    done: bool
-
-
-class Computed(msgspec.Struct, tag=True):
-    """A chunk's result is stored."""
-
-    points: int
-
-
-class Trained(msgspec.Struct, tag=True):
-    """A new version is stored."""
-
-    version: str
-    message: str
-    activate: bool
-
-
-class Refused(msgspec.Struct, tag=True):
-    """The job cannot be done, whoever tries: a problem document."""
-
-    status: int
-    detail: str
-    document: bytes
-
-
-class Broken(msgspec.Struct, tag=True):
-    """An unexpected error; another attempt may succeed."""
-
-    error: str
-    trace: str
-
-
-Message = Told | Planned | Computed | Trained | Refused | Broken
-
-encode = msgspec.msgpack.encode
-decode_message: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
-_decode_task = msgspec.msgpack.Decoder(Task)
-
-
 def main(connection: Connection) -> None:
     """Do one task after another, until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked as well, and stops us
@@ -108,7 +62,7 @@ def main(connection: Connection) -> None:
     threadpool_limits(1, "blas")
     computer = Computer(settings.read(), connection)
     while True:
-        task = _decode_task.decode(connection.recv_bytes())
+        task = decode_task.decode(connection.recv_bytes())
         connection.send_bytes(encode(computer.answer(task)))
 
 
@@ -151,7 +105,7 @@ class Computer:
         model = self._model(spec.version)
         if task.chunk == BEGIN:
             return self._begin(job, spec, model)
-        plan = job.read_plan()
+        plan = read_plan(job)
         return Computed(
             compute_chunk(job, plan, spec, task.chunk, model, self._predict, self._limits)
         )
@@ -162,7 +116,7 @@ class Computer:
         refuse_many_samples(spec.options, plan.rows, self._limits)
         if spec.options.covariance:
             refuse_large_covariance(plan.rows, self._limits)
-        job.write_plan(plan)
+        write_plan(job, plan)
         if len(plan.parts) > 1:
             return Planned(plan.rows, len(plan.parts), False)
         compute_chunk(job, plan, spec, 0, model, self._predict, self._limits)

@@ -15,11 +15,8 @@ import msgspec
 from redis import Redis
 
 from service.jobs import specs
+from service.jobs.records import ACCEPTED, Record, now, read_record
 from service.jobs.specs import Spec
-
-ACCEPTED, RUNNING = "accepted", "running"
-SUCCESSFUL, FAILED, DISMISSED = "successful", "failed", "dismissed"
-OPEN = (ACCEPTED, RUNNING)
 
 _JOB, _DONE, _OWNER = "gpserve:job:", "gpserve:done:", "gpserve:owner:"
 _OPEN = "gpserve:open"
@@ -57,48 +54,6 @@ return 1
 """
 
 
-class Record(msgspec.Struct):
-    """A job as it is stored; times are ISO 8601, UTC."""
-
-    id: str
-    owner: str
-    process: str
-    status: str
-    message: str
-    created: str
-    updated: str
-    spec: bytes
-    started: str = ""
-    finished: str = ""
-    percent: float = 0.0
-    points: int = 0
-    points_done: int = 0
-    chunks: int = 0
-    size: int = 0
-    enqueued: int = 0
-    committing: int = 0
-    version: str = ""
-    problem: bytes = b""
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing will change any more."""
-        return self.status not in OPEN
-
-    @property
-    def progress(self) -> int:
-        """0 to 100, and 100 only at a good end."""
-        if self.status == SUCCESSFUL:
-            return 100
-        done = 100 * self.points_done / self.points if self.points else self.percent
-        return min(99, int(done))
-
-
-def now() -> str:
-    """The time, as records say it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
 class Documents:
     """The records of all jobs."""
 
@@ -134,7 +89,7 @@ class Documents:
 
     def get(self, id: str) -> Record | None:
         """A job's record, or None when there is none, or no longer."""
-        return _record(cast(dict[bytes, bytes], self.redis.hgetall(_JOB + id)))
+        return read_record(cast(dict[bytes, bytes], self.redis.hgetall(_JOB + id)))
 
     def status(self, id: str) -> str:
         """A job's status, or the empty string."""
@@ -148,7 +103,7 @@ class Documents:
         pipeline = self.redis.pipeline(transaction=False)
         for id in ids:
             pipeline.hgetall(_JOB + id.decode())
-        found = [_record(fields) for fields in pipeline.execute()]
+        found = [read_record(fields) for fields in pipeline.execute()]
         gone = [id for id, record in zip(ids, found, strict=True) if record is None]
         if gone:
             self.redis.zrem(key, *gone)
@@ -206,18 +161,3 @@ class Documents:
         keys = [_JOB + id, _DONE + id, _OPEN]
         args = [now(), status, self._ttl, id, "message", message, *said]
         return bool(self._finish(keys=keys, args=args))
-
-
-def _record(fields: dict[bytes, bytes]) -> Record | None:
-    if b"id" not in fields:
-        return None
-    values: dict[str, Any] = {
-        key.decode(): value if key in (b"spec", b"problem") else value.decode()
-        for key, value in fields.items()
-    }
-    known = {name: values[name] for name in Record.__struct_fields__ if name in values}
-    numbers = ("percent", "points", "points_done", "chunks", "size", "enqueued", "committing")
-    for name in numbers:
-        if name in known:
-            known[name] = float(known[name]) if name == "percent" else int(known[name])
-    return Record(**known)

@@ -25,16 +25,16 @@ def _follow(url: str, metrics: Metrics) -> None:
     # Imported here: a server is ready before this thread is.
     from redis import RedisError
 
-    from service.jobs.queue import Queue, make_broker
+    from service.jobs.depth import queue_depth
     from service.storage.redis import connect
 
-    queue = Queue(make_broker(connect(url)))
+    redis = connect(url)
     queued = metrics.common_gauge("jobs_queued", "Messages that wait: jobs, chunks")
     running = metrics.common_gauge("jobs_running", "Messages that workers work on")
     reached = True
     while True:
         try:
-            waiting, working = queue.depth()
+            waiting, working = queue_depth(redis)
             queued.set(waiting)
             running.set(working)
             reached = True

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from service.jobs.documents import SUCCESSFUL, Record
+from service.jobs.records import SUCCESSFUL, Record
 
 
 def document(record: Record) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from time import perf_counter
-from typing import Any, BinaryIO, cast
 
 import msgspec
 import numpy as np
 
+from service.jobs.jobblobs import Job, opened
 from service.jobs.specs import INPUT, Prediction
 from service.model import FloatArray, Model
 from service.services import arrays
@@ -22,7 +22,6 @@ from service.services.problems import unusable
 from service.services.tablecuts import CuttingTable
 from service.services.tables import Place, Table
 from service.spans import spans
-from service.storage.blobs import PIECE, Blobs
 
 READ_SECONDS_PER_ROW = 10e-6
 """To read a row of a table and to write its numbers, besides predicting them."""
@@ -68,54 +67,14 @@ class Plan(msgspec.Struct, frozen=True):
         return sum(part.rows for part in self.parts)
 
 
-class Job:
-    """The blobs of one job, by name."""
-
-    def __init__(self, blobs: Blobs, id: str) -> None:
-        self.blobs = blobs
-        self.folder = f"jobs/{id}/"
-
-    def name(self, blob: str) -> str:
-        """The whole name of a blob of this job."""
-        return self.folder + blob
-
-    def write(self, blob: str, data: bytes) -> None:
-        """Write a blob that is in memory."""
-        self.blobs.write(self.name(blob), [data])
-
-    def read_plan(self) -> Plan:
-        """The plan that was written; raises `BlobMissing` before that."""
-        return msgspec.json.decode(self.blobs.whole(self.name(_PLAN)), type=Plan)
-
-    def write_plan(self, plan: Plan) -> None:
-        """Write the plan for all workers to see."""
-        self.write(_PLAN, msgspec.json.encode(plan))
+def read_plan(job: Job) -> Plan:
+    """The plan that was written; raises `BlobMissing` before that."""
+    return msgspec.json.decode(job.blobs.whole(job.name(_PLAN)), type=Plan)
 
 
-class Stream(io.RawIOBase):
-    """A blob, or a part of one, as a stream."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._held = b""
-
-    def readable(self) -> bool:
-        """A raw stream for `io.BufferedReader`."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` from the next piece."""
-        if not self._held:
-            self._held = next(self._pieces, b"")
-        taken = self._held[: len(buffer)]
-        self._held = self._held[len(taken) :]
-        buffer[: len(taken)] = taken
-        return len(taken)
-
-
-def opened(blobs: Blobs, name: str, start: int = 0, stop: int | None = None) -> BinaryIO:
-    """A blob as a buffered stream."""
-    return cast(BinaryIO, io.BufferedReader(Stream(blobs.pieces(name, start, stop)), PIECE))
+def write_plan(job: Job, plan: Plan) -> None:
+    """Write the plan for all workers to see."""
+    job.write(_PLAN, msgspec.json.encode(plan))
 
 
 def rows_of_chunk(model: Model, options: Options, predict: Predict, seconds: float) -> int:

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 from service.jobs import computing
-from service.jobs.computing import Broken, Message, Task, Told
+from service.jobs.messages import Broken, Message, Task, Told, decode_message, encode
 
 _LOOK_SECONDS = 0.2
 
@@ -29,11 +29,11 @@ class ComputingProcess:
         """
         connection = self._started()
         try:
-            connection.send_bytes(computing.encode(task))
+            connection.send_bytes(encode(task))
             while True:
                 while not connection.poll(_LOOK_SECONDS):
                     watch()
-                message = computing.decode_message.decode(connection.recv_bytes())
+                message = decode_message.decode(connection.recv_bytes())
                 if not isinstance(message, Told):
                     return message
                 told(message)

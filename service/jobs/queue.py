@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
 from redis import Redis
 
-QUEUE = "jobs"
+from service.jobs.depth import NAMESPACE, QUEUE
+
 ACTOR = "work"
-NAMESPACE = "gpserve-queue"
 HEARTBEAT_TIMEOUT_MS = 15_000
 """A worker that was silent so long is taken for dead, and its message is given to another."""
 
@@ -32,7 +30,7 @@ def make_broker(redis: Redis) -> RedisBroker:
 
 
 class Queue:
-    """Puts work into the queue, and says how much is there."""
+    """Puts work into the queue."""
 
     def __init__(self, broker: RedisBroker) -> None:
         self.broker = broker
@@ -43,11 +41,3 @@ class Queue:
             queue_name=QUEUE, actor_name=ACTOR, args=(id, chunk), kwargs={}, options={}
         )
         self.broker.enqueue(message)
-
-    def depth(self) -> tuple[int, int]:
-        """How many messages wait, and how many are being worked on."""
-        pipeline = self.broker.client.pipeline(transaction=True)
-        pipeline.llen(f"{NAMESPACE}:{QUEUE}")
-        pipeline.hlen(f"{NAMESPACE}:{QUEUE}.msgs")
-        waiting, known = cast(list[int], pipeline.execute())
-        return waiting, max(0, known - waiting)

@@ -9,8 +9,9 @@ import numpy as np
 
 from service.jobs import specs
 from service.jobs.chunks import answered_parts, read_numbers
-from service.jobs.documents import DISMISSED, FAILED, SUCCESSFUL, Record
-from service.jobs.plans import Job, Plan
+from service.jobs.jobblobs import Job
+from service.jobs.plans import Plan, read_plan
+from service.jobs.records import DISMISSED, FAILED, SUCCESSFUL, Record
 from service.jobs.service import ogc_problem
 from service.jobs.specs import Prediction, Spec
 from service.services import negotiation
@@ -58,7 +59,7 @@ def prediction_pieces(
         raise unusable("covariance=true is answered as JSON only", option="covariance")
     job = Job(blobs, record.id)
     try:
-        plan = job.read_plan()
+        plan = read_plan(job)
         layout = layout_of(_source(plan, spec), spec.options, plan.features)
         if spec.options.covariance:
             K = read_numbers(job, 0).covariance

@@ -9,8 +9,8 @@ from typing import Any, cast
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, SkipMessage
 
+from service.jobs.depth import NAMESPACE, QUEUE, queue_depth
 from service.jobs.documents import Documents
-from service.jobs.queue import NAMESPACE, QUEUE
 from service.jobs.working import Work
 from service.storage.blobs import Blobs
 
@@ -80,7 +80,7 @@ class Sweeper:
         Either the server was killed between the record and the message, or Redis has lost
         messages: then the queue is empty, and jobs are open.
         """
-        empty = self._work.queue.depth() == (0, 0)
+        empty = queue_depth(self._work.documents.redis) == (0, 0)
         lost, self._empty_before = empty and self._empty_before, empty
         for id in list(self._work.documents.open()):
             record = self._work.documents.get(id)

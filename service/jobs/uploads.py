@@ -12,7 +12,7 @@ import numpy as np
 from flask import Request
 
 from service import requestbody
-from service.jobs.plans import Job
+from service.jobs.jobblobs import Job
 from service.jobs.specs import INPUT, Prediction
 from service.model import Model
 from service.services import answers, arrays, negotiation

@@ -13,9 +13,10 @@ from dramatiq import Worker as Consumer
 from dramatiq import actor
 
 from service import settings as reading
+from service.jobs.depth import QUEUE, queue_depth
 from service.jobs.documents import Documents
 from service.jobs.process import ComputingProcess
-from service.jobs.queue import ACTOR, QUEUE, Queue, make_broker
+from service.jobs.queue import ACTOR, Queue, make_broker
 from service.jobs.sweeping import LostMessages, Owned, Sweeper
 from service.jobs.workermetrics import WorkerMetrics, serve
 from service.jobs.working import Work
@@ -106,7 +107,7 @@ class JobWorker:
                 log.warning("looking after the queue failed: %s", error)
 
     def _look(self, *, sweep: bool) -> None:
-        waiting, running = self._work.queue.depth()
+        waiting, running = queue_depth(self._work.documents.redis)
         self._work.metrics.queued.set(waiting)
         self._work.metrics.running.set(running)
         if sweep:

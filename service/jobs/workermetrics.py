@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import generate_latest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from service.jobs.documents import Record, now
+from service.jobs.records import Record, now
 from service.probes import METRICS_TYPE
 
 _DURATIONS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)

@@ -6,7 +6,8 @@ import logging
 import time
 from dataclasses import dataclass
 
-from service.jobs.computing import (
+from service.jobs.documents import Documents
+from service.jobs.messages import (
     Broken,
     Computed,
     Message,
@@ -16,9 +17,9 @@ from service.jobs.computing import (
     Told,
     Trained,
 )
-from service.jobs.documents import FAILED, OPEN, SUCCESSFUL, Documents, Record
 from service.jobs.process import ComputingProcess
 from service.jobs.queue import Queue
+from service.jobs.records import FAILED, OPEN, SUCCESSFUL, Record
 from service.jobs.specs import BEGIN
 from service.jobs.workermetrics import WorkerMetrics
 from service.versions.store import Versions

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ import httpx
 from tests.jobs.stack import until
 from tests.serving import ROOT, free_port
 
+PROCESSES = ("valkey-server", "gunicorn", "worker")
 POINT = {"points": [-20, 181, 500, 30]}
 
 
@@ -54,11 +56,11 @@ class Up:
     def children(self) -> dict[str, int]:
         """The processes by what they are."""
         pid = self.process.pid
-        found = {}
+        found: dict[str, int] = {}
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            command = Path(f"/proc/{child}/cmdline").read_text()
-            name = next(n for n in ("valkey-server", "gunicorn", "worker") if n in command)
-            found[name] = int(child)
+            with suppress(OSError):
+                command = Path(f"/proc/{child}/cmdline").read_text()
+                found |= {name: int(child) for name in PROCESSES if name in command}
         return found
 
 
@@ -78,12 +80,13 @@ def test_up(tmp_path: Path) -> None:
     assert second.returncode == 1
     assert "runs already" in second.stderr
 
-    for name in ("valkey-server", "gunicorn", "worker"):
+    for name in PROCESSES:
         pid = until(lambda name=name: up.children().get(name))  # type: ignore[misc]
         os.kill(pid, signal.SIGKILL)
         up.job()
     assert up.get(f"/jobs/{first}/results") == 200
 
+    until(lambda: len(up.children()) == len(PROCESSES))
     children = up.children().values()
     up.process.kill()  # the manager: what it runs ends with it
     up.process.wait()
