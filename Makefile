@@ -46,6 +46,6 @@ lock: ## pin versions and hashes again from pyproject.toml
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev -c requirements/local.txt -c requirements/examples.txt pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev --extra cluster -c requirements/dev.txt pyproject.toml -o requirements/cluster.txt
 
--include kubernetes.mk bench.mk page.mk examples.mk
+-include kubernetes.mk bench.mk page.mk examples.mk jobs.mk
 
 .PHONY: help run test lint train lock

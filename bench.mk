@@ -1,11 +1,12 @@
 # The benchmark. Each side runs in an environment of its own, made from a lock with hashes.
 ENVS        := build/bench/envs
 BENCH_PEERS := fastapi umbridge article
-BENCH_MADE  := $(patsubst %,$(ENVS)/%/.made,gpserve train load client $(BENCH_PEERS))
-BENCH_PARTS := model speed batching meanwhile uploads overload start workers evaluate client
+BENCH_MADE  := $(patsubst %,$(ENVS)/%/.made,gpserve train local load client $(BENCH_PEERS))
+BENCH_PARTS := model speed batching meanwhile uploads overload start workers evaluate client jobs
 
 $(ENVS)/gpserve/.made: requirements/serve.txt
 $(ENVS)/train/.made: requirements/train.txt
+$(ENVS)/local/.made: requirements/local.txt
 $(patsubst %,$(ENVS)/%/.made,load client $(BENCH_PEERS)): $(ENVS)/%/.made: bench/requirements-%.txt
 
 $(BENCH_MADE):

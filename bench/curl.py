@@ -11,6 +11,8 @@ from pathlib import Path
 
 from bench.places import BUILD, CLIENT_CORE, pinned
 
+ANSWER = BUILD / "answer"
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -21,29 +23,30 @@ class Upload:
     megabytes: float
 
 
-def command(url: str, file: Path, media_type: str, accept: str) -> list[str]:
-    """The command that sends a file and drops the answer."""
+def command(url: str, file: Path, media_type: str, accept: str, *others: str) -> list[str]:
+    """The command that sends a file, with other headers, and keeps the answer in `ANSWER`."""
     said = '{"status":%{http_code},"first":%{time_starttransfer},"total":%{time_total},'
     said += '"bytes":%{size_download}}'
     headers = ["-H", f"Content-Type: {media_type}", "-H", f"Accept: {accept}"]
     headers += ["-H", "Expect:"]  # curl would take "100 Continue" for the first byte
-    output = ["--silent", "--show-error", "--output", str(BUILD / "answer"), "--write-out", said]
+    headers += [part for other in others for part in ("-H", other)]
+    output = ["--silent", "--show-error", "--output", str(ANSWER), "--write-out", said]
     return pinned(
         CLIENT_CORE, ["curl", "-X", "POST", *headers, "--upload-file", str(file), *output, url]
     )
 
 
-def read(said: str) -> Upload:
+def read(said: str, status: int = 200) -> Upload:
     """What curl's last line says.
 
     Raises
     ------
     RuntimeError
-        The answer is not a 200.
+        The answer has another status.
     """
     seen = json.loads(said)
-    if seen["status"] != 200:
-        raise RuntimeError(f"status {seen['status']}: {(BUILD / 'answer').read_text()[:300]}")
+    if seen["status"] != status:
+        raise RuntimeError(f"status {seen['status']}: {ANSWER.read_text()[:300]}")
     return Upload(seen["first"], seen["total"], seen["bytes"] / 1e6)
 
 
@@ -51,6 +54,12 @@ def upload(url: str, file: Path, media_type: str = "text/csv", accept: str = "te
     """Send a file and wait for the whole answer."""
     sent = command(url, file, media_type, accept)
     return read(subprocess.run(sent, capture_output=True, text=True, check=True).stdout)
+
+
+def submit(url: str, file: Path) -> Upload:
+    """Send a CSV file as a job."""
+    sent = command(url, file, "text/csv", "text/csv", "Prefer: respond-async")
+    return read(subprocess.run(sent, capture_output=True, text=True, check=True).stdout, 202)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ PARTS = (
     "workers",
     "evaluate",
     "client",
+    "jobs",
 )
 PICTURE = "benchmarks.png"
 

@@ -19,6 +19,7 @@ from bench.places import BUILD, RESULTS, ROOT, SERVER_CORE, pinned, python
 
 _PATIENCE_SECONDS = 30
 GPSERVE = ["-m", "gunicorn", "service.app:app"]
+_OURS = ("gpserve", "local")
 
 
 @dataclass
@@ -84,14 +85,16 @@ def running(
     if core is not None:
         command = pinned(core, command)
     model = model_file(size)
-    given = {"GPSERVE_MODEL": model, "GPSERVE_BIND": f"127.0.0.1:{port}", "BENCH_MODEL": model}
+    address = f"127.0.0.1:{port}"
+    given = {"GPSERVE_MODEL": model, "BENCH_MODEL": model}
+    given |= {"GPSERVE_BIND": address, "GPSERVE_WORKER_BIND": address}
     log = RESULTS / f"{side}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w") as output:
         started = time.perf_counter()
         process = psutil.Popen(
             command,
-            cwd=ROOT if side == "gpserve" else BUILD,  # gunicorn.conf.py is ours alone
+            cwd=ROOT if side in _OURS else BUILD,  # gunicorn.conf.py is ours alone
             env=os.environ | {"PYTHONPATH": str(ROOT)} | given | (environment or {}),
             stdout=output,
             stderr=subprocess.STDOUT,

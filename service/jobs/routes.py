@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import flask
@@ -20,11 +22,19 @@ from service.services.problems import Problem, malformed
 jobs = Blueprint("jobs", __name__)
 
 _LISTED = 100
-_KEY_LENGTH = 200
 
 
 def _runtime() -> Runtime:
     return cast(Runtime, current_app.extensions["gpserve"])
+
+
+@jobs.before_app_request
+def _digest_body() -> None:
+    """Before anybody has read of it: `Idempotency-Key` speaks of the whole body."""
+    if request.headers.get("Idempotency-Key") and _runtime().settings.redis_url:
+        from service.jobs.idempotency import digest_body
+
+        digest_body(request)
 
 
 def prefers_async() -> bool:
@@ -33,7 +43,8 @@ def prefers_async() -> bool:
 
 
 def _preferences() -> dict[str, str | None]:
-    return parse_dict_header(request.headers.get("Prefer", ""))
+    said = parse_dict_header(request.headers.get("Prefer", ""))
+    return {name.lower(): value for name, value in said.items()}
 
 
 def predict_as_job(model: Model, media_type: str) -> flask.Response:
@@ -94,41 +105,28 @@ def _wait_seconds() -> float | None:
     said = _preferences().get("wait")
     if said is None:
         return None
-    try:
-        return float(said)
-    except ValueError:
-        raise malformed(f"Prefer: wait={said[:40]!r} is not a number of seconds") from None
+    with suppress(ValueError):
+        seconds = float(said)
+        if 0 <= seconds < math.inf:
+            return seconds
+    raise malformed(f"Prefer: wait={said[:40]!r} is not a number of seconds")
 
 
 def _accept(spec: Callable[[str], Any]) -> flask.Response:
+    from service.jobs.idempotency import Key
     from service.jobs.jobdocument import document
     from service.jobs.service import owner_of, reachable
 
     runtime = _runtime()
     owner = owner_of(request.headers.get("Authorization", ""))
+    key = Key(request) if request.headers.get("Idempotency-Key") else None
     with reachable():
         runtime.store_initial()
-        record = runtime.jobs().accept(spec, owner, _key())
+        record = runtime.jobs().accept(spec, owner, key)
     response = flask.make_response(document(record), 202)
     response.headers["Location"] = f"/jobs/{record.id}"
     response.headers["Preference-Applied"] = "respond-async"
     return response
-
-
-def _key() -> Any:
-    from service.jobs.service import Key
-
-    text = request.headers.get("Idempotency-Key", "")
-    if len(text) > _KEY_LENGTH:
-        raise malformed(f"the Idempotency-Key is longer than {_KEY_LENGTH} characters")
-    said = (
-        request.method,
-        request.full_path,
-        request.content_type or "",
-        str(request.content_length),
-        request.headers.get("Accept", ""),
-    )
-    return Key(text, "\n".join(said)) if text else None
 
 
 @jobs.post("/train")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import cast
 
 from redis import RedisError
 
 from service.jobs.documents import DISMISSED, Documents, Record
+from service.jobs.idempotency import Key, Keys
 from service.jobs.plans import Job
 from service.jobs.queue import Queue, make_broker
 from service.jobs.specs import BEGIN, INPUT, Spec
@@ -19,9 +20,9 @@ from service.settings import Settings
 from service.storage.blobs import Blobs, StorageError, open_blobs
 from service.storage.redis import connect
 
-_KEY = "gpserve:key:"
-_RECEIVING_SECONDS = 600
 _RETRY_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -30,7 +31,8 @@ def reachable() -> Iterator[None]:
     try:
         yield
     except (RedisError, StorageError) as error:
-        said = f"the job queue does not answer: {str(error)[:200]}; predictions go on"
+        log.warning("the job queue does not answer: %s", error)
+        said = "the job queue does not answer: try again soon. Predictions go on"
         raise busy(said, _RETRY_SECONDS) from error
 
 
@@ -73,28 +75,28 @@ class Jobs:
         spec : writes the input's blob for a job's id and says what is to be done
         key : makes a repeated request the same job
         """
-        self._refuse_over_quota(owner)
         id = self.documents.new_id()
-        if key is not None:
-            known = self._known(key, owner, id)
-            if known is not None:
-                return known
+        if key is None:
+            return self._take(id, spec, owner, lambda: None)
+        keys = Keys(self.documents.redis, owner, self._settings.job_ttl_seconds)
+        known = keys.reserve(key, id)
+        if known != id:
+            return self.find(known)
         try:
-            record = self._take(id, spec, owner)
+            return self._take(id, spec, owner, lambda: keys.settle(key, id))
         except BaseException:
-            if key is not None:
-                self.documents.redis.delete(key.name(owner))
+            keys.release(key)
             raise
-        if key is not None:
-            ttl = int(self._settings.job_ttl_seconds)
-            self.documents.redis.set(key.name(owner), key.value(id), ex=ttl)
-        return record
 
-    def _take(self, id: str, spec: Callable[[str], Spec], owner: str) -> Record:
+    def _take(
+        self, id: str, spec: Callable[[str], Spec], owner: str, stored: Callable[[], None]
+    ) -> Record:
+        self._refuse_over_quota(owner)
         uploading(self.documents, id)
         name = Job(self.blobs, id).name(INPUT)
         try:
             asked = spec(id)
+            stored()
             record = self.documents.create(id, owner, asked, self.blobs.size(name))
         except BaseException:
             self.blobs.delete(name)
@@ -102,20 +104,6 @@ class Jobs:
         self.queue.put(id, BEGIN)
         self.documents.enqueued(id)
         uploaded(self.documents, id)
-        return record
-
-    def _known(self, key: Key, owner: str, id: str) -> Record | None:
-        name = key.name(owner)
-        redis = self.documents.redis
-        if redis.set(name, key.value(id), nx=True, ex=_RECEIVING_SECONDS):
-            return None
-        fingerprint, _, known = cast(bytes, redis.get(name) or b" ").decode().partition(" ")
-        if fingerprint != key.fingerprint:
-            raise Problem(422, "this Idempotency-Key was used for a different request")
-        record = self.documents.get(known)
-        if record is None:
-            said = "a request with this Idempotency-Key is being received"
-            raise Problem(409, said, headers={"Retry-After": "1"})
         return record
 
     def _refuse_over_quota(self, owner: str) -> None:
@@ -129,22 +117,6 @@ class Jobs:
     def room(self, records: Iterable[Record]) -> int:
         """The bytes that further uploads may hold."""
         return self._settings.max_job_bytes - sum(record.size for record in records)
-
-
-class Key:
-    """An Idempotency-Key, and what it was first sent with."""
-
-    def __init__(self, text: str, request: str) -> None:
-        self._text = hashlib.sha256(text.encode()).hexdigest()
-        self.fingerprint = hashlib.sha256(request.encode()).hexdigest()[:16]
-
-    def name(self, owner: str) -> str:
-        """Where Redis keeps it: keys of different owners have nothing to do with each other."""
-        return f"{_KEY}{owner}:{self._text}"
-
-    def value(self, id: str) -> str:
-        """What Redis keeps."""
-        return f"{self.fingerprint} {id}"
 
 
 ANONYMOUS = "anonymous"

@@ -13,6 +13,9 @@ from service.settings import SettingsError
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 
+_ALONE = {"GPSERVE_WORKER_BIND": "127.0.0.1:0", "GPSERVE_GRACEFUL_SECONDS": "5"}
+"""Nobody scrapes a worker here, and who pressed Ctrl-C does not want to wait for a training."""
+
 
 def data_folder() -> Path:
     """The folder of versions, jobs and the Valkey: GPSERVE_DATA, or the user's usual place."""
@@ -36,8 +39,9 @@ def environment(folder: Path) -> dict[str, str]:
         added["GPSERVE_REDIS_URL"] = valkey.url_of(folder)
     if not os.environ.get("GPSERVE_STORE") and added["UP_VALKEY"] == "true":
         added["GPSERVE_STORE"] = f"file://{folder / 'store'}"
-    if not os.environ.get("GPSERVE_WORKER_BIND"):
-        added["GPSERVE_WORKER_BIND"] = "127.0.0.1:0"
+    for name, value in _ALONE.items():
+        if not os.environ.get(name):
+            added[name] = value
     return added
 
 

@@ -138,7 +138,7 @@ class Table:
                 if record:
                     yield before + reader.line_num, record
         except csv.Error as error:
-            raise malformed(f"not a CSV record: {error}", line=reader.line_num) from None
+            raise malformed(f"not a CSV record: {error}", line=self._line) from None
 
     def _chunk(self, lines: list[int], cells: Cells) -> Chunk:
         width = len(self.columns)

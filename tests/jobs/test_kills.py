@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.killing import run
+from tests.jobs.flight import run
 
 
 @pytest.mark.parametrize("scenario", ["worker, kill -9", "worker, SIGTERM", "server, kill -9",

@@ -100,9 +100,21 @@ def test_an_idempotency_key_makes_a_repeated_request_the_same_job(
     assert first.json()["jobID"] == again.json()["jobID"]
     other = http.post("/predict", json={**POINT, "noise": False}, headers=headers)
     assert other.status_code == 422
+    moved = {"points": [-21, 181, 500, 30]}  # as many bytes as POINT
+    assert http.post("/predict", json=moved, headers=headers).status_code == 422
     bad = ASYNC | {"Idempotency-Key": "failed-at-first"}
     assert http.post("/predict", json={"points": [1]}, headers=bad).status_code == 422
     assert http.post("/predict", json=POINT, headers=bad).status_code == 202
+
+
+def test_a_repeated_form_is_the_same_job_whatever_its_boundary(http: httpx.Client) -> None:
+    headers = ASYNC | {"Idempotency-Key": "a-form"}
+    sent = [ROW, ROW, b"-21,181,500,30\n"]
+    first, again, other = (
+        http.post("/predict", files={"file": ("a.csv", data)}, headers=headers) for data in sent
+    )
+    assert first.json()["jobID"] == again.json()["jobID"]
+    assert other.status_code == 422
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n"])
@@ -132,6 +144,18 @@ def test_a_request_that_would_take_too_long_is_offered_as_a_job(tmp_path: Path) 
         assert made.follow(taken.json()["jobID"])["points"]["total"] == 3000
         small = httpx.post(f"{made.http}/predict", json=POINT, headers={"Prefer": "wait=10"})
         assert small.status_code == 200
+
+
+@pytest.mark.parametrize("wait", ["soon", "-1", "nan", "inf", ""])
+def test_a_wait_that_is_no_time_is_refused(http: httpx.Client, wait: str) -> None:
+    answer = http.post("/predict", json=POINT, headers={"Prefer": f"wait={wait}"})
+    assert answer.status_code == 400
+    assert "wait" in answer.json()["detail"]
+
+
+def test_preferences_are_read_whatever_their_case(http: httpx.Client) -> None:
+    answer = http.post("/predict", json=POINT, headers={"Prefer": "Respond-Async"})
+    assert answer.status_code == 202
 
 
 @pytest.mark.parametrize("arguments", [(), FLASK_ALONE])
@@ -168,7 +192,7 @@ def test_server_and_workers_show_the_depth_of_the_queue(stuck: Stack) -> None:
     ids = [_post(stuck, ROW * 1000).json()["jobID"] for _ in range(2)]
     worker = f"http://{stuck.workers[0].environ['GPSERVE_WORKER_BIND']}"
     for url in (stuck.http, worker):
-        until(lambda url=url: _shows(url, jobs_queued=1, jobs_running=1))  # type: ignore[misc]
+        until(lambda url=url: _shows(url, jobs_queued=1, jobs_running=1), 60)  # type: ignore[misc]
     assert httpx.get(f"{worker}/healthz").status_code == 200
     assert httpx.get(f"{worker}/readyz").status_code == 200
     for id in ids:

@@ -99,6 +99,29 @@ def test_data_that_cannot_train_are_refused_at_once(
     assert says in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ([1, 2], "$"),
+        ({"data": []}, "$.data"),
+        ({"data": {"a": [1, 2], "b": [1, "x"]}}, "$.data.b[1]"),
+        ({"data": {"a": [1, 2], "b": [1]}}, "$"),
+        ({"inputs": 5, "output": [1]}, "$.inputs"),
+        ({"inputs": [[1, 2], [3]], "output": [1, 2]}, "$.inputs[1]"),
+        ({"inputs": [[1, 2], [3, None]], "output": [1, 2]}, "$.inputs[1][1]"),
+        ({"inputs": {"a": [1, True]}, "output": [1, 2]}, "$.inputs.a[1]"),
+        ({"inputs": [[1], [2]], "output": [1, "2"]}, "$.output[1]"),
+        ({"inputs": {"y": [1, 2]}, "output": [1, 2]}, "$.target"),
+    ],
+)
+def test_json_that_is_no_table_is_refused_by_its_path(
+    http: httpx.Client, body: Any, path: str
+) -> None:
+    answer = http.post("/train", json=body, headers=TOKEN)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["path"] == path
+
+
 def test_training_needs_the_token(http: httpx.Client) -> None:
     csv = {"Content-Type": "text/csv"}
     assert http.post("/train", content=_table(), headers=csv).status_code == 401

@@ -1,0 +1,151 @@
+"""A hundred jobs in flight, a scenario in the middle, and what became of the jobs."""
+
+from __future__ import annotations
+
+import io
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from service.jobs.documents import DISMISSED, RUNNING, SUCCESSFUL, Documents
+from service.model import FloatArray
+from service.services.answering import pieces
+from service.services.chunks import Chunk, Source
+from service.services.options import PLAIN
+from service.services.prediction import Limits
+from tests.jobs.scenarios import SCENARIOS
+from tests.jobs.slow import SlowGPR
+from tests.jobs.stack import Stack, stack, until
+from tests.jobs.watching import Watcher
+from tests.serving import ROOT
+
+HEADERS = {"Content-Type": "application/x-npy", "Accept": "text/csv", "Prefer": "respond-async"}
+DISMISSED_OF = 10
+"""One of so many jobs is dismissed before the kill, and must stay so."""
+
+BIG_OF = 10
+"""One of so many jobs is cut into chunks."""
+
+_PATIENCE_SECONDS = 300
+
+
+@dataclass
+class Outcome:
+    """A row of the table.
+
+    Attributes
+    ----------
+    recovered : seconds from the kill until the jobs that ran then had ended
+    total : seconds from the kill until all had ended
+    """
+
+    scenario: str
+    jobs: int
+    lost: int
+    wrong: int
+    recovered: float
+    total: float
+    remarks: list[str] = field(default_factory=list)
+
+    def row(self) -> str:
+        """The row in Markdown."""
+        said = "; ".join(self.remarks)
+        return (
+            f"| {self.scenario} | {self.jobs} | {self.lost} | {self.wrong} "
+            f"| {self.recovered:.0f} | {self.total:.0f} | {said} |"
+        )
+
+
+def run(scenario: str, folder: Path, *, count: int = 100, debian: bool = False) -> Outcome:
+    """One scenario from start to end, with processes of its own."""
+    model = SlowGPR.load(ROOT / "service" / "pretrained.npz")
+    name = "tests.jobs.slow:SlowGPR"
+    with stack(folder, workers=2, debian=debian, model_class=name, chunk_seconds=0.5) as made:
+        ids = _submit(made, model, count)
+        dismissed = set(ids[count // 2 :: DISMISSED_OF])
+        for id in dismissed:
+            httpx.delete(f"{made.http}/jobs/{id}", timeout=60).raise_for_status()
+        watcher = Watcher(made, ids)
+        watcher.start()
+        until(lambda: len(watcher.ended) > len(dismissed) + count // 20, 120)
+        documents = Documents(made.client(), 0)
+        running = [id for id in ids if documents.status(id) == RUNNING]
+        killed = time.monotonic()
+        SCENARIOS[scenario](made)
+        with suppress(TimeoutError):
+            until(lambda: len(watcher.ended) == count, _PATIENCE_SECONDS)
+        watcher.finish()
+        wrong = _wrong(made, watcher, ids, dismissed, model)
+        last = {id: watcher.ended.get(id, time.monotonic()) - killed for id in ids}
+        return Outcome(
+            scenario,
+            count,
+            count - len(watcher.ended),
+            wrong,
+            max((last[id] for id in running), default=0.0),
+            max(last.values()),
+            _remarks(made),
+        )
+
+
+def _submit(made: Stack, model: SlowGPR, count: int) -> list[str]:
+    ids = []
+    for i in range(count):
+        body = io.BytesIO()
+        np.save(body, _points(model, i))
+        answer = httpx.post(
+            f"{made.http}/predict", content=body.getvalue(), headers=HEADERS, timeout=60
+        )
+        assert answer.status_code == 202, answer.text
+        ids.append(answer.json()["jobID"])
+    return ids
+
+
+def _points(model: SlowGPR, i: int) -> FloatArray:
+    low, high = model.description.training_range.T
+    rows = 6000 if i % BIG_OF == 0 else 300
+    return np.random.default_rng(i).uniform(low, high, (rows, len(low)))
+
+
+def _wrong(
+    made: Stack, watcher: Watcher, ids: list[str], dismissed: set[str], model: SlowGPR
+) -> int:
+    """How many of the jobs that ended changed after that, or ended with a wrong state or bytes."""
+    wrong = set(watcher.changed)
+    for i, id in enumerate(ids):
+        status = watcher.status.get(id)
+        if id not in watcher.ended:
+            continue
+        if id in dismissed:
+            right = status == DISMISSED
+        else:
+            result = httpx.get(f"{made.http}/jobs/{id}/results", timeout=60)
+            right = status == SUCCESSFUL and result.content == _expected(model, i)
+        if not right:
+            wrong.add(id)
+    return len(wrong)
+
+
+def _expected(model: SlowGPR, i: int) -> bytes:
+    """What a synchronous request would answer, computed here."""
+    X = _points(model, i)
+    quick = super(SlowGPR, model).predict
+    source = Source(list(model.feature_names), (len(X),), iter([Chunk(X)]))
+    limits = Limits(0, 0)
+    answer = pieces(
+        model, source, PLAIN, "text/csv", lambda m, X, noise: quick(X, noise=noise), limits
+    )
+    return b"".join(answer)
+
+
+def _remarks(made: Stack) -> list[str]:
+    logs = "".join(worker.log.read_text() for worker in made.workers)
+    said = {
+        "jobs queued again by the sweeper": logs.count("it is queued again"),
+        "lost deliveries given back": logs.count("were lost on the way"),
+    }
+    return [f"{number} {what}" for what, number in said.items() if number]
