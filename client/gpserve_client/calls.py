@@ -34,36 +34,53 @@ class Call(Generic[T]):
     content: bytes | None = None
 
 
+@dataclass(frozen=True)
+class Part:
+    """The answer of one request of a prediction, and the mark of the process that gave it."""
+
+    values: FloatArray
+    server: str
+
+
+def _part(response: httpx.Response, values: FloatArray) -> Part:
+    # a request id is the process's mark, new at each start, and a counter
+    return Part(values, response.headers.get("X-Request-Id", "").rpartition("-")[0])
+
+
 def model() -> Call[ModelInfo]:
     """``GET /model``."""
     return Call("GET", "/model", lambda response: ModelInfo.from_json(response.json()))
 
 
-def predict_one(point: FloatArray, info: ModelInfo) -> Call[FloatArray]:
+def predict_one(point: FloatArray, info: ModelInfo) -> Call[Part]:
     """One point, shape (d,), as JSON, which the server answers fastest; answer of shape (1, 2)."""
     document = json.dumps(dict(zip(info.feature_names, point.tolist(), strict=True)))
     headers = {"Content-Type": "application/json", "If-Match": f'"{info.version}"'}
 
-    def read(response: httpx.Response) -> FloatArray:
+    def read(response: httpx.Response) -> Part:
         answer = response.json()
-        return np.array([[answer["mean"], answer["variance"]]])
+        return _part(response, np.array([[answer["mean"], answer["variance"]]]))
 
     return Call("POST", "/predict", read, headers=headers, content=document.encode())
 
 
-def predict(X: FloatArray, options: Options, version: str) -> Call[FloatArray]:
+def predict(X: FloatArray, options: Options, version: str) -> Call[Part]:
     """Points of shape (n, d) as .npy; answer of shape (n, k)."""
     headers = {"Content-Type": NPY, "Accept": NPY, "If-Match": f'"{version}"'}
-    return Call("POST", "/predict", read_array, options.query(), headers, npy(X))
+
+    def read(response: httpx.Response) -> Part:
+        return _part(response, read_array(response))
+
+    return Call("POST", "/predict", read, options.query(), headers, npy(X))
 
 
-def covariance(X: FloatArray, options: Options, version: str) -> Call[FloatArray]:
+def covariance(X: FloatArray, options: Options, version: str) -> Call[Part]:
     """The joint covariance of points of shape (n, d), shape (n, n)."""
     headers = {"Content-Type": NPY, "Accept": "application/json", "If-Match": f'"{version}"'}
     query = {name: value for name, value in options.query().items() if name == "noise"}
 
-    def read(response: httpx.Response) -> FloatArray:
-        return np.array(response.json()["covariance"])
+    def read(response: httpx.Response) -> Part:
+        return _part(response, np.array(response.json()["covariance"]))
 
     return Call("POST", "/predict", read, {**query, "covariance": "true"}, headers, npy(X))
 

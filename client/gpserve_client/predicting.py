@@ -9,7 +9,7 @@ import numpy as np
 
 from gpserve_client import calls
 from gpserve_client.answers import FloatArray, ModelInfo, Prediction, joined, prediction
-from gpserve_client.calls import Call
+from gpserve_client.calls import Call, Part
 from gpserve_client.cutting import parts
 from gpserve_client.options import Options
 
@@ -27,7 +27,7 @@ class Plan:
     rows: int
     at_once: int
 
-    def calls(self) -> list[Call[FloatArray]]:
+    def calls(self) -> list[Call[Part]]:
         """The requests, in the order of the points; a covariance comes last."""
         d = self.X.shape[-1]
         flat = self.X.reshape(-1, d)
@@ -42,11 +42,11 @@ class Plan:
             asked.append(calls.covariance(flat, self.options, version))
         return asked
 
-    def answer(self, answers: Sequence[FloatArray]) -> Prediction:
+    def answer(self, answers: Sequence[Part]) -> Prediction:
         """The prediction, from the answers of `calls`."""
         d, shape = self.X.shape[-1], self.X.shape[:-1]
-        K = answers[-1] if self.options.covariance else None
-        values = joined(answers[:-1] if self.options.covariance else answers, shape)
+        arrays = [answer.values for answer in answers]
+        K = arrays.pop() if self.options.covariance else None
         outside = self.info.outside(self.X)
-        made = prediction(values, self.options, self.info.version, outside, d)
-        return made if K is None else replace(made, covariance=K)
+        made = prediction(joined(arrays, shape), self.options, self.info.version, outside, d)
+        return replace(made, covariance=K, answered_by=frozenset(part.server for part in answers))
