@@ -1,6 +1,6 @@
 """A genetic algorithm that looks for the input with the best output under uncertainty.
 
-    PYTHONPATH=client python -m examples.genetic http://localhost:5000 --population 500 --generations 30
+    PYTHONPATH=client python -m examples.genetic http://localhost:5000 --generations 60
 
 Each generation is one batch, sent to the service in parallel requests. What is maximised is the
 lower confidence bound, mean - kappa * standard deviation of the function: a high mean that the

@@ -1,6 +1,6 @@
 """Monte Carlo propagation: how uncertain inputs make the output uncertain.
 
-    PYTHONPATH=client python -m examples.montecarlo http://localhost:5000 --points 200000 --normal lat=-20,1.5
+    PYTHONPATH=client python -m examples.montecarlo http://localhost:5000 --normal lat=-20,1.5
 
 Inputs are uniform over the training range, or normal where --normal says so. The output's variance
 is that of the mean over the inputs plus the mean of the model's own variance (the law of total
