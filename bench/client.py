@@ -94,8 +94,9 @@ def markdown(measured: list[dict[str, Seen]]) -> str:
         [
             f"`gp.predict(X)` with {POINTS:,} points, N = {TRAINING_POINTS}, split by the client "
             f"and sent at the same time as `.npy`; medians of {ROUNDS} rounds. Against two "
-            "processes the client runs on their cores, so its work is part of the price. Other "
-            "programs' share of the CPUs is taken from the two.",
+            "processes the client runs on their cores, so its work is part of the price. The "
+            "servers' computing threads give way to all other programs (nice 10), so that only a "
+            "run beside which the others took next to nothing says what the cores allow.",
             table(head, rows),
             f"Two processes: {ratio:.2f} times the points of one (target {TARGET}); by the "
             f"processor time that was spent, two cores with nothing else to do give {by_cpu:.2f}.",
