@@ -6,9 +6,9 @@ $(VENV)/.examples: requirements/examples.txt | $(BIN)/python
 	@touch $@
 
 genetic: $(VENV)/.examples ## find the best input by a genetic algorithm: make genetic URL=...
-	$(BIN)/python -m examples.genetic $(URL)
+	PYTHONPATH=client $(BIN)/python -m examples.genetic $(URL)
 
 montecarlo: $(VENV)/.examples ## propagate uncertain inputs: make montecarlo URL=...
-	$(BIN)/python -m examples.montecarlo $(URL)
+	PYTHONPATH=client $(BIN)/python -m examples.montecarlo $(URL)
 
 .PHONY: genetic montecarlo

@@ -49,6 +49,11 @@ class Running:
         times = [member.cpu_times() for member in self._family()]
         return float(sum(time.user + time.system for time in times))
 
+    def each_cpu_seconds(self) -> list[float]:
+        """Processor time of each serving process so far."""
+        times = [worker.cpu_times() for worker in self.process.children()]
+        return [float(time.user + time.system) for time in times]
+
     def _family(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
 

@@ -1,6 +1,6 @@
 """A genetic algorithm that looks for the input with the best output under uncertainty.
 
-    python -m examples.genetic http://localhost:5000 --population 500 --generations 30
+    PYTHONPATH=client python -m examples.genetic http://localhost:5000 --generations 60
 
 Each generation is one batch, sent to the service in parallel requests. What is maximised is the
 lower confidence bound, mean - kappa * standard deviation of the function: a high mean that the
@@ -45,7 +45,7 @@ class Bound(Problem):  # type: ignore[misc]
     """
 
     def __init__(self, surrogate: Surrogate, kappa: float, sign: int) -> None:
-        low, high = surrogate.range.T
+        low, high = surrogate.model.training_range.T
         super().__init__(n_var=len(low), n_obj=1, xl=low, xu=high)
         self.surrogate, self.kappa, self.sign = surrogate, kappa, sign
         self.best = np.inf
@@ -71,11 +71,11 @@ def report(bound: Bound, x: FloatArray) -> None:
     """Print the input that was found and what the model says of it."""
     answer = bound.surrogate.predict(np.atleast_2d(x), noise=False)
     model = bound.surrogate.model
-    click.echo(f"found, with version {model['version']} of {model['name']}:")
-    for name, value in zip(bound.surrogate.names, x, strict=True):
+    click.echo(f"found, with version {model.version} of {model.name}:")
+    for name, value in zip(bound.surrogate.model.feature_names, x, strict=True):
         click.echo(f"  {name} = {value:.6g}")
     deviation = float(np.sqrt(answer.variance[0]))
-    click.echo(f"  {model['output_name']} = {answer.mean[0]:.6g} ± {deviation:.3g}")
+    click.echo(f"  {model.output_name} = {answer.mean[0]:.6g} ± {deviation:.3g}")
     click.echo(f"{len(bound.seen)} replicas answered")
 
 
@@ -102,7 +102,7 @@ def main(
     bound = Bound(Surrogate(url, parallel), kappa, sign=1 if minimise else -1)
     found = minimize(bound, GA(pop_size=population), ("n_gen", generations), seed=seed)
     report(bound, found.X)
-    generations_figure(bound.history, bound.surrogate.model["output_name"]).savefig(plot, dpi=150)
+    generations_figure(bound.history, bound.surrogate.model.output_name).savefig(plot, dpi=150)
     click.echo(f"plot: {plot}")
 
 

@@ -1,6 +1,6 @@
 """Monte Carlo propagation: how uncertain inputs make the output uncertain.
 
-    python -m examples.montecarlo http://localhost:5000 --points 200000 --normal lat=-20,1.5
+    PYTHONPATH=client python -m examples.montecarlo http://localhost:5000 --normal lat=-20,1.5
 
 Inputs are uniform over the training range, or normal where --normal says so. The output's variance
 is that of the mean over the inputs plus the mean of the model's own variance (the law of total
@@ -96,7 +96,9 @@ def draw_inputs(
     """Independent inputs, shape (count, d)."""
     columns = [
         rng.normal(*normal[name], count) if name in normal else rng.uniform(low, high, count)
-        for name, (low, high) in zip(surrogate.names, surrogate.range, strict=True)
+        for name, (low, high) in zip(
+            surrogate.model.feature_names, surrogate.model.training_range, strict=True
+        )
     ]
     return np.column_stack(columns)
 
@@ -120,7 +122,7 @@ def main(
 ) -> None:
     """Propagate uncertain inputs through the model at URL."""
     surrogate = Surrogate(url, parallel)
-    unknown = sorted(normal.keys() - set(surrogate.names))
+    unknown = sorted(normal.keys() - set(surrogate.model.feature_names))
     if unknown:
         raise click.BadParameter(f"the model has no input {unknown[0]!r}", param_hint="--normal")
     rng = np.random.default_rng(seed)
@@ -128,7 +130,7 @@ def main(
     for start in range(0, points, batch):
         X = draw_inputs(surrogate, normal, min(batch, points - start), rng)
         done.add(surrogate, X, rng)
-    output = surrogate.model["output_name"]
+    output = surrogate.model.output_name
     done.report(output)
     propagation_figure(done, output).savefig(plot, dpi=150)
     click.echo(f"plot: {plot}")

@@ -67,6 +67,8 @@ class Prediction:
     version : of the model that answered, the same for all points
     samples : draws, shape (samples, ...)
     covariance : shape (n, n)
+    answered_by : marks of the serving processes that answered, new at each of their starts; empty
+        for a job
     """
 
     mean: FloatArray
@@ -78,6 +80,7 @@ class Prediction:
     gradient: Gradient | None = None
     samples: FloatArray | None = None
     covariance: FloatArray | None = None
+    answered_by: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[FloatArray]:
         return iter((self.mean, self.variance))

@@ -11,14 +11,14 @@ import httpx
 from tenacity import AsyncRetrying
 
 from gpserve_client import calls, retries
-from gpserve_client.answers import BoolArray, ModelInfo, Prediction
+from gpserve_client.answers import ModelInfo, Prediction
 from gpserve_client.calls import Call
 from gpserve_client.errors import VersionChanged, checked
-from gpserve_client.jobresults import result_of
+from gpserve_client.jobresults import Asked, result_of
 from gpserve_client.jobs import JobStatus, pauses
 from gpserve_client.options import Options
 from gpserve_client.points import as_array
-from gpserve_client.predicting import ROWS, Plan
+from gpserve_client.predicting import ROWS
 from gpserve_client.progress import Bar
 from gpserve_client.settings import Settings
 
@@ -76,7 +76,7 @@ class AsyncClient:
 
     async def _predict(self, points: Any, options: Options) -> Prediction:
         info = self._model or await self.model()
-        plan = Plan(as_array(points, info.feature_names), options, info, self._settings.rows)
+        plan = self._settings.plan(as_array(points, info.feature_names), options, info)
         try:
             return plan.answer(await self._all(plan.calls()))
         except VersionChanged:
@@ -85,34 +85,41 @@ class AsyncClient:
 
     async def submit(self, points: Any, **options: Any) -> AsyncJob:
         """As `Client.submit`."""
+        retrying = AsyncRetrying(**retries.of_versions(self._settings.version_seconds))
+        return await retrying(self._submit, points, Options(**options), calls.new_key())
+
+    async def _submit(self, points: Any, options: Options, key: str) -> AsyncJob:
         info = self._model or await self.model()
-        chosen = Options(**options)
         X = as_array(points, info.feature_names)
-        status = await self._do(calls.submit(X, chosen))
-        return AsyncJob(self, status, chosen, info.outside(X))
+        try:
+            status = await self._do(calls.submit(X, options, info.version, key))
+        except VersionChanged:
+            self._model = None
+            raise
+        return AsyncJob(self, status, Asked(options, info.outside(X), info.version))
 
     async def train(self, data: Any, target: str, **options: Any) -> AsyncJob:
         """As `Client.train`."""
-        status = await self._do(calls.train(data, target, options, self._settings.token))
+        status = await self._do(calls.train(data, target, options, calls.new_key()))
         self._model = None
         return AsyncJob(self, status)
 
     async def activate(self, version: str) -> dict[str, Any]:
         """As `Client.activate`."""
         self._model = None
-        return await self._do(calls.activate(version, self._settings.token))
+        return await self._do(calls.activate(version))
 
-    async def models(self) -> Any:
+    async def models(self) -> dict[str, Any]:
         """All versions, with their scores."""
         return await self._do(calls.models())
 
     async def jobs(self) -> list[JobStatus]:
-        """All jobs."""
+        """As `Client.jobs`."""
         return await self._do(calls.jobs())
 
     async def job(self, id: str, options: Options | None = None) -> AsyncJob:
         """As `Client.job`."""
-        return AsyncJob(self, await self._do(calls.job(id)), options)
+        return AsyncJob(self, await self._do(calls.job(id)), Asked(options or Options()))
 
     async def _all(self, asked: Sequence[Call[T]]) -> list[T]:
         # the HTTP client lets so many through at a time as there are connections
@@ -141,12 +148,10 @@ class AsyncJob:
         self,
         client: AsyncClient,
         status: JobStatus,
-        options: Options | None = None,
-        outside: BoolArray | None = None,
+        asked: Asked | None = None,
     ) -> None:
         self._client = client
-        self._options = options or Options()
-        self._outside = outside
+        self._asked = asked or Asked()
         self.status = status
         self.id = status.id
 
@@ -172,7 +177,7 @@ class AsyncJob:
         """As `Job.result`."""
         (await self.wait(timeout=timeout, progress=progress)).refuse_failed()
         response = await self._client._do(calls.results(self.id))
-        return result_of(response, self._options, self._outside)
+        return result_of(response, self._asked)
 
     async def cancel(self) -> JobStatus:
         """Stop it, if it is not over."""

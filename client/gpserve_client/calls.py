@@ -34,65 +34,100 @@ class Call(Generic[T]):
     content: bytes | None = None
 
 
+@dataclass(frozen=True)
+class Part:
+    """The answer of one request of a prediction, and the mark of the process that gave it."""
+
+    values: FloatArray
+    server: str
+
+
+def _part(response: httpx.Response, values: FloatArray) -> Part:
+    # a request id is the process's mark, new at each start, and a counter
+    return Part(values, response.headers.get("X-Request-Id", "").rpartition("-")[0])
+
+
 def model() -> Call[ModelInfo]:
     """``GET /model``."""
     return Call("GET", "/model", lambda response: ModelInfo.from_json(response.json()))
 
 
-def predict_one(point: FloatArray, info: ModelInfo) -> Call[FloatArray]:
+def predict_one(point: FloatArray, info: ModelInfo) -> Call[Part]:
     """One point, shape (d,), as JSON, which the server answers fastest; answer of shape (1, 2)."""
     document = json.dumps(dict(zip(info.feature_names, point.tolist(), strict=True)))
     headers = {"Content-Type": "application/json", "If-Match": f'"{info.version}"'}
 
-    def read(response: httpx.Response) -> FloatArray:
+    def read(response: httpx.Response) -> Part:
         answer = response.json()
-        return np.array([[answer["mean"], answer["variance"]]])
+        return _part(response, np.array([[answer["mean"], answer["variance"]]]))
 
     return Call("POST", "/predict", read, headers=headers, content=document.encode())
 
 
-def predict(X: FloatArray, options: Options, version: str) -> Call[FloatArray]:
+def predict(X: FloatArray, options: Options, version: str) -> Call[Part]:
     """Points of shape (n, d) as .npy; answer of shape (n, k)."""
     headers = {"Content-Type": NPY, "Accept": NPY, "If-Match": f'"{version}"'}
-    return Call("POST", "/predict", read_array, options.query(), headers, npy(X))
+
+    def read(response: httpx.Response) -> Part:
+        return _part(response, read_array(response))
+
+    return Call("POST", "/predict", read, options.query(), headers, npy(X))
 
 
-def covariance(X: FloatArray, options: Options, version: str) -> Call[FloatArray]:
+def covariance(X: FloatArray, options: Options, version: str) -> Call[Part]:
     """The joint covariance of points of shape (n, d), shape (n, n)."""
     headers = {"Content-Type": NPY, "Accept": "application/json", "If-Match": f'"{version}"'}
     query = {name: value for name, value in options.query().items() if name == "noise"}
 
-    def read(response: httpx.Response) -> FloatArray:
-        return np.array(response.json()["covariance"])
+    def read(response: httpx.Response) -> Part:
+        return _part(response, np.array(response.json()["covariance"]))
 
     return Call("POST", "/predict", read, {**query, "covariance": "true"}, headers, npy(X))
 
 
-def submit(X: FloatArray, options: Options) -> Call[JobStatus]:
-    """Points of shape (..., d) as a job."""
-    headers = {"Content-Type": NPY, "Prefer": "respond-async", **_once()}
+def new_key() -> str:
+    """A key under which a repeated request is the same job."""
+    return str(uuid.uuid4())
+
+
+def submit(X: FloatArray, options: Options, version: str, key: str) -> Call[JobStatus]:
+    """Points of shape (..., d) as a job; a repeated `key` is the same job.
+
+    Raises
+    ------
+    ValueError
+        A covariance is asked for, which is no array of numbers a point.
+    """
+    if options.covariance:
+        raise ValueError("a job gives no covariance: ask `predict` for it")
+    headers = {
+        "Content-Type": NPY,
+        "Prefer": "respond-async",
+        "If-Match": f'"{version}"',
+        "Idempotency-Key": key,
+    }
     return Call("POST", "/predict", _job, options.query(), headers, npy(X))
 
 
-def train(data: Any, target: str, options: Mapping[str, Any], token: str) -> Call[JobStatus]:
+def train(data: Any, target: str, options: Mapping[str, Any], key: str) -> Call[JobStatus]:
     """Train a new version on a table."""
     query = {"target": target, **{key: _text(value) for key, value in options.items()}}
-    headers = {"Content-Type": "text/csv", **_bearer(token), **_once()}
+    headers = {"Content-Type": "text/csv", "Idempotency-Key": key}
     return Call("POST", "/train", _job, query, headers, as_csv(data))
 
 
-def activate(version: str, token: str) -> Call[dict[str, Any]]:
+def activate(version: str) -> Call[dict[str, Any]]:
     """Serve this version from now on."""
-    return Call("POST", f"/models/{version}/activate", _json, headers=_bearer(token))
+    return Call("POST", f"/models/{version}/activate", _json)
 
 
-def models() -> Call[Any]:
+def models() -> Call[dict[str, Any]]:
     """All versions."""
     return Call("GET", "/models", _json)
 
 
 def jobs() -> Call[list[JobStatus]]:
-    """All jobs."""
+    """One's own jobs, the newest first."""
 
     def read(response: httpx.Response) -> list[JobStatus]:
         return [JobStatus.from_json(document) for document in response.json()["jobs"]]
@@ -112,7 +147,7 @@ def results(id: str) -> Call[httpx.Response]:
 
 
 def dismiss(id: str) -> Call[JobStatus]:
-    """Cancel a job, or forget a finished one."""
+    """Cancel a job; one that has ended stays what it is."""
     return Call("DELETE", f"/jobs/{id}", _job)
 
 
@@ -134,15 +169,6 @@ def _json(response: httpx.Response) -> Any:
 
 def _job(response: httpx.Response) -> JobStatus:
     return JobStatus.from_json(response.json())
-
-
-def _once() -> dict[str, str]:
-    """A key under which a repeated request is the same job."""
-    return {"Idempotency-Key": str(uuid.uuid4())}
-
-
-def _bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -11,11 +12,27 @@ from gpserve_client.calls import NPY, read_array
 from gpserve_client.options import Options
 
 
-def result_of(response: httpx.Response, options: Options, outside: BoolArray | None) -> Any:
+@dataclass(frozen=True)
+class Asked:
+    """What a job was asked, as far as this program knows.
+
+    Attributes
+    ----------
+    outside : which points lie outside the training range of `version`
+    """
+
+    options: Options = field(default_factory=Options)
+    outside: BoolArray | None = None
+    version: str = ""
+
+
+def result_of(response: httpx.Response, asked: Asked) -> Any:
     """A `Prediction` of an array, else the JSON document."""
     if not response.headers.get("Content-Type", "").startswith(NPY):
         return response.json()
     values = read_array(response)
+    options = asked.options
     d = (values.shape[-1] - options.width(0)) // 2 if options.gradient else 0
     version = response.headers.get("X-Model-Version", "")
+    outside = asked.outside if version == asked.version else None
     return prediction(values, options, version, outside, d)

@@ -9,11 +9,12 @@ import numpy as np
 
 from gpserve_client import calls
 from gpserve_client.answers import FloatArray, ModelInfo, Prediction, joined, prediction
-from gpserve_client.calls import Call
+from gpserve_client.calls import Call, Part
+from gpserve_client.cutting import parts
 from gpserve_client.options import Options
 
 ROWS = 4096
-"""Points of one request: a multiple of the server's tiles, so that cutting changes no bit."""
+"""Points of one request at most."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,10 @@ class Plan:
     X: FloatArray
     options: Options
     info: ModelInfo
-    rows: int = ROWS
+    rows: int
+    at_once: int
 
-    def calls(self) -> list[Call[FloatArray]]:
+    def calls(self) -> list[Call[Part]]:
         """The requests, in the order of the points; a covariance comes last."""
         d = self.X.shape[-1]
         flat = self.X.reshape(-1, d)
@@ -34,17 +36,17 @@ class Plan:
         if len(flat) == 1 and self.options == Options() and np.isfinite(flat).all():
             return [calls.predict_one(flat[0], self.info)]
         options, version = replace(self.options, covariance=False), self.info.version
-        parts = np.split(flat, range(self.rows, len(flat), self.rows))
-        asked = [calls.predict(part, options, version) for part in parts]
+        cut = parts(len(flat), self.rows, self.at_once)
+        asked = [calls.predict(flat[part], options, version) for part in cut]
         if self.options.covariance:
             asked.append(calls.covariance(flat, self.options, version))
         return asked
 
-    def answer(self, parts: Sequence[FloatArray]) -> Prediction:
+    def answer(self, answers: Sequence[Part]) -> Prediction:
         """The prediction, from the answers of `calls`."""
         d, shape = self.X.shape[-1], self.X.shape[:-1]
-        K = parts[-1] if self.options.covariance else None
-        values = joined(parts[:-1] if self.options.covariance else parts, shape)
+        arrays = [answer.values for answer in answers]
+        K = arrays.pop() if self.options.covariance else None
         outside = self.info.outside(self.X)
-        made = prediction(values, self.options, self.info.version, outside, d)
-        return made if K is None else replace(made, covariance=K)
+        made = prediction(joined(arrays, shape), self.options, self.info.version, outside, d)
+        return replace(made, covariance=K, answered_by=frozenset(part.server for part in answers))

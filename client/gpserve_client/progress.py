@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from rich.console import Console
 from rich.progress import Progress
 
 from gpserve_client.jobs import JobStatus
@@ -13,7 +14,8 @@ class Bar:
     """A bar of 100 that follows a job; nothing when it is not `shown`."""
 
     def __init__(self, status: JobStatus, *, shown: bool) -> None:
-        self._progress = Progress(disable=not shown)
+        # what the program prints may be piped to another
+        self._progress = Progress(console=Console(stderr=True), disable=not shown)
         self._task = self._progress.add_task(status.process or "job", total=100)
 
     def __enter__(self) -> Self:

@@ -16,6 +16,8 @@ from tenacity.wait import wait_fixed
 from gpserve_client.errors import ServiceError, VersionChanged
 
 TRANSIENT = frozenset({429, 502, 503, 504})
+BEING_RECEIVED = 409
+"""With a Retry-After: the same Idempotency-Key is on its way on another connection."""
 LONGEST_WAIT = 60.0
 
 _backoff = wait_random_exponential(multiplier=0.1, max=5.0)
@@ -23,7 +25,10 @@ _backoff = wait_random_exponential(multiplier=0.1, max=5.0)
 
 def _is_transient(error: BaseException) -> bool:
     if isinstance(error, ServiceError):
-        return error.status in TRANSIENT
+        if error.retry_after:
+            return error.status in TRANSIENT | {BEING_RECEIVED}
+        # The service itself always says when, unless waiting is no use: jobs are not configured.
+        return error.status in TRANSIENT and not error.request_id
     return isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | httpx.ConnectTimeout)
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import httpx
 
-from gpserve_client.answers import ModelInfo
+from gpserve_client.answers import FloatArray, ModelInfo
 from gpserve_client.errors import VersionChanged
+from gpserve_client.options import Options
+from gpserve_client.predicting import Plan
 
 VERSION_SECONDS = 10.0
 """All replicas serve a new version within 2 s of its activation; then one begins again."""
@@ -32,7 +34,14 @@ class Settings:
             max_connections=self.concurrency, max_keepalive_connections=self.concurrency
         )
         timeout = httpx.Timeout(self.timeout, pool=None)
-        return {"base_url": self.url, "limits": connections, "timeout": timeout}
+        made = {"base_url": self.url, "limits": connections, "timeout": timeout}
+        if self.token:
+            made["headers"] = {"Authorization": f"Bearer {self.token}"}
+        return made
+
+    def plan(self, X: FloatArray, options: Options, info: ModelInfo) -> Plan:
+        """The requests for points of shape (..., d)."""
+        return Plan(X, options, info, self.rows, self.concurrency)
 
     @property
     def version_seconds(self) -> float:

@@ -11,14 +11,14 @@ import httpx
 from tenacity import Retrying
 
 from gpserve_client import calls, retries
-from gpserve_client.answers import BoolArray, ModelInfo, Prediction
+from gpserve_client.answers import ModelInfo, Prediction
 from gpserve_client.calls import Call
 from gpserve_client.errors import VersionChanged, checked
-from gpserve_client.jobresults import result_of
+from gpserve_client.jobresults import Asked, result_of
 from gpserve_client.jobs import JobStatus, pauses
 from gpserve_client.options import Options
 from gpserve_client.points import as_array
-from gpserve_client.predicting import ROWS, Plan
+from gpserve_client.predicting import ROWS
 from gpserve_client.progress import Bar
 from gpserve_client.settings import Settings
 
@@ -31,9 +31,9 @@ class Client:
     Parameters
     ----------
     url : of the service
-    token : for `train` and `activate`
+    token : for `train` and `activate`; jobs sent with it are listed for it alone
     version : pins the model: predictions of another version raise `VersionChanged`
-    rows : points in one request; more are split
+    rows : points in one request at most; more are split
     concurrency : requests at the same time
     attempts : how often a request is sent while the server is full or away
     timeout : seconds without a byte
@@ -98,7 +98,7 @@ class Client:
 
     def _predict(self, points: Any, options: Options) -> Prediction:
         info = self._model or self.model()
-        plan = Plan(as_array(points, info.feature_names), options, info, self._settings.rows)
+        plan = self._settings.plan(as_array(points, info.feature_names), options, info)
         try:
             return plan.answer(self._all(plan.calls()))
         except VersionChanged:
@@ -106,37 +106,50 @@ class Client:
             raise
 
     def submit(self, points: Any, **options: Any) -> Job:
-        """Predict as a job; the options are those of `predict`, without covariance."""
+        """Predict as a job; the options are those of `predict`, without covariance.
+
+        It goes on without this program: `job` finds it again by its id.
+        """
+        retrying = Retrying(**retries.of_versions(self._settings.version_seconds))
+        return retrying(self._submit, points, Options(**options), calls.new_key())
+
+    def _submit(self, points: Any, options: Options, key: str) -> Job:
         info = self._model or self.model()
-        chosen = Options(**options)
         X = as_array(points, info.feature_names)
-        return Job(self, self._do(calls.submit(X, chosen)), chosen, info.outside(X))
+        try:
+            status = self._do(calls.submit(X, options, info.version, key))
+        except VersionChanged:
+            self._model = None
+            raise
+        return Job(self, status, Asked(options, info.outside(X), info.version))
 
     def train(self, data: Any, target: str, **options: Any) -> Job:
         """Train a new version on a CSV file, a data frame or columns; it becomes the current one.
 
         The options are those of the service: ``kernel``, ``restarts``, ``features``, ...
         """
-        status = self._do(calls.train(data, target, options, self._settings.token))
+        status = self._do(calls.train(data, target, options, calls.new_key()))
         self._model = None
         return Job(self, status)
 
     def activate(self, version: str) -> dict[str, Any]:
-        """Serve this version from now on."""
+        """Serve this version: every replica does within two seconds."""
         self._model = None
-        return self._do(calls.activate(version, self._settings.token))
+        return self._do(calls.activate(version))
 
-    def models(self) -> Any:
+    def models(self) -> dict[str, Any]:
         """All versions, with their scores."""
         return self._do(calls.models())
 
     def jobs(self) -> list[JobStatus]:
-        """All jobs."""
+        """One's own jobs, the newest first: with a token those that it sent, else those of all
+        who send none.
+        """
         return self._do(calls.jobs())
 
     def job(self, id: str, options: Options | None = None) -> Job:
         """A job that was submitted before, with the options of its prediction."""
-        return Job(self, self._do(calls.job(id)), options)
+        return Job(self, self._do(calls.job(id)), Asked(options or Options()))
 
     def _all(self, asked: Sequence[Call[T]]) -> list[T]:
         if len(asked) == 1:
@@ -161,16 +174,9 @@ class Client:
 class Job:
     """A job: `status` is what was last seen of it."""
 
-    def __init__(
-        self,
-        client: Client,
-        status: JobStatus,
-        options: Options | None = None,
-        outside: BoolArray | None = None,
-    ) -> None:
+    def __init__(self, client: Client, status: JobStatus, asked: Asked | None = None) -> None:
         self._client = client
-        self._options = options or Options()
-        self._outside = outside
+        self._asked = asked or Asked()
         self.status = status
         self.id = status.id
 
@@ -208,7 +214,7 @@ class Job:
         """
         self.wait(timeout=timeout, progress=progress).refuse_failed()
         response = self._client._do(calls.results(self.id))
-        return result_of(response, self._options, self._outside)
+        return result_of(response, self._asked)
 
     def cancel(self) -> JobStatus:
         """Stop it, if it is not over."""

@@ -1,4 +1,4 @@
-"""Servers in this process that misbehave on purpose, and one that has jobs."""
+"""Servers in this process that misbehave on purpose, and a stack of real ones that has jobs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from service.app import create_app
 from service.runtime import Runtime
 from service.settings import Settings
+from tests.jobs.stack import Stack
+from tests.jobs.stack import stack as started
+from tests.serving import ARTICLE
 
 WSGI = Callable[..., Any]
 Serve = Callable[[WSGI], AbstractContextManager[str]]
@@ -47,3 +50,10 @@ def serve() -> Serve:
 def gpserve() -> WSGI:
     """The service as a WSGI application."""
     return create_app(Runtime(Settings())).wsgi_app
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Two serving processes, a worker, a Valkey."""
+    with started(tmp_path_factory.mktemp("client"), arguments=ARTICLE, chunk_seconds=0.02) as made:
+        yield made

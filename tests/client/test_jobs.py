@@ -1,142 +1,194 @@
-"""Jobs, training and versions, against the contract's words in memory."""
+"""Jobs of the client, against a real server, worker and Valkey."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
-import pandas as pd
 import pytest
-from gpserve_client import AsyncClient, Client, JobFailed, Options, Prediction, ServiceError
+from gpserve_client import (
+    AsyncClient,
+    Client,
+    JobFailed,
+    Options,
+    Prediction,
+    ServiceError,
+    VersionChanged,
+)
 
-from tests.client.conftest import Serve
-from tests.client.jobstub import TOKEN, Stub, stub_app
-
-X = np.array([[[0.25, 0.5], [0.5, 4.0]]])
-
-
-@pytest.fixture
-def stub() -> Stub:
-    return Stub()
-
-
-@pytest.fixture
-def url(serve: Serve, stub: Stub) -> Iterator[str]:
-    with serve(stub_app(stub)) as url:
-        yield url
+from service.gpr import GPR
+from service.model import FloatArray
+from tests.jobs.stack import Stack
+from tests.jobs.stack import stack as started
 
 
 @pytest.fixture
-def gp(url: str) -> Iterator[Client]:
-    with Client(url, token=TOKEN) as client:
+def gp(stack: Stack) -> Iterator[Client]:
+    with Client(stack.http) as client:
         yield client
 
 
-def _right(answer: Prediction) -> None:
-    np.testing.assert_array_equal(answer.mean, X.sum(axis=-1))
-    np.testing.assert_array_equal(answer.variance, X.prod(axis=-1))
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A worker that needs a second for ten tiles."""
+    settings: dict[str, Any] = {"model_class": "tests.jobs.slow:SlowGPR", "chunk_seconds": 0.2}
+    with started(tmp_path_factory.mktemp("slow"), **settings) as made:
+        yield made
+
+
+def _many(gpr: GPR, n: int) -> FloatArray:
+    low, high = gpr.description.training_range.T
+    return np.random.default_rng(8).uniform(low, high, (n, len(low)))
+
+
+def _same(answer: Prediction, at_once: Prediction) -> None:
+    np.testing.assert_array_equal(answer.mean, at_once.mean)
+    np.testing.assert_array_equal(answer.variance, at_once.variance)
     assert answer.extrapolated is not None
-    assert answer.extrapolated.tolist() == [[False, True]]
-    assert answer.version == "aaaaaaaaaaaa"
+    np.testing.assert_array_equal(answer.extrapolated, at_once.extrapolated)
+    assert answer.version == at_once.version
 
 
-def test_a_prediction_as_a_job(gp: Client, stub: Stub) -> None:
+def test_a_job_gives_the_bits_of_the_answer_at_once(gp: Client, gpr: GPR) -> None:
+    X = _many(gpr, 6000).reshape(6, 1000, 4)
+    X[2, 3, 0] = 50.0
     job = gp.submit(X, noise=False)
-    assert job.status.status == "accepted"
-    _right(job.result())
-    assert (job.status.status, job.status.progress) == ("successful", 100)
-    assert stub.queries[job.id] == {"noise": "false"}
+    assert not job.status.final
+    _same(job.result(), gp.predict(X, noise=False))
+    assert (job.status.process, job.status.status) == ("predict", "successful")
+    assert job.status.progress == 100
+    assert job.status.members["points"] == {"done": 6000, "total": 6000}
 
 
-def test_the_progress_bar(gp: Client, capsys: pytest.CaptureFixture[str]) -> None:
-    gp.submit(X).wait()
-    assert capsys.readouterr().out == ""
-    gp.submit(X).wait(progress=True)
-    shown = capsys.readouterr().out
-    assert "predict successful" in shown
-    assert "100%" in shown
+def test_one_point(gp: Client, X: FloatArray, P: FloatArray) -> None:
+    answer = gp.submit(X[0]).result()
+    assert np.shape(answer.mean) == ()
+    np.testing.assert_allclose([answer.mean, answer.variance], P[0], rtol=1e-12)
 
 
-def test_jobs_can_be_found_again(gp: Client) -> None:
-    ids = [gp.submit(X).id for _ in range(2)]
-    assert [job.id for job in gp.jobs()] == ids
-    answer = gp.job(ids[1]).result()
-    np.testing.assert_array_equal(answer.mean, X.sum(axis=-1))
-    assert answer.extrapolated is None
-    with pytest.raises(ValueError, match="2 numbers a point, these options give 4"):
-        gp.job(ids[0], Options(interval=0.9)).result()
-    with pytest.raises(ServiceError, match="no such job"):
-        gp.job("nothing")
+def test_options(gp: Client, X: FloatArray) -> None:
+    options: dict[str, Any] = {"interval": 0.9, "gradient": True, "samples": 3, "seed": 7}
+    answer, at_once = gp.submit(X, **options).result(), gp.predict(X, **options)
+    _same(answer, at_once)
+    np.testing.assert_array_equal(answer.lower, at_once.lower)
+    np.testing.assert_array_equal(answer.gradient.variance, at_once.gradient.variance)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(answer.samples, at_once.samples)
+    with pytest.raises(ValueError, match="no covariance"):
+        gp.submit(X, covariance=True)
 
 
-def test_cancel(gp: Client, stub: Stub) -> None:
-    stub.stuck = True
-    job = gp.submit(X)
-    with pytest.raises(TimeoutError, match="is accepted after"):
-        job.wait(timeout=0.2)
-    assert job.cancel().status == "dismissed"
-    with pytest.raises(JobFailed, match="dismissed by its owner"):
-        job.result()
+def test_the_progress_bar(slow: Stack, gpr: GPR, capsys: pytest.CaptureFixture[str]) -> None:
+    with Client(slow.http) as gp:
+        gp.submit([-20, 181, 500, 30]).wait()
+        assert capsys.readouterr() == ("", "")
+        gp.submit(_many(gpr, 4000)).wait(progress=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "predict successful" in said.err
+    assert "100%" in said.err
 
 
-TABLE = {"a": [0.0, 1.0], "b": [2.0, 3.0], "y": [4.0, 5.0]}
-CSV = b"a,b,y\n0.0,2.0,4.0\n1.0,3.0,5.0\n"
+def test_progress_counts_points(slow: Stack, gpr: GPR) -> None:
+    seen = []
+    with Client(slow.http) as gp:
+        job = gp.submit(_many(gpr, 6000))
+        while not job.refresh().final:
+            seen.append(job.status.progress)
+        assert job.status.status == "successful"
+    assert seen == sorted(seen)
+    assert any(0 < progress < 100 for progress in seen)
 
 
-@pytest.mark.parametrize("kind", ["path", "columns", "frame"])
-def test_train(gp: Client, stub: Stub, tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "data.csv"
-    path.write_bytes(CSV)
-    data = {"path": path, "columns": TABLE, "frame": pd.DataFrame(TABLE)}[kind]
-    job = gp.train(data, "y", kernel="Matern52", restarts=5, features=["a", "b"], ard=False)
-    assert job.result() == {"version": "bbbbbbbbbbbb", "scores": {"rmse": 0.1}}
-    assert stub.bodies[job.id] == CSV
-    assert stub.queries[job.id] == {
-        "target": "y",
-        "kernel": "Matern52",
-        "restarts": "5",
-        "features": "a,b",
-        "ard": "false",
-    }
+def test_jobs_are_found_again_by_those_who_sent_them(stack: Stack, X: FloatArray) -> None:
+    with Client(stack.http, token="mine") as gp, Client(stack.http) as stranger:
+        ids = [gp.submit(X).id for _ in range(2)]
+        assert [status.id for status in gp.jobs()] == ids[::-1]
+        assert not {status.id for status in stranger.jobs()} & set(ids)
+        answer = stranger.job(ids[1]).result()
+        np.testing.assert_array_equal(answer.mean, gp.predict(X).mean)
+        assert answer.extrapolated is None
+        with pytest.raises(ValueError, match="2 numbers a point, these options give 4"):
+            gp.job(ids[0], Options(interval=0.9)).result()
+        with pytest.raises(ServiceError, match="404: there is no job 'nothing'"):
+            gp.job("nothing")
 
 
-def test_training_that_fails(gp: Client) -> None:
-    with pytest.raises(JobFailed, match="the output is constant"):
-        gp.train({"constant": [1, 1], "y": [2, 2]}, "y").result()
+def test_a_table_that_another_program_sent(stack: Stack, gp: Client, X: FloatArray) -> None:
+    headers = {"Content-Type": "text/csv", "Prefer": "respond-async"}
+
+    def sent(rows: FloatArray, *more: str) -> str:
+        table = "\n".join([*(",".join(map(str, row)) for row in rows.tolist()), *more])
+        answer = httpx.post(f"{stack.http}/predict", content=table, headers=headers)
+        return str(answer.json()["jobID"])
+
+    np.testing.assert_array_equal(gp.job(sent(X)).result().mean, gp.predict(X).mean)
+    broken = gp.job(sent(X, "-20,181,deep,30"))
+    with pytest.raises(JobFailed, match=r"is failed: line 21.*'deep'"):
+        broken.result()
+    assert broken.status.members["problem"]["line"] == 21
 
 
-def test_data_that_is_no_table(gp: Client) -> None:
-    with pytest.raises(TypeError, match="a path, a data frame or columns"):
-        gp.train(3, "y")
+def test_points_that_are_no_numbers_fail_the_job(gp: Client, gpr: GPR) -> None:
+    X = _many(gpr, 5000)
+    X[4321, 2] = np.nan
+    with pytest.raises(JobFailed, match=r"point 4321 .*not finite"):
+        gp.submit(X).result()
 
 
-def test_versions(gp: Client, url: str) -> None:
-    assert gp.model().version == "aaaaaaaaaaaa"
-    assert gp.activate("bbbbbbbbbbbb") == {"version": "bbbbbbbbbbbb"}
-    assert gp.model().version == "bbbbbbbbbbbb"
-    assert gp.models()["models"][0]["version"] == "bbbbbbbbbbbb"
-    with Client(url) as stranger, pytest.raises(ServiceError, match="403: a bearer token"):
-        stranger.activate("cccccccccccc")
+def test_cancel(slow: Stack, gpr: GPR) -> None:
+    with Client(slow.http) as gp:
+        job = gp.submit(_many(gpr, 40_000))
+        with pytest.raises(TimeoutError, match=r"is (accepted|running) after 0\.2 s"):
+            job.wait(timeout=0.2)
+        assert job.cancel().status == "dismissed"
+        assert job.refresh().final
+        with pytest.raises(JobFailed, match="dismissed by its owner"):
+            job.result()
+        ended = gp.submit([-20, 181, 500, 30])
+        ended.wait()
+        assert ended.cancel().status == "successful"
 
 
-def test_the_async_face(url: str, stub: Stub) -> None:
+def test_a_pinned_version_is_not_left(stack: Stack, X: FloatArray) -> None:
+    with Client(stack.http, version="000000000000") as gp, pytest.raises(VersionChanged):
+        gp.submit(X)
+
+
+def test_a_server_without_jobs_says_so_at_once(serve: Any, gpserve: Any, X: FloatArray) -> None:
+    asked = []
+
+    def counting(environ: dict[str, Any], start_response: Any) -> Any:
+        asked.append(environ["PATH_INFO"])
+        return gpserve(environ, start_response)
+
+    with serve(counting) as url, Client(url) as gp, pytest.raises(ServiceError, match="REDIS_URL"):
+        gp.submit(X)
+    assert asked == ["/model", "/predict"]
+
+
+def test_the_async_face(stack: Stack, slow: Stack, gpr: GPR) -> None:
+    X = _many(gpr, 6000)
+    X[5, 0] = 50.0
+
     async def work() -> None:
-        async with AsyncClient(url, token=TOKEN) as gp:
-            job = await gp.submit(X)
-            _right(await job.result(progress=True))
-            assert (await (await gp.job(job.id)).refresh()).final
-            trained = await (await gp.train(TABLE, "y")).result()
-            await gp.activate(trained["version"])
-            assert (await gp.models())["models"][0]["version"] == "bbbbbbbbbbbb"
-            assert len(await gp.jobs()) == 2
-            stub.stuck = True
-            stuck = await gp.submit(X)
+        async with AsyncClient(stack.http) as gp:
+            jobs = await asyncio.gather(*(gp.submit(X, interval=0.5) for _ in range(3)))
+            at_once = await gp.predict(X, interval=0.5)
+            for job in jobs:
+                _same(await job.result(progress=True), at_once)
+            again = await gp.job(jobs[0].id, Options(interval=0.5))
+            assert again.status.final
+            np.testing.assert_array_equal((await again.result()).upper, at_once.upper)
+            assert {job.id for job in jobs} <= {status.id for status in await gp.jobs()}
+        async with AsyncClient(slow.http) as gp:
+            job = await gp.submit(_many(gpr, 40_000))
             with pytest.raises(TimeoutError):
-                await stuck.wait(timeout=0.2)
-            assert (await stuck.cancel()).status == "dismissed"
-            with pytest.raises(JobFailed):
-                await stuck.result()
+                await job.wait(timeout=0.2)
+            assert (await job.cancel()).status == "dismissed"
+            with pytest.raises(JobFailed, match="dismissed"):
+                await job.result()
 
     asyncio.run(work())

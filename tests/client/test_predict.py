@@ -73,6 +73,18 @@ def test_a_mesh_keeps_its_shape(gp: Client, X: FloatArray, P: FloatArray) -> Non
     _equal(answer, P.reshape(5, 2, 2, 2))
 
 
+def test_who_answered(server: Server, X: FloatArray) -> None:
+    """The article's two processes on one address, each with a mark of its own."""
+    seen: set[str] = set()
+    for _ in range(20):
+        with Client(server.url, rows=1) as gp:
+            answer = gp.predict(X)
+        assert 1 <= len(answer.answered_by) <= 2
+        assert "" not in answer.answered_by
+        seen |= answer.answered_by
+    assert len(seen) == (2 if "--workers=2" in server.process.args else 1)  # type: ignore[operator]
+
+
 def test_whole_numbers(gp: Client, gpr: GPR) -> None:
     points = np.array([[-20, 180, 500, 20], [-21, 181, 400, 30]])
     _equal(gp.predict(points), gpr.predict(points.astype(float)))

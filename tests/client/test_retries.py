@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,6 +15,7 @@ import httpx
 import numpy as np
 import pytest
 from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
+from gpserve_client.cutting import parts
 from gpserve_client.retries import of_requests, seconds_of
 from tenacity import Retrying
 
@@ -66,6 +69,40 @@ def test_nor_anybody_who_awaits(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
         answer = asyncio.run(ask(url))
     assert flaky.refused >= 5
     np.testing.assert_allclose(np.column_stack(list(answer)), gpr.predict(X), rtol=1e-12)
+
+
+def test_each_request_counts_its_own_attempts(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
+    """Every part is refused twice: attempts shared by the threads would be used up."""
+    seen: Counter[bytes] = Counter()
+
+    def twice(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if environ["PATH_INFO"] != "/predict":
+            return gpserve(environ, start_response)
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        seen[body] += 1
+        if seen[body] < 3:
+            start_response(
+                "503 Service Unavailable", [("Retry-After", "0"), ("Content-Length", "0")]
+            )
+            return [b""]
+        environ["wsgi.input"] = io.BytesIO(body)
+        return gpserve(environ, start_response)
+
+    X = _many(gpr, 4096)
+    with serve(twice) as url, Client(url, rows=256, attempts=3) as gp:
+        np.testing.assert_allclose(gp.predict(X).mean, gpr.predict(X)[:, 0], rtol=1e-12)
+    assert set(seen.values()) == {3}
+
+
+def test_the_tail_is_cut_small() -> None:
+    """Whatever share of the connections a replica has, little waits for it at the end."""
+    cut = [part.stop - part.start for part in parts(100_000, 4096, 8)]
+    assert sum(cut) >= 100_000 > sum(cut[:-1])
+    assert all(size % 1024 == 0 for size in cut)
+    assert cut[0] == 4096
+    assert cut[-8:] == [1024] * 8
+    assert cut == sorted(cut, reverse=True)
+    assert [part.stop for part in parts(600, 256, 8)] == [256, 512, 768]
 
 
 def test_a_server_that_stays_full(serve: Serve) -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docs.commands import ADDRESS
-from tests.serving import ROOT, serving
+from tests.jobs.stack import stack
+from tests.serving import ROOT
 
 _MARK = "~~~"
 _BLOCK = re.compile(r"```(\w+)\n(.*?)```\n", re.DOTALL)
@@ -64,6 +65,8 @@ def run(language: Language, folder: Path, port: int) -> list[str]:
             parts.append(body)
         elif kind == "text":
             parts.append(language.mark + "\n")
+    if not (data := folder / "data").exists():
+        data.symlink_to(ROOT / "data")  # the pages are run in a clone
     script = folder / f"page{language.suffix}"
     script.write_text("\n".join(parts).replace(ADDRESS, f"127.0.0.1:{port}"))
     done = subprocess.run(
@@ -85,12 +88,13 @@ def _environment() -> dict[str, str]:
 
 def write_anew() -> None:
     """Put today's outputs below the code."""
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as running:
+        port = running.servers[0].port
         for language in LANGUAGES:
             if not language.installed:
                 print(f"{language.page}: {language.program} is not installed")
                 continue
-            outputs = iter(run(language, Path(folder), server.port))
+            outputs = iter(run(language, Path(folder), port))
             text = _BLOCK.sub(
                 lambda block: (
                     f"```text\n{next(outputs)}\n```\n"  # noqa: B023

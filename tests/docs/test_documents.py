@@ -12,6 +12,7 @@ import pytest
 from tests.docs import scripts
 from tests.docs.commands import DOCUMENTS, commands, run
 from tests.docs.scripts import LANGUAGES, Language
+from tests.jobs.stack import stack
 from tests.serving import ROOT, Server, serving
 
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
@@ -22,6 +23,13 @@ _REQUEST_ID = re.compile(r'"request_id":"[^"]+"')
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("documents")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def with_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that has a worker and a Valkey."""
+    with stack(tmp_path_factory.mktemp("pages")) as running:
+        yield running.servers[0]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the documents' commands use curl")
@@ -38,10 +46,10 @@ def test_commands(document: str, server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.page)
-def test_scripts(language: Language, server: Server, tmp_path: Path) -> None:
+def test_scripts(language: Language, with_jobs: Server, tmp_path: Path) -> None:
     if not language.installed:
         pytest.skip(f"{language.program} is not installed")
-    outputs, shown = scripts.run(language, tmp_path, server.port), scripts.shown(language)
+    outputs, shown = scripts.run(language, tmp_path, with_jobs.port), scripts.shown(language)
     assert list(map(_text, outputs)) == list(map(_text, shown))
     assert _numbers("\n".join(outputs)) == pytest.approx(_numbers("\n".join(shown)), rel=1e-9)
     assert len(outputs) >= 2

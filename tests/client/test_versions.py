@@ -1,0 +1,139 @@
+"""Training and versions from the client, against a real server, worker and Valkey."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from gpserve_client import AsyncClient, Client, JobFailed, ServiceError
+
+from service.model import FloatArray
+from tests.jobs.stack import Stack, until
+
+_RNG = np.random.default_rng(3)
+_LEFT, _RIGHT = _RNG.uniform(0, 1, (2, 60))
+TABLE = {
+    "left": _LEFT.round(6).tolist(),
+    "right": _RIGHT.round(6).tolist(),
+    "height": (np.sin(4 * _LEFT) + _RIGHT + 0.05 * _RNG.normal(size=60)).round(6).tolist(),
+}
+FAST: dict[str, Any] = {"kernel": "Matern52", "restarts": 1, "name": "hill"}
+
+
+@pytest.fixture
+def gp(stack: Stack) -> Iterator[Client]:
+    with Client(stack.http, token="secret") as client:
+        yield client
+
+
+@pytest.mark.parametrize("kind", ["path", "columns", "frame"])
+def test_train(gp: Client, tmp_path: Path, kind: str) -> None:
+    before, path = gp.model().version, tmp_path / "data.csv"
+    frame = pd.DataFrame(TABLE)
+    frame.to_csv(path, index=False)
+    data = {"path": path, "columns": TABLE, "frame": frame}[kind]
+    options = FAST | {"features": ["right", "left"], "ard": False, "activate": False}
+    job = gp.train(data, "height", **options)
+    result = job.result()
+    assert (job.status.process, job.status.status) == ("train", "successful")
+    assert result["version"] == job.status.members["version"]
+    assert result["feature_names"] == ["right", "left"]
+    assert result["output_name"] == "height"
+    assert result["scores"]["held_out_rows"] == 12
+    current = {said["version"]: said["current"] for said in gp.models()["models"]}
+    assert (current[before], current[result["version"]]) == (True, False)
+
+
+def test_a_new_version_is_served_and_the_old_one_again(gp: Client, X: FloatArray) -> None:
+    before, old = gp.model().version, gp.predict(X)
+    version = gp.train(TABLE, "height", **FAST).result()["version"]
+    until(lambda: gp.model().version == version)
+    assert gp.model().name == "hill"
+    heights = gp.predict(pd.DataFrame(TABLE))
+    assert heights.version == version
+    assert np.abs(heights.mean - TABLE["height"]).max() < 0.5
+    assert gp.submit(pd.DataFrame(TABLE)).result().version == version
+
+    assert gp.activate(before)["version"] == before
+    until(lambda: gp.model().version == before)
+    again = gp.predict(X)
+    assert again.version == before
+    np.testing.assert_array_equal(again.mean, old.mean)
+
+
+def test_a_client_that_knows_the_old_version_sends_its_points_anew(
+    stack: Stack, gp: Client
+) -> None:
+    """The features of the new version have another order: none may land in the wrong column."""
+    frame = pd.DataFrame(TABLE)
+    base = gp.model().version
+    first, second = (
+        gp.train(frame, "height", **FAST, features=names, activate=False).result()["version"]
+        for names in (["left", "right"], ["right", "left"])
+    )
+    with Client(stack.http) as other:
+        for version in (first, second):
+            gp.activate(version)
+            until(lambda version=version: _all_serve(stack, version))  # type: ignore[misc]
+            job = other.submit(frame).result()
+            assert job.version == other.predict(frame).version == version
+            assert np.abs(job.mean - TABLE["height"]).max() < 0.5
+            assert job.extrapolated is not None
+    gp.activate(base)
+    until(lambda: _all_serve(stack, base))
+
+
+def _all_serve(stack: Stack, version: str) -> bool:
+    """Asked on new connections, which two serving processes take in turns or so."""
+    seen = {httpx.get(f"{stack.http}/model").json()["version"] for _ in range(20)}
+    return seen == {version}
+
+
+def test_what_cannot_train(gp: Client) -> None:
+    constant = TABLE | {"left": [1] * 60}
+    with pytest.raises(ServiceError, match="422: the input 'left' is constant"):
+        gp.train(constant, "height")
+    with pytest.raises(ServiceError, match="column 'depth' is missing"):
+        gp.train(TABLE, "depth")
+    with pytest.raises(TypeError, match="a path, a data frame or columns"):
+        gp.train(3, "y")
+
+
+def test_a_training_is_cancelled(gp: Client) -> None:
+    job = gp.train(TABLE, "height", restarts=100, activate=False)
+    until(lambda: job.refresh().status == "running")
+    assert job.cancel().status == "dismissed"
+    with pytest.raises(JobFailed, match="dismissed by its owner"):
+        job.result()
+
+
+def test_writing_needs_the_token(stack: Stack, gp: Client) -> None:
+    with Client(stack.http) as stranger:
+        with pytest.raises(ServiceError) as refused:
+            stranger.train(TABLE, "height")
+        assert refused.value.status == 401
+        with pytest.raises(ServiceError) as refused:
+            stranger.activate(gp.model().version)
+        assert refused.value.status == 401
+    with pytest.raises(ServiceError, match="404: no version 'cccccccccccc'"):
+        gp.activate("cccccccccccc")
+
+
+def test_the_async_face(stack: Stack) -> None:
+    async def work() -> None:
+        async with AsyncClient(stack.http, token="secret") as gp:
+            before = (await gp.model()).version
+            job = await gp.train(TABLE, "height", **FAST, activate=False)
+            version = (await job.result(progress=True))["version"]
+            assert job.id in {status.id for status in await gp.jobs()}
+            assert version in {said["version"] for said in (await gp.models())["models"]}
+            assert (await gp.activate(version))["version"] == version
+            assert (await gp.activate(before))["version"] == before
+
+    asyncio.run(work())
