@@ -48,7 +48,7 @@ def served(release: Release) -> set[str]:
     return found
 
 
-def means(body: str) -> FloatArray:
+def means(body: bytes) -> FloatArray:
     return np.array(json.loads(body)["mean"])
 
 
@@ -84,8 +84,8 @@ def test_train_and_activate_under_200_requests_a_second(
         (tmp_path / "new.npz").write_bytes(http.get("/model.npz").content)
     outcomes = asking.outcomes()
     measured(
-        f"{outcomes.total()} requests at {RATE:.0f}/s to {REPLICAS} replicas over a training and "
-        f"{CHANGES} activations: {dict(outcomes)}\nthe last old answer came, in seconds after the "
+        f"{outcomes.total()} requests, {outcomes.total() / (asking.ended - asking.begun):.0f}/s, to "
+        f"{REPLICAS} replicas over a training and {CHANGES} activations: {dict(outcomes)}\nthe last old answer came, in seconds after the "
         f"end of the training and after each activation: {', '.join(f'{w:.2f}' for w in waits)}"
     )
     assert outcomes.keys() == {"ok"}, outcomes

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+import http.client
+import json
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
-
-import httpx
+from urllib.parse import urlsplit
 
 from loadtest.target import Target
+
+CALLERS = 20
 
 
 @dataclass(frozen=True)
@@ -30,23 +32,29 @@ class Answer:
     at: float
     outcome: str
     version: str = ""
-    body: str = ""
+    body: bytes = b""
 
 
 class Asking:
-    """Sends one request `rate` times a second, until it is left; a context manager.
+    """Callers who send one request again and again, until they are left; a context manager.
 
-    A request is sent when it is due, whether those before it are answered or not.
+    Each has a connection of its own, and sends `rate / CALLERS` requests a second as long as the
+    answers come sooner than that.
     """
 
     def __init__(self, target: Target, rate: float, request: dict[str, Any]) -> None:
-        self._target, self._rate, self._request = target, rate, request
+        self._address = urlsplit(target.url).netloc
+        self._headers = {"Content-Type": "application/json", **target.headers}
+        self._body = json.dumps(request)
+        self._pause = CALLERS / rate
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._send()))
+        self._threads = [threading.Thread(target=self._call, args=(i,)) for i in range(CALLERS)]
         self.answers: list[Answer] = []
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.begun = time.time()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
@@ -56,34 +64,28 @@ class Asking:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
+        self.ended = time.time()
 
-    async def _send(self) -> None:
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
-        async with (
-            httpx.AsyncClient(
-                base_url=self._target.url,
-                headers=self._target.headers,
-                limits=limits,
-                timeout=30,
-            ) as client,
-            asyncio.TaskGroup() as group,
-        ):
-            due = time.monotonic()
-            while not self._stop.is_set():
-                group.create_task(self._ask(client))
-                due += 1 / self._rate
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
+    def _call(self, number: int) -> None:
+        connection = http.client.HTTPConnection(self._address, timeout=30)
+        due = time.monotonic() + self._pause * number / CALLERS
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            self.answers.append(self._ask(connection))
+            due += self._pause
+        connection.close()
 
-    async def _ask(self, client: httpx.AsyncClient) -> None:
+    def _ask(self, connection: http.client.HTTPConnection) -> Answer:
         try:
-            answer = await client.post("/predict", json=self._request)
-        except httpx.HTTPError as error:
-            self.answers.append(Answer(time.time(), type(error).__name__))
-            return
-        outcome = "ok" if answer.is_success else str(answer.status_code)
-        version = answer.headers.get("X-Model-Version", "")
-        self.answers.append(Answer(time.time(), outcome, version, answer.text))
+            connection.request("POST", "/predict", self._body, self._headers)
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            return Answer(time.time(), type(error).__name__)
+        outcome = "ok" if answer.status == 200 else str(answer.status)
+        return Answer(time.time(), outcome, answer.headers["X-Model-Version"] or "", body)
 
     def outcomes(self) -> Counter[str]:
         """Return all answers so far, by outcome."""
@@ -94,6 +96,6 @@ class Asking:
         times = [each.at for each in self.answers if each.version == version and each.at > since]
         return max(times, default=None)
 
-    def of(self, version: str) -> set[str]:
+    def of(self, version: str) -> set[bytes]:
         """Return the different answers of a version."""
         return {each.body for each in self.answers if each.version == version}
