@@ -9,11 +9,12 @@ import httpx
 import numpy as np
 
 from service.gpr import GPR
-from tests.e2e.cluster import IMAGE, Release, eventually
+from tests.e2e.cluster import IMAGE, ROOT, Release, eventually
 
 WORKER_IMAGE = os.environ.get("E2E_WORKER_IMAGE", f"{IMAGE}-train")
 VALKEY_IMAGE = os.environ.get("E2E_VALKEY_IMAGE", "valkey/valkey:9.1.3")
 TOKEN, TOKEN_SECRET = "let-me-train", "gpserve-token"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
 CSV = {"Content-Type": "text/csv", "Accept": "text/csv"}
 
 
@@ -67,6 +68,16 @@ def submit(http: httpx.Client, text: str) -> str:
     """Have a table predicted as a job, and return the job's address."""
     asked = {**CSV, "Prefer": "respond-async"}
     answer = http.post("/predict", content=text, headers=asked)
+    assert answer.status_code == 202, answer.text
+    return answer.headers["Location"]
+
+
+def train(http: httpx.Client, **options: str) -> str:
+    """Have the bundled data fitted, once, and return the job's address."""
+    text = (ROOT / "data" / "quakes.csv").read_text()
+    asked = {"target": "mag", "restarts": "1", **options}
+    headers = {"Content-Type": "text/csv", **BEARER}
+    answer = http.post("/train", content=text, params=asked, headers=headers)
     assert answer.status_code == 202, answer.text
     return answer.headers["Location"]
 

@@ -15,26 +15,15 @@ from loadtest.target import Target
 from service.gpr import GPR
 from service.model import FloatArray
 from tests.e2e import jobs
-from tests.e2e.cluster import ROOT, Release, eventually, merged
+from tests.e2e.cluster import Release, eventually, merged
 from tests.e2e.versioned import Asking
 
 RATE, REPLICAS, CHANGES = 200.0, 3, 4
-BEARER = {"Authorization": f"Bearer {jobs.TOKEN}"}
-
-
-def train(http: httpx.Client) -> str:
-    """Have the bundled data fitted with another kernel, and return the job's address."""
-    text = (ROOT / "data" / "quakes.csv").read_text()
-    options = {"target": "mag", "kernel": "Matern52", "restarts": "1", "inducing": "30"}
-    headers = {"Content-Type": "text/csv", **BEARER}
-    answer = http.post("/train", content=text, params=options, headers=headers)
-    assert answer.status_code == 202, answer.text
-    return answer.headers["Location"]
 
 
 def activate(http: httpx.Client, version: str) -> float:
     """Make a version current, and return when that was said to be done."""
-    answer = http.post(f"/models/{version}/activate", headers=BEARER)
+    answer = http.post(f"/models/{version}/activate", headers=jobs.BEARER)
     assert answer.status_code == 200, answer.text
     return time.time()
 
@@ -71,7 +60,7 @@ def test_train_and_activate_under_200_requests_a_second(
     waits = []
     with Asking(target, RATE, {"points": points.tolist()}) as asking:
         eventually("answers", 30, lambda: asking.outcomes()["ok"] > RATE)
-        job = train(http)
+        job = jobs.train(http, kernel="Matern52", inducing="30")
         document = jobs.finish(http, job, 300)
         new = http.get(f"{job}/results").json()["version"]
         eventually("the new version", 30, lambda: asking.last(new))
@@ -83,10 +72,12 @@ def test_train_and_activate_under_200_requests_a_second(
             waits.append(after(asking, old, done))
         (tmp_path / "new.npz").write_bytes(http.get("/model.npz").content)
     outcomes = asking.outcomes()
+    rate = outcomes.total() / (asking.ended - asking.begun)
     measured(
-        f"{outcomes.total()} requests, {outcomes.total() / (asking.ended - asking.begun):.0f}/s, to "
-        f"{REPLICAS} replicas over a training and {CHANGES} activations: {dict(outcomes)}\nthe last old answer came, in seconds after the "
-        f"end of the training and after each activation: {', '.join(f'{w:.2f}' for w in waits)}"
+        f"{outcomes.total()} requests, {rate:.0f}/s, to {REPLICAS} replicas over a training and "
+        f"{CHANGES} activations: {dict(outcomes)}\n"
+        "the last old answer came, in seconds after the end of the training and after each "
+        f"activation: {', '.join(f'{wait:.2f}' for wait in waits)}"
     )
     assert outcomes.keys() == {"ok"}, outcomes
     assert versions == {new}
