@@ -102,14 +102,16 @@ def test_a_burst_of_jobs(
         jobs.finish(http, training, 600)
         trained = time.time() - watch.started
         eventually("rest again", 240, lambda: ready(watch) == fewest)
-    measured(
+    text = (
         f"{JOBS} jobs of {ROWS} points and a training; from {fewest} workers the first new one was "
         f"ready after {first_with(watch, fewest + 1, begun):.0f} s, {MOST} of them after "
         f"{first_with(watch, MOST, begun):.0f} s; all points predicted after "
-        f"{predicted - begun:.0f} s, trained after {trained - begun:.0f} s; no more than "
-        f"{max(fewest, 1)} {down_to(watch, max(fewest, 1), predicted):.0f} s after the last "
-        f"prediction, {fewest} again {down_to(watch, fewest, trained):.0f} s after the training"
+        f"{predicted - begun:.0f} s, trained after {trained - begun:.0f} s; only one worker left "
+        f"{down_to(watch, 1, predicted):.0f} s after the last prediction"
     )
+    if fewest == 0:
+        text += f", none {down_to(watch, 0, trained):.0f} s after the training"
+    measured(text)
     answers = {text: synchronous(http, text) for text in texts}
     assert len(submitted) == JOBS
     for job, text in submitted.items():
