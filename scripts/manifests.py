@@ -1,4 +1,7 @@
-"""Render the chart's defaults into k8s/base, one resource a file, for `kubectl apply -k k8s/`."""
+"""Render the chart into k8s/, one resource a file, for `kubectl apply -k k8s/`.
+
+k8s/base holds its defaults; k8s/jobs adds what jobs need, and patches what they change.
+"""
 
 from __future__ import annotations
 
@@ -10,30 +13,66 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).parents[1]
-CHART, OUT = ROOT / "helm" / "gpserve", ROOT / "k8s" / "base"
+CHART, OUT = ROOT / "helm" / "gpserve", ROOT / "k8s"
 CHECKSUMS = ROOT / "k8s" / "checksums.txt"
+FOLDERS = ("base", "jobs")
 HEAD = "# Rendered from helm/gpserve by `make manifests`; edit the chart instead.\n"
+KIND = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+# Passwords are for the user to make: files in a repository hold none.
+WITH_JOBS = (
+    "jobs.enabled=true",
+    "jobs.tokenSecret.name=gpserve-token",
+    "valkey.passwordSecret.name=gpserve-valkey",
+)
 # These say that Helm manages the object, which is not so for `kubectl apply`.
 HELM_LABEL = re.compile(r"^\s+(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", re.MULTILINE)
 SOURCE = re.compile(r"^# Source: gpserve/templates/(\S+)\n", re.MULTILINE)
 
 
-def render(helm: str) -> str:
-    """Return the chart's default objects on a cluster that has the custom metrics API."""
+def render(helm: str, *settings: str) -> str:
+    """Return the chart's objects on a cluster that has the custom metrics API."""
     command = [helm, "template", "gpserve", str(CHART), "--skip-tests"]
     command += ["--api-versions", "custom.metrics.k8s.io/v1beta1", "--kube-version", "1.30.0"]
+    command += [word for setting in settings for word in ("--set", setting)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def files(rendered: str) -> dict[str, str]:
-    """Return the text of every file of k8s/base, by its name."""
+    """Return the text of every rendered object by the name of its file."""
     found = {}
     for document in re.split(r"^---\n", rendered, flags=re.MULTILINE):
         if source := SOURCE.search(document):
-            found[source[1]] = HEAD + HELM_LABEL.sub("", SOURCE.sub("", document)).strip() + "\n"
-    names = "".join(f"  - {name}\n" for name in sorted(found))
-    kind = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
-    return {"kustomization.yaml": f"{HEAD}{kind}resources:\n{names}", **found}
+            text = HEAD + HELM_LABEL.sub("", SOURCE.sub("", document)).strip() + "\n"
+            found[source[1].replace("/", "-")] = text
+    return found
+
+
+def wanted(helm: str) -> dict[str, str]:
+    """Return the text of every file of the folders, by its path in k8s/."""
+    base, jobs = files(render(helm)), files(render(helm, *WITH_JOBS))
+    changed = {name: text for name, text in jobs.items() if base.get(name) != text}
+    return {
+        **folder("base", base, f"resources:\n{listed(base)}"),
+        **folder("jobs", changed, overlay(set(changed) - set(base), set(changed) & set(base))),
+    }
+
+
+def folder(name: str, found: dict[str, str], rest: str) -> dict[str, str]:
+    """Return a folder's files, with its kustomization.yaml."""
+    return {f"{name}/{path}": text for path, text in found.items()} | {
+        f"{name}/kustomization.yaml": f"{HEAD}{KIND}{rest}"
+    }
+
+
+def overlay(new: set[str], patched: set[str]) -> str:
+    """Return the rest of a kustomization on top of the base."""
+    patches = "".join(f"  - path: {name}\n" for name in sorted(patched))
+    return f"resources:\n  - ../base\n{listed(new)}patches:\n{patches}"
+
+
+def listed(names: set[str] | dict[str, str]) -> str:
+    """Return the items of a kustomization's list."""
+    return "".join(f"  - {name}\n" for name in sorted(names))
 
 
 def is_outside_the_package(path: Path) -> bool:
@@ -49,25 +88,30 @@ def checksums(root: Path) -> str:
     chart = [
         path for path in CHART.rglob("*") if path.is_file() and not is_outside_the_package(path)
     ]
-    rendered = list(OUT.glob("*.yaml"))
     return "".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(root)}\n"
-        for path in sorted(chart + rendered)
+        for path in sorted([*chart, *present()])
     )
 
 
+def present() -> list[Path]:
+    """Return the files that are in the folders."""
+    return [path for name in FOLDERS for path in (OUT / name).glob("*.yaml")]
+
+
 def drift(wanted: dict[str, str]) -> list[str]:
-    """Return the names of the files in k8s/base that are missing, changed or not rendered."""
-    present = {path.name: path.read_text() for path in OUT.glob("*.yaml")}
-    names = wanted.keys() | present.keys()
-    return sorted(name for name in names if wanted.get(name) != present.get(name))
+    """Return the paths in k8s/ that are missing, changed or not rendered."""
+    there = {f"{path.parent.name}/{path.name}": path.read_text() for path in present()}
+    names = wanted.keys() | there.keys()
+    return sorted(name for name in names if wanted.get(name) != there.get(name))
 
 
 def write(wanted: dict[str, str]) -> None:
-    """Replace k8s/base, and the checksums."""
-    for path in OUT.glob("*.yaml"):
+    """Replace the folders' files, and the checksums."""
+    for path in present():
         path.unlink()
     for name, text in wanted.items():
+        (OUT / name).parent.mkdir(exist_ok=True)
         (OUT / name).write_text(text)
     CHECKSUMS.write_text(checksums(ROOT))
 
@@ -76,11 +120,11 @@ def write(wanted: dict[str, str]) -> None:
 @click.option("--helm", default="helm", show_default=True, help="The Helm to render with.")
 @click.option("--check", is_flag=True, help="Write nothing; fail when k8s/ has drifted.")
 def main(helm: str, check: bool) -> None:
-    """Render helm/gpserve into k8s/base."""
-    wanted = files(render(helm))
+    """Render helm/gpserve into k8s/base and k8s/jobs."""
+    found = wanted(helm)
     if not check:
-        write(wanted)
-    elif drifted := drift(wanted):
+        write(found)
+    elif drifted := drift(found):
         raise click.ClickException(f"k8s/ has drifted ({', '.join(drifted)}): run `make manifests`")
 
 

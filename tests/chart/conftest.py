@@ -51,7 +51,22 @@ def render(helm: Callable[..., subprocess.CompletedProcess[str]]) -> Render:
     return objects
 
 
-def only(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    """Return the one object of a kind, the helm test's Pod not counted."""
-    (found,) = [each for each in objects if each["kind"] == kind]
+def only(objects: list[dict[str, Any]], kind: str, part: str = "") -> dict[str, Any]:
+    """Return the one object of a kind: of the web pods, or of the part worker or valkey."""
+    (found,) = [each for each in objects if each["kind"] == kind and part_of(each) == part]
     return found
+
+
+def part_of(each: dict[str, Any]) -> str:
+    """Return the part that an object is of; empty for the web pods' and the helm test's."""
+    labels = each["metadata"]["labels"]
+    beside = "app.kubernetes.io/part-of" in labels
+    return labels["app.kubernetes.io/name"].rpartition("-")[2] if beside else ""
+
+
+def pod_specs(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the specifications of all pods, those of the web pods first."""
+    workloads = [each for each in objects if each["kind"] in ("Deployment", "StatefulSet")]
+    workloads.sort(key=part_of)
+    specs = [each["spec"]["template"]["spec"] for each in workloads]
+    return [*specs, only(objects, "Pod")["spec"]]

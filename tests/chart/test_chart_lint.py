@@ -63,6 +63,22 @@ REFUSED = {
         ["resources.requests.cpu=null"],
         "autoscaling.cpu.enabled needs resources.requests.cpu",
     ),
+    "an HPA to zero": (
+        ["jobs.enabled=true", "worker.autoscaling.minReplicas=0"],
+        "worker.autoscaling.minReplicas is 0: an HPA keeps at least one pod",
+    ),
+    "more workers at least than at most": (
+        ["jobs.enabled=true", "worker.autoscaling.minReplicas=9"],
+        "worker.autoscaling.minReplicas (9) is above worker.autoscaling.maxReplicas (4)",
+    ),
+    "workers on the CPU of nothing": (
+        ["jobs.enabled=true", "worker.resources.requests.cpu=null"],
+        "needs worker.resources.requests.cpu",
+    ),
+    "a Redis out of reach": (
+        ["jobs.enabled=true", "redis.urlSecret.name=mine"],
+        "let pods reach it by networkPolicy.egress",
+    ),
     "a route to no gateway": (["httpRoute.enabled=true"], "httpRoute.enabled needs"),
 }
 

@@ -66,6 +66,11 @@ BAD = {
     "a duration": ("httpRoute: {requestTimeout: 5 minutes}", "does not match"),
     "no time to drain": ("shutdown: {preStopSeconds: 0}", "0 is less than the minimum"),
     "a probe's field": ("probes: {liveness: {httpGet: {}}}", "httpGet"),
+    "a token itself": ("jobs: {token: secret}", "'token' was unexpected"),
+    "a store that is a path": ("jobs: {store: /data}", "does not match"),
+    "a third way to scale workers": ("worker: {autoscaling: {mode: cpu}}", "'cpu' is not one of"),
+    "memory in Kubernetes's words": ("valkey: {maxMemory: 1Gi}", "does not match"),
+    "no image of Valkey": ("valkey: {image: {repository: ''}}", "non-empty"),
     "a label that is a number": ("podLabels: {build: 7}", "7 is not of type 'string'"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -32,17 +33,18 @@ def test_chart_and_manifests_have_not_changed_since_they_were_rendered() -> None
 def test_manifests_are_rendered_from_the_chart(name: str | None) -> None:
     if name is None:
         pytest.skip("no helm on PATH; the checksums were compared")
-    assert manifests.drift(manifests.files(manifests.render(name))) == []
+    assert manifests.drift(manifests.wanted(name)) == []
 
 
 def test_drift_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(manifests.OUT, tmp_path / "base")
-    monkeypatch.setattr(manifests, "OUT", tmp_path / "base")
-    (tmp_path / "base" / "service.yaml").write_text("port: 81\n")
-    (tmp_path / "base" / "stray.yaml").write_text("kind: Stray\n")
-    (tmp_path / "base" / "hpa.yaml").unlink()
-    wanted = {path.name: path.read_text() for path in (K8S / "base").glob("*.yaml")}
-    assert manifests.drift(wanted) == ["hpa.yaml", "service.yaml", "stray.yaml"]
+    wanted = {f"{path.parent.name}/{path.name}": path.read_text() for path in manifests.present()}
+    shutil.copytree(manifests.OUT, tmp_path / "k8s")
+    monkeypatch.setattr(manifests, "OUT", tmp_path / "k8s")
+    assert manifests.drift(wanted) == []
+    (tmp_path / "k8s" / "base" / "service.yaml").write_text("port: 81\n")
+    (tmp_path / "k8s" / "jobs" / "stray.yaml").write_text("kind: Stray\n")
+    (tmp_path / "k8s" / "base" / "hpa.yaml").unlink()
+    assert manifests.drift(wanted) == ["base/hpa.yaml", "base/service.yaml", "jobs/stray.yaml"]
 
 
 def test_the_plain_manifests_do_not_say_that_helm_manages_them() -> None:
@@ -59,3 +61,19 @@ def test_the_overlay_for_kind_scales_on_cpu_from_one_pod() -> None:
     assert [metric["type"] for metric in spec["metrics"]] == ["Resource"]
     assert spec["minReplicas"] == 1
     assert "image: gpserve:dev" in yaml.safe_dump(objects["Deployment"])
+
+
+@pytest.mark.parametrize("name", HELMS or [None])
+def test_the_overlay_with_jobs_is_what_the_chart_renders(name: str | None) -> None:
+    if name is None:
+        pytest.skip("no helm on PATH")
+    texts = manifests.files(manifests.render(name, *manifests.WITH_JOBS)).values()
+    assert by_name([yaml.safe_load(text) for text in texts]) == by_name(kustomize(K8S / "jobs"))
+
+
+def by_name(objects: list[Any]) -> dict[tuple[str, str], Any]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in objects}
+
+
+def test_no_password_is_in_the_repository() -> None:
+    assert "Secret" not in {each["kind"] for each in kustomize(K8S / "jobs")}

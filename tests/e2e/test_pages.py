@@ -19,7 +19,12 @@ import pytest
 import yaml
 
 from tests.e2e.cluster import CHART, HELM, IMAGE, ROOT, URL, api_groups, get, kubectl, run
+from tests.e2e.jobs import VALKEY_IMAGE, WORKER_IMAGE
 
+# The Valkey of this cluster; whether it has volumes is not what the pages are about.
+REPOSITORY, _, TAG = VALKEY_IMAGE.rpartition(":")
+VALKEY = f"--set valkey.image.repository={REPOSITORY},valkey.image.tag={TAG}"
+VALKEY += " --set valkey.persistence.enabled=false"
 PAGES = ROOT / "docs" / "kubernetes"
 ABSENT = """#!/bin/sh
 echo "${0##*/} $*" >>"$CALLS"
@@ -84,6 +89,7 @@ def adapted(command: str, namespace: str) -> str:
     command = re.sub(r"http://(127\.0\.0\.1:8080|\$\(minikube ip\):30080)", URL, command)
     command = command.replace("namespaces/default/", f"namespaces/{namespace}/")
     command = command.replace("--namespace default", f"--namespace {namespace}")
+    command = command.replace("--set jobs.enabled=true", f"--set jobs.enabled=true {VALKEY}")
     return command.replace("$REGISTRY/gpserve", IMAGE.rpartition(":")[0] + " --set image.tag=dev")
 
 
@@ -129,6 +135,15 @@ def test_the_page_on_scaling(shell: dict[str, str], namespace: str) -> None:
         pytest.skip(f"the page's image is gpserve:dev, not {IMAGE}")
     try:
         run_page("scaling.md", shell, namespace)
+    finally:
+        run(HELM, "uninstall", "gpserve", "--namespace", namespace, "--ignore-not-found", "--wait")
+
+
+def test_the_page_on_jobs(shell: dict[str, str], namespace: str) -> None:
+    if (IMAGE, WORKER_IMAGE) != ("gpserve:dev", "gpserve:dev-train"):
+        pytest.skip(f"the page's images are gpserve:dev and gpserve:dev-train, not {WORKER_IMAGE}")
+    try:
+        run_page("jobs.md", shell, namespace)
     finally:
         run(HELM, "uninstall", "gpserve", "--namespace", namespace, "--ignore-not-found", "--wait")
 

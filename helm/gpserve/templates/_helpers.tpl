@@ -38,3 +38,21 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
+
+{{/* Labels of a part beside the web pods: its name tells it from them. Of (list . "worker"). */}}
+{{- define "gpserve.partSelectorLabels" -}}
+{{- $root := first . -}}
+app.kubernetes.io/name: {{ printf "%s-%s" (default $root.Chart.Name $root.Values.nameOverride) (last .) }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+{{- end -}}
+
+{{- define "gpserve.partLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" (first .).Chart.Name (first .).Chart.Version }}
+{{ include "gpserve.partSelectorLabels" . }}
+app.kubernetes.io/part-of: {{ default (first .).Chart.Name (first .).Values.nameOverride }}
+app.kubernetes.io/managed-by: {{ (first .).Release.Service }}
+{{- end -}}
+
+{{- define "gpserve.partName" -}}
+{{- printf "%s-%s" (include "gpserve.fullname" (first .) | trunc (int (sub 62 (len (last .)))) | trimSuffix "-") (last .) -}}
+{{- end -}}

@@ -25,4 +25,20 @@
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
 {{- fail "httpRoute.enabled needs httpRoute.parentRefs, e.g. [{name: my-gateway, namespace: gateways}]" }}
 {{- end }}
+{{- if .Values.jobs.enabled }}
+{{- with .Values.worker.autoscaling }}
+{{- if gt (int .minReplicas) (int .maxReplicas) }}
+{{- fail (printf "worker.autoscaling.minReplicas (%v) is above worker.autoscaling.maxReplicas (%v)" .minReplicas .maxReplicas) }}
+{{- end }}
+{{- if and (eq .mode "hpa") (lt (int .minReplicas) 1) }}
+{{- fail "worker.autoscaling.minReplicas is 0: an HPA keeps at least one pod (its feature gate HPAScaleToZero is off in most clusters); use worker.autoscaling.mode=keda" }}
+{{- end }}
+{{- if and (eq .mode "hpa") (not (include "gpserve.queueInHPA" $)) (not (dig "requests" "cpu" "" $.Values.worker.resources)) }}
+{{- fail "without a custom metrics API workers scale on CPU, which needs worker.resources.requests.cpu" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.redis.urlSecret.name .Values.networkPolicy.enabled (not .Values.networkPolicy.egress) }}
+{{- fail "redis.urlSecret names a Redis of yours: let pods reach it by networkPolicy.egress, e.g. [{ports: [{port: 6379}]}], or set networkPolicy.enabled=false" }}
+{{- end }}
+{{- end }}
 {{- end -}}
