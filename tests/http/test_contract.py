@@ -21,7 +21,7 @@ def test_schemathesis(server: Server, tmp_path: Path, phase: str) -> None:
         f"{server.url}/openapi.json",
         f"--phases={phase}",
         f"--checks={CHECKS}",
-        "--max-examples=40",
+        "--max-examples=15",
         "--seed=1",
         "--workers=2",
         "--request-timeout=60",
