@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.jobs.stack import until
 from tests.serving import ROOT, free_port
@@ -64,9 +66,23 @@ class Up:
         return found
 
 
-def test_up(tmp_path: Path) -> None:
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], Up]]:
+    """Starts it on the same data each time; what a failed test leaves is ended."""
+    started: list[Up] = []
+
+    def begin() -> Up:
+        started.append(Up(tmp_path / "data"))
+        return started[-1]
+
+    yield begin
+    for up in started:
+        up.process.terminate()
+
+
+def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
     folder = tmp_path / "data"
-    up = Up(folder)
+    up = start()
     first = up.job()
     second = subprocess.run(
         [sys.executable, "-m", "service", "up"],
@@ -92,7 +108,7 @@ def test_up(tmp_path: Path) -> None:
     up.process.wait()
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), 60)
 
-    again = Up(folder)
+    again = start()
     assert again.get(f"/jobs/{first}/results") == 200
     again.job()
     again.process.send_signal(signal.SIGINT)
