@@ -58,7 +58,8 @@ def middle(gpr: GPR) -> FloatArray:
 
 
 def fields(page: Page) -> FloatArray:
-    """What the number fields say, shape (d,)."""
+    """What the number fields say, shape (d,), once the page has drawn them."""
+    page.locator(".plot .dot").last.wait_for()
     return np.array([float(f.input_value()) for f in page.locator(".number").all()])
 
 
