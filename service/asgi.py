@@ -20,24 +20,15 @@ from flask import Flask
 
 from service import probes
 from service.conditions import refuse_other_version
-from service.exchange import Exchange, Headers
+from service.exchange import Exchange
 from service.protocols import umbridgecalls
+from service.refusals import Refusals
 from service.runtime import Runtime
 from service.services import answers, points
 from service.services.problems import Problem, busy
-from service.smallrequests import (
-    Message,
-    Receive,
-    Scope,
-    Send,
-    is_small_call,
-    is_small_prediction,
-    replayed,
-    whole_body,
-)
+from service.smallrequests import IS_SMALL, Receive, Scope, Send, replayed, whole_body
 from service.tilepool import yield_priority
 
-IsSmall = Callable[[Scope, dict[bytes, bytes]], bool]
 Answer = Callable[["Front", Exchange, bytes], Awaitable[bool]]
 """Answers a body, or says that the request asks for more than the event loop should do."""
 
@@ -50,6 +41,7 @@ class Front:
     def __init__(self, flask: Flask) -> None:
         self.runtime = cast(Runtime, flask.extensions["gpserve"])
         settings = self.runtime.settings
+        self.refusals = Refusals(self.runtime)
         self._flask = WSGIMiddleware(_with_chunked_bodies(flask))
         self._flask.executor = ThreadPoolExecutor(
             settings.threads, "flask", initializer=yield_priority
@@ -61,31 +53,12 @@ class Front:
         """Answer one request, or take part in the server's start and stop."""
         if scope["type"] != "http":
             await self._start_and_stop(receive, send)
-        elif scope["path"] in _SMALL:
+        elif scope["path"] in IS_SMALL:
             await self._small(scope, receive, send)
         elif scope["path"] == "/metrics" or scope["path"] in probes.PROBES:
             await self._probe(scope, send)
         else:
             await self._hand_over(scope, receive, send)
-
-    def refusal(self, scope: Scope) -> tuple[int, Headers, bytes] | None:
-        """The answer to a small prediction while too much waits: its body need not be read.
-
-        Under overload most requests are refused. What each costs is lost to those that are
-        predicted, and a task for each would cost three times as much.
-        """
-        if scope["path"] not in _SMALL:
-            return None
-        try:
-            self.runtime.batcher.backlog.refuse_if_full()
-        except Problem as problem:
-            headers = dict(scope["headers"])
-            if not _SMALL[scope["path"]][0](scope, headers):
-                return None
-            exchange = Exchange(self.runtime, scope, headers, _nowhere)
-            exchange.finish(problem.status)
-            return exchange.refusal(problem)
-        return None
 
     async def _start_and_stop(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -96,16 +69,15 @@ class Front:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _small(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_small, answer = _SMALL[scope["path"]]
         headers = dict(scope["headers"])
-        if not is_small(scope, headers):
+        if not IS_SMALL[scope["path"]](scope, headers):
             await self._hand_over(scope, receive, send)
             return
         exchange = Exchange(self.runtime, scope, headers, send)
         try:
             self.runtime.batcher.backlog.refuse_if_full()
             body = await whole_body(receive)
-            if not await answer(self, exchange, body):
+            if not await _ANSWERS[scope["path"]](self, exchange, body):
                 exchange.abandon()
                 await self._hand_over(scope, replayed(body, receive), send)
         except Problem as problem:
@@ -171,14 +143,7 @@ class Front:
             self._taken -= 1
 
 
-_SMALL: dict[str, tuple[IsSmall, Answer]] = {
-    "/predict": (is_small_prediction, Front._answer),
-    "/Evaluate": (is_small_call, Front._answer_call),  # as common where UM-Bridge is spoken
-}
-
-
-async def _nowhere(message: Message) -> None:
-    raise AssertionError("a refusal is sent by the connection")
+_ANSWERS: dict[str, Answer] = {"/predict": Front._answer, "/Evaluate": Front._answer_call}
 
 
 def _with_chunked_bodies(flask: Flask) -> Any:

@@ -4,7 +4,8 @@ On an event loop the first waiting request schedules a flush for the end of the 
 so everything that has arrived by then shares the product and nothing waits for a timer. On threads
 alone, whoever gets the turn computes for all who wait. A batch that takes more than
 `INLINE_SECONDS` at best would hold the loop too long: it is computed on a thread, and the next one
-gathers meanwhile. At best, since a busy neighbour is no reason to leave the loop.
+gathers meanwhile. At best, since a busy neighbour is no reason to leave the loop. That thread takes
+the next batch itself: under overload the loop is busy with refusals, and would let it wait.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 
@@ -20,41 +20,13 @@ import numpy as np
 
 from service.backlog import Backlog
 from service.metrics import Metrics
-from service.model import FloatArray, Model
+from service.model import Model
 from service.services.points import Rows
-from service.services.prediction import BoolArray, extrapolated
+from service.services.prediction import extrapolated
+from service.share import Batch, Share, spans
 from service.tilepool import TilePool
 
 INLINE_SECONDS = 0.003
-
-
-class Share:
-    """One request's part of a batch: points on the way in, numbers on the way out."""
-
-    __slots__ = ("P", "future", "model", "noise", "outside", "queued", "rows", "took", "waited")
-
-    P: FloatArray
-    """Mean and variance, shape (n, 2)."""
-    outside: BoolArray
-    """Which points lie outside the training range, shape (n,)."""
-    waited: float
-    took: float
-
-    def __init__(
-        self,
-        model: Model,
-        rows: Rows,
-        noise: bool,
-        future: asyncio.Future[None] | Future[None],
-    ) -> None:
-        self.model = model
-        self.rows = rows
-        self.noise = noise
-        self.future = future
-        self.queued = perf_counter()
-
-
-Batch = list[Share]
 
 
 class Batcher:
@@ -66,6 +38,7 @@ class Batcher:
         self._metrics = metrics
         self._pending: deque[Share] = deque()
         self._turn = threading.Lock()
+        self._taking = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._executor: ThreadPoolExecutor | None = None
         self._scheduled = False
@@ -103,6 +76,11 @@ class Batcher:
         future.result()
         return share
 
+    @property
+    def has_left_the_loop(self) -> bool:
+        """Whether a thread computes, which needs the event loop for nothing."""
+        return self._running > 0
+
     def _wait_a_turn(self) -> None:
         """Let requests join that were read while those of the last turn were parsed."""
         assert self._loop is not None
@@ -110,8 +88,7 @@ class Batcher:
 
     def _flush(self) -> None:
         self._scheduled = False
-        while self._pending and self._running < max(1, self._pool.width):
-            batch = self._take()
+        while self._running < max(1, self._pool.width) and (batch := self._take()):
             points = sum(len(share.rows) for share in batch)
             if self.backlog.at_best(points) < INLINE_SECONDS:
                 self._settle(*self._compute(batch))
@@ -121,29 +98,40 @@ class Batcher:
     def _send(self, batch: Batch) -> None:
         assert self._loop is not None
         self._running += 1
-        work = self._loop.run_in_executor(self._executor, self._compute, batch)
-        work.add_done_callback(self._received)
+        work = self._loop.run_in_executor(self._executor, self._compute_all, batch)
+        work.add_done_callback(self._idle)
 
-    def _received(self, work: asyncio.Future[tuple[Batch, BaseException | None]]) -> None:
+    def _compute_all(self, batch: Batch) -> None:
+        assert self._loop is not None
+        while batch:
+            self._loop.call_soon_threadsafe(self._settle, *self._compute(batch))
+            batch = self._take()
+
+    def _idle(self, work: asyncio.Future[None]) -> None:
         self._running -= 1
-        self._settle(*work.result())
-        self._flush()
+        work.result()
+        self._flush()  # what came after the thread's last look
 
     def _take(self) -> Batch:
         """Requests of one kind, in order, with fewer points than a large tile together."""
-        first = self._pending.popleft()
-        batch, points = [first], len(first.rows)
-        while self._pending:
-            share = self._pending[0]
-            points += len(share.rows)
-            if (
-                share.model is not first.model
-                or share.noise != first.noise
-                or points >= share.model.large_tile
-            ):
-                break
-            batch.append(self._pending.popleft())
+        batch: Batch = []
+        points = 0
+        with self._taking:
+            while self._pending:
+                share = self._pending[0]
+                points += len(share.rows)
+                if batch and not self._fits(share, batch[0], points):
+                    break
+                batch.append(self._pending.popleft())
         return batch
+
+    @staticmethod
+    def _fits(share: Share, first: Share, points: int) -> bool:
+        return (
+            share.model is first.model
+            and share.noise == first.noise
+            and points < first.model.large_tile
+        )
 
     def _compute(self, batch: Batch) -> tuple[Batch, BaseException | None]:
         started = perf_counter()
@@ -159,7 +147,7 @@ class Batcher:
             self.backlog.done(len(X))
             return batch, error
         took = perf_counter() - started
-        for share, a, b in _spans(batch):
+        for share, a, b in spans(batch):
             share.P, share.outside = P[a:b], outside[a:b]
             share.waited, share.took = started - share.queued, took
         self.backlog.done(len(X), took)
@@ -174,11 +162,3 @@ class Batcher:
                 share.future.set_result(None)
             else:
                 share.future.set_exception(error)
-
-
-def _spans(batch: Batch) -> Iterator[tuple[Share, int, int]]:
-    a = 0
-    for share in batch:
-        b = a + len(share.rows)
-        yield share, a, b
-        a = b

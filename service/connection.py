@@ -88,7 +88,7 @@ class Connection(HttpToolsProtocol):
             self.deadline = time.monotonic() + self.timeout_keep_alive
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        answer = self.front.refusal(cycle.scope) if self._may_refuse(cycle) else None
+        answer = self.front.refusals.answer(cycle.scope) if self._may_refuse(cycle) else None
         if answer is None:
             super()._start_asgi_task(cycle, app)
             return

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from service.batching import Share
 from service.model import Model
 from service.protocols.errorforms import error_form
 from service.requests import log_request, request_id, wants_log
 from service.runtime import Runtime
 from service.services.problems import Problem
+from service.share import Share
 from service.smallrequests import Scope, Send
 
 Headers = list[tuple[bytes, bytes]]

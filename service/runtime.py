@@ -103,8 +103,15 @@ class Runtime:
         if len(X) < model.large_tile:
             return self.batcher.predict_on_thread(model, X.tolist(), noise).P
         started = perf_counter()
-        P = self.pool.predict(model, X, noise)
-        self.metrics.predicted(len(X), perf_counter() - started)
+        self.uploads.add(len(X))
+        try:
+            P = self.pool.predict(model, X, noise)
+        except Exception:
+            self.uploads.done(len(X))
+            raise
+        took = perf_counter() - started
+        self.uploads.done(len(X), took)
+        self.metrics.predicted(len(X), took)
         return P
 
 

@@ -11,6 +11,7 @@ Scope = dict[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+IsSmall = Callable[[Scope, dict[bytes, bytes]], bool]
 
 SMALL_BODY = 16 << 10
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
@@ -46,6 +47,12 @@ def is_small_call(scope: Scope, headers: dict[bytes, bytes]) -> bool:
         and int(length) <= SMALL_BODY
         and b"content-encoding" not in headers
     )
+
+
+IS_SMALL: dict[str, IsSmall] = {
+    "/predict": is_small_prediction,
+    "/Evaluate": is_small_call,  # as common where UM-Bridge is spoken
+}
 
 
 async def whole_body(receive: Receive) -> bytes:

@@ -62,7 +62,7 @@ def offer_job(
     if source.shape is None or not runtime.settings.redis_url:
         return None
     points = math.prod(source.shape)
-    seconds = points * runtime.batcher.backlog.seconds_per_point
+    seconds = points * runtime.uploads.seconds_per_point
     wait, most = _wait_seconds(), runtime.settings.max_sync_seconds
     if seconds <= min(most, wait if wait is not None else most):
         return None

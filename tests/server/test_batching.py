@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
 from service.backlog import Backlog
-from service.batching import Batcher, Share
+from service.batching import Batcher
 from service.metrics import Metrics
 from service.services.problems import Problem
+from service.share import Share
 from service.tilepool import TilePool
 from tests.server.toys import Broken, Sum
 
@@ -85,6 +87,28 @@ def test_while_one_batch_is_computed_the_next_one_gathers() -> None:
         return [await task for task in (first, *others)]
 
     assert sizes(asyncio.run(run())) == [1] + [7] * 7
+
+
+def test_the_thread_takes_the_next_batch_without_the_loop() -> None:
+    b, model = batcher(seconds_per_point=1.0), Sum()
+    model.gate.clear()
+
+    async def run() -> list[Share]:
+        b.attach(asyncio.get_running_loop())
+        tasks = [asyncio.create_task(b.predict(model, [ROW], True))]
+        while not b._running:
+            await asyncio.sleep(0)
+        tasks += [asyncio.create_task(b.predict(model, [ROW], True)) for _ in range(3)]
+        while len(b._pending) < 3:
+            await asyncio.sleep(0)
+        model.gate.set()
+        end = time.monotonic() + 10
+        while b.backlog.seconds and time.monotonic() < end:  # the loop is held all the while
+            time.sleep(0.001)
+        assert b.backlog.seconds == 0
+        return [await task for task in tasks]
+
+    assert sizes(asyncio.run(run())) == [1, 3, 3, 3]
 
 
 def test_an_error_reaches_those_who_asked_and_nobody_else() -> None:
