@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Any
 
 from bench import curl, wrk
 from bench.openloop import Call, Seen, send
-from bench.places import CLIENT_CORE
+from bench.places import on_client_core
 from bench.servers import GPSERVE, Running, running
 from bench.tabledata import csv_file
 from bench.tables import table
@@ -28,8 +27,7 @@ SECONDS = 8
 
 def measure() -> dict[str, Any]:
     """Small requests on a clock, then from clients without pause; probes beside both."""
-    os.sched_setaffinity(0, {CLIENT_CORE})
-    with running("gpserve", GPSERVE, TRAINING_POINTS) as server:
+    with on_client_core(), running("gpserve", GPSERVE, TRAINING_POINTS) as server:
         return {"clock": _on_a_clock(server), "clients": _with_clients(server)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from statistics import median
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from bench import wrk
 from bench.memory import Watch
 from bench.openloop import Call, Seen, send_for
-from bench.places import CLIENT_CORE
+from bench.places import on_client_core
 from bench.servers import GPSERVE, Running, running
 from bench.tables import table
 
@@ -34,10 +33,9 @@ def measure() -> dict[str, Any]:
     The machine's own speed drifts by more than the difference, so each share is of the two
     few-client turns around its overload.
     """
-    os.sched_setaffinity(0, {CLIENT_CORE})
     few: list[float] = []
     overloads: list[tuple[Seen, float]] = []
-    with running("gpserve", GPSERVE, TRAINING_POINTS) as server:
+    with on_client_core(), running("gpserve", GPSERVE, TRAINING_POINTS) as server:
         _few(server)
         with Watch(server) as memory:
             for _ in range(ROUNDS):

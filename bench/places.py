@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,3 +25,14 @@ def python(side: str) -> str:
 def pinned(core: int, command: list[str]) -> list[str]:
     """The command, on one core."""
     return ["taskset", "--cpu-list", str(core), *command]
+
+
+@contextmanager
+def on_client_core() -> Iterator[None]:
+    """This process on the clients' core, and on all of its own again after."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {CLIENT_CORE})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
