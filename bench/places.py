@@ -29,7 +29,7 @@ def pinned(core: int, command: list[str]) -> list[str]:
 
 @contextmanager
 def on_client_core() -> Iterator[None]:
-    """This process on the clients' core, and on all of its own again after."""
+    """Keep this process on the clients' core, and give the others back after."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {CLIENT_CORE})
     try:
