@@ -14,11 +14,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.serving import ROOT, serving
+from tests.jobs.stack import stack
+from tests.serving import ROOT
 
-DOCUMENTS = ("README.md", "docs/api.md", "docs/clients/curl.md", "docs/protocols.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/api.md",
+    "docs/jobs.md",
+    "docs/clients/curl.md",
+    "docs/protocols.md",
+)
 ADDRESS = "localhost:5000"
-_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+_BLOCK = re.compile(r"```console\n.*?```", re.DOTALL)
+_COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ |```).*\n)*)", re.MULTILINE)
+_IN_A_SHELL = "set -a; . ./.variables 2>/dev/null\n{}\ns=$?; export -p > .variables; exit $s"
+"""Each command has a process of its own: variables go from one to the next through a file."""
 
 
 @dataclass
@@ -32,39 +42,51 @@ class Command:
 def commands(document: str) -> Iterator[Command]:
     """The commands of a document that show a prompt."""
     for block in _BLOCK.findall((ROOT / document).read_text()):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            text, _, output = part.partition("\n")
+        for text, output in _COMMAND.findall(block):
             yield Command(text, output.rstrip("\n"))
 
 
-def run(command: Command, folder: Path, port: int) -> str:
-    """What the command prints when it is run in `folder` against a server on `port`."""
-    text = command.text.replace(ADDRESS, f"127.0.0.1:{port}")
+def run(text: str, folder: Path, port: int) -> str:
+    """What a command prints when it is run in `folder` against a server on `port`."""
+    text = text.replace(ADDRESS, f"127.0.0.1:{port}")
+    text = text.replace(".venv/bin", str(Path(sys.executable).parent))
     done = subprocess.run(
-        ["bash", "-c", text.replace(".venv/bin", str(Path(sys.executable).parent))],
+        ["bash", "-c", _IN_A_SHELL.format(text)],
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.replace(f"127.0.0.1:{port}", ADDRESS).rstrip("\n")
 
 
+def as_a_clone(folder: Path) -> Path:
+    """The folder with the data that a reader has before him."""
+    folder.mkdir(exist_ok=True)
+    if not (data := folder / "data").exists():
+        data.symlink_to(ROOT / "data")
+    return folder
+
+
+def anew(document: str, folder: Path, port: int) -> str:
+    """The document with today's outputs below its commands."""
+
+    def command(found: re.Match[str]) -> str:
+        output = run(found[1], folder, port)
+        return f"$ {found[1]}\n" + (f"{output}\n" if output else "")
+
+    text = (ROOT / document).read_text()
+    return _BLOCK.sub(lambda block: _COMMAND.sub(command, block[0]), text)
+
+
 def write_anew() -> None:
-    """Put today's outputs below the commands."""
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
+    """Put today's outputs into all documents."""
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as running:
         for document in DOCUMENTS:
-            path = ROOT / document
-            text = path.read_text()
-            for command in list(commands(document)):
-                output = run(command, Path(folder), server.port)
-                shown = f"$ {command.text}\n" + (f"{command.output}\n" if command.output else "")
-                text = text.replace(
-                    shown, f"$ {command.text}\n" + (f"{output}\n" if output else ""), 1
-                )
-            path.write_text(text)
+            here = as_a_clone(Path(folder) / Path(document).name)
+            (ROOT / document).write_text(anew(document, here, running.servers[0].port))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.docs.commands import ADDRESS
+from tests.docs.commands import ADDRESS, as_a_clone
 from tests.jobs.stack import stack
 from tests.serving import ROOT
 
@@ -65,9 +65,7 @@ def run(language: Language, folder: Path, port: int) -> list[str]:
             parts.append(body)
         elif kind == "text":
             parts.append(language.mark + "\n")
-    if not (data := folder / "data").exists():
-        data.symlink_to(ROOT / "data")  # the pages are run in a clone
-    script = folder / f"page{language.suffix}"
+    script = as_a_clone(folder) / f"page{language.suffix}"
     script.write_text("\n".join(parts).replace(ADDRESS, f"127.0.0.1:{port}"))
     done = subprocess.run(
         [language.program, *language.arguments, str(script)],
