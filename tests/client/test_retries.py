@@ -21,7 +21,8 @@ from tenacity import Retrying
 
 from service.gpr import GPR
 from service.model import FloatArray
-from tests.client.conftest import WSGI, Serve
+from tests.client.conftest import Serve
+from tests.inprocess import WSGI
 
 
 class OneInFive:
