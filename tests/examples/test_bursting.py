@@ -8,16 +8,24 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import click
 import httpx
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
+from examples import genetic, montecarlo
 from examples.montecarlo import draw_inputs
 from examples.surrogate import Surrogate
+from service.app import create_app
 from service.gpr import GPR
 from service.model import FloatArray
+from service.runtime import Runtime
+from service.settings import Settings
 from tests.examples.balancer import balancing
+from tests.inprocess import in_process
 from tests.serving import ROOT, Server, serving
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -30,11 +38,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A program as users start it, which takes a second to import what it needs."""
     command = [sys.executable, "-m", *arguments]
     environ = os.environ | {"PYTHONPATH": str(ROOT / "client")}
     return subprocess.run(
         command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300, check=False
     )
+
+
+def _called(program: click.Command, *arguments: str) -> Result:
+    """The same in this process."""
+    return CliRunner().invoke(program, arguments, prog_name="example")
 
 
 def _lower_bound(gpr: GPR, X: FloatArray) -> FloatArray:
@@ -65,8 +79,8 @@ def test_the_genetic_algorithm_finds_the_best_input(
 
 def test_it_can_minimise(server: Server, tmp_path: Path) -> None:
     options = ["--generations=8", "--population=40", "--minimise", f"--plot={tmp_path / 'a.png'}"]
-    done = _run("examples.genetic", server.url, *options)
-    assert done.returncode == 0, done.stderr
+    done = _called(genetic.main, server.url, *options)
+    assert done.exit_code == 0, done.output
     best = [float(b) for b in re.findall(r"best bound (\S+)$", done.stdout, re.M)]
     assert min(best) < best[0]
 
@@ -95,9 +109,32 @@ def test_monte_carlo_propagates(server: Server, gpr: GPR, tmp_path: Path) -> Non
     ],
 )
 def test_a_wrong_input_is_refused(server: Server, value: str, reason: str) -> None:
-    done = _run("examples.montecarlo", server.url, f"--normal={value}")
-    assert done.returncode == 2
+    done = _called(montecarlo.main, server.url, f"--normal={value}")
+    assert done.exit_code == 2
     assert reason in " ".join(done.stderr.split())
+
+
+def test_an_ingress_is_reached_by_its_address(tmp_path: Path) -> None:
+    """It knows the service by a name, and another name not at all."""
+    service, hosts = create_app(Runtime(Settings())).wsgi_app, set()
+
+    def ingress(environ: dict[str, Any], start_response: Any) -> Any:
+        hosts.add(environ["HTTP_HOST"])
+        if environ["HTTP_HOST"] == "gpserve.local":
+            return service(environ, start_response)
+        start_response("404 Not Found", [("Content-Length", "0")])
+        return [b""]
+
+    plot = f"--plot={tmp_path / 'plot.png'}"
+    with in_process(ingress) as url:
+        for program, *small in (
+            (genetic.main, "--population=20", "--generations=2"),
+            (montecarlo.main, "--points=40", "--batch=20"),
+        ):
+            done = _called(program, url, "--host=gpserve.local", plot, *small)
+            assert done.exit_code == 0, done.output
+            assert hosts == {"gpserve.local"}
+        assert _called(genetic.main, url, plot).exit_code == 1
 
 
 def test_the_replicas_are_told_apart(server: Server, gpr: GPR, tmp_path: Path) -> None:
