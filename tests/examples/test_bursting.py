@@ -6,12 +6,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-import httpx
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -24,17 +22,10 @@ from service.gpr import GPR
 from service.model import FloatArray
 from service.runtime import Runtime
 from service.settings import Settings
-from tests.examples.balancer import balancing
 from tests.inprocess import in_process
-from tests.serving import ROOT, Server, serving
+from tests.serving import ROOT, Server
 
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("examples")) as running:
-        yield running
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -135,24 +126,3 @@ def test_an_ingress_is_reached_by_its_address(tmp_path: Path) -> None:
             assert done.exit_code == 0, done.output
             assert hosts == {"gpserve.local"}
         assert _called(genetic.main, url, plot).exit_code == 1
-
-
-def test_the_replicas_are_told_apart(server: Server, gpr: GPR, tmp_path: Path) -> None:
-    X = np.tile(gpr.description.training_range.mean(axis=1), (64, 1))
-    with serving(tmp_path) as other, balancing(server.port, other.port) as url:
-        answer = Surrogate(url, parallel=8).predict(X, noise=True)
-        assert len(answer.replicas) == 2
-        other.stop()
-    assert len(Surrogate(server.url, parallel=8).predict(X, noise=True).replicas) == 1
-
-
-def test_a_full_server_is_asked_again(gpr: GPR, tmp_path: Path) -> None:
-    """Half of the places are taken: some requests get 503, and all points their answer."""
-    low, high = gpr.description.training_range.T
-    X = np.random.default_rng(2).uniform(low, high, (4000, len(low)))
-    with serving(tmp_path, threads=1, max_waiting_uploads=1) as small:
-        answer = Surrogate(small.url, parallel=16).predict(X, noise=True)
-        metrics = httpx.get(f"{small.url}/metrics").text
-    assert re.search(r'^http_requests_total\{code="503",.*\} [1-9]', metrics, re.M)
-    P = np.column_stack([answer.mean, answer.variance])
-    np.testing.assert_allclose(P, gpr.predict(X), rtol=1e-9)
