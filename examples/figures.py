@@ -15,44 +15,53 @@ if TYPE_CHECKING:
 BLUE, GREY, AMBER = "#1c5d8c", "#8c979f", "#b36b00"
 
 
-def _panels(rows: int, **options: Any) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(7, 2.1 * rows + 0.8), layout="constrained")
-    panels = figure.subplots(rows, 1, **options)
+def _panels(rows: int) -> tuple[Figure, Any]:
+    """Panels of 1200 pixels' width at 150 dpi."""
+    figure = Figure(figsize=(8, 1.8 * rows + 0.6), layout="constrained")
+    panels = figure.subplots(rows, 1)
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
+    figure.align_ylabels(panels)
     return figure, panels
 
 
-def _load(panel: Any, seconds: Sequence[float], replicas: Sequence[int], unit: str) -> None:
-    """Seconds as bars, and replicas as steps on an axis of their own."""
+def _over(panels: Sequence[Any], unit: str, count: int) -> None:
+    """Give panels the same axis of generations or batches, named below the last."""
+    for panel in panels:
+        panel.set_xlim(0.5, count + 0.5)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.tick_params(labelbottom=panel is panels[-1])
+    panels[-1].set_xlabel(unit)
+
+
+def _load(panels: Sequence[Any], seconds: Sequence[float], replicas: Sequence[int]) -> None:
+    """Seconds and replicas as bars, one above the other."""
     x = np.arange(1, len(seconds) + 1)
-    panel.bar(x, seconds, color=GREY, width=0.8)
-    panel.set(xlabel=unit, ylabel=f"seconds a {unit}")
-    panel.xaxis.get_major_locator().set_params(integer=True)
-    other = panel.twinx()
-    other.step(x, replicas, where="mid", color=AMBER, linewidth=2)
-    other.set_ylim(0, max(replicas) + 1)
-    other.yaxis.get_major_locator().set_params(integer=True)
-    other.set_ylabel("replicas that answered", color=AMBER)
-    other.spines[["top"]].set_visible(False)
+    panels[0].bar(x, seconds, color=GREY, width=0.8)
+    panels[0].set_ylabel("seconds")
+    panels[1].bar(x, replicas, color=AMBER, width=0.8)
+    panels[1].set_ylabel("replicas that\nanswered")
+    panels[1].set_ylim(0, max(replicas) + 0.5)
+    panels[1].yaxis.get_major_locator().set_params(integer=True)
 
 
 def generations_figure(history: Sequence[Generation], output: str) -> Figure:
     """The bound over the generations, above what each cost and who answered."""
     x = np.arange(1, len(history) + 1)
-    figure, (bounds, load) = _panels(2, sharex=True)
+    figure, (bounds, *load) = _panels(3)
     bounds.plot(x, [g.best for g in history], color=BLUE, linewidth=2, label="best")
     bounds.plot(x, [g.median for g in history], color=BLUE, linestyle=":", label="median")
     bounds.set_ylabel(f"bound of {output}")
     bounds.legend(frameon=False)
-    _load(load, [g.seconds for g in history], [g.replicas for g in history], "generation")
+    _load(load, [g.seconds for g in history], [g.replicas for g in history])
+    _over([bounds, *load], "generation", len(history))
     return figure
 
 
 def propagation_figure(done: Propagation, output: str) -> Figure:
     """The output's distribution, its mean as the batches come, and what each batch cost."""
     draws = np.concatenate(done.draws)
-    figure, (histogram, mean, load) = _panels(3)
+    figure, (histogram, mean, *load) = _panels(4)
     histogram.hist(draws, bins=100, density=True, color=BLUE, alpha=0.35, label="output")
     histogram.hist(
         np.concatenate(done.means), 100, density=True, histtype="step", color=BLUE, label="mean"
@@ -65,6 +74,6 @@ def propagation_figure(done: Propagation, output: str) -> Figure:
     mean.plot(x, estimate, color=BLUE, linewidth=2)
     mean.fill_between(x, estimate - 1.96 * error, estimate + 1.96 * error, color=BLUE, alpha=0.2)
     mean.set_ylabel(f"mean {output}, 95 %")
-    mean.xaxis.get_major_locator().set_params(integer=True)
-    _load(load, done.seconds, done.replicas, "batch")
+    _load(load, done.seconds, done.replicas)
+    _over([mean, *load], "batch", len(x))
     return figure

@@ -81,6 +81,7 @@ def report(bound: Bound, x: FloatArray) -> None:
 
 @click.command()
 @click.argument("url")
+@click.option("--host", default="", metavar="NAME", help="The Host header to send.")
 @click.option("--generations", default=30, show_default=True)
 @click.option("--population", default=500, show_default=True)
 @click.option("--parallel", default=8, show_default=True, help="Requests at once.")
@@ -90,6 +91,7 @@ def report(bound: Bound, x: FloatArray) -> None:
 @click.option("--plot", type=click.Path(path_type=Path), default=Path("genetic.png"))
 def main(
     url: str,
+    host: str,
     generations: int,
     population: int,
     parallel: int,
@@ -99,8 +101,10 @@ def main(
     plot: Path,
 ) -> None:
     """Find the input with the best confidence bound of the model at URL."""
-    bound = Bound(Surrogate(url, parallel), kappa, sign=1 if minimise else -1)
-    found = minimize(bound, GA(pop_size=population), ("n_gen", generations), seed=seed)
+    bound = Bound(Surrogate(url, parallel, host), kappa, sign=1 if minimise else -1)
+    # its search for duplicates compares all pairs: gigabytes for tens of thousands
+    algorithm = GA(pop_size=population, eliminate_duplicates=False)
+    found = minimize(bound, algorithm, ("n_gen", generations), seed=seed)
     report(bound, found.X)
     generations_figure(bound.history, bound.surrogate.model.output_name).savefig(plot, dpi=150)
     click.echo(f"plot: {plot}")

@@ -105,6 +105,7 @@ def draw_inputs(
 
 @click.command()
 @click.argument("url")
+@click.option("--host", default="", metavar="NAME", help="The Host header to send.")
 @click.option("--points", default=200_000, show_default=True)
 @click.option("--batch", default=20_000, show_default=True, help="Points between two lines.")
 @click.option("--parallel", default=8, show_default=True, help="Requests at once.")
@@ -113,6 +114,7 @@ def draw_inputs(
 @click.option("--plot", type=click.Path(path_type=Path), default=Path("montecarlo.png"))
 def main(
     url: str,
+    host: str,
     points: int,
     batch: int,
     parallel: int,
@@ -121,7 +123,7 @@ def main(
     plot: Path,
 ) -> None:
     """Propagate uncertain inputs through the model at URL."""
-    surrogate = Surrogate(url, parallel)
+    surrogate = Surrogate(url, parallel, host)
     unknown = sorted(normal.keys() - set(surrogate.model.feature_names))
     if unknown:
         raise click.BadParameter(f"the model has no input {unknown[0]!r}", param_hint="--normal")

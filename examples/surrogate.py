@@ -34,11 +34,13 @@ class Surrogate:
     ----------
     url : where the service is
     parallel : requests that are sent at once
+    host : the name by which an ingress knows the service, when the URL has only its address
     """
 
-    def __init__(self, url: str, parallel: int) -> None:
+    def __init__(self, url: str, parallel: int, host: str = "") -> None:
         self.url, self.parallel = url, parallel
-        with Client(url) as gp:
+        self.headers = {"Host": host} if host else {}
+        with Client(url, headers=self.headers) as gp:
             self.model = gp.model()
 
     def predict(self, X: FloatArray, *, noise: bool) -> Answer:
@@ -49,7 +51,13 @@ class Surrogate:
         """
         started = perf_counter()
         rows = min(PIECE, -(-len(X) // self.parallel))
-        with Client(self.url, rows=rows, concurrency=self.parallel, attempts=ATTEMPTS) as gp:
+        with Client(
+            self.url,
+            rows=rows,
+            concurrency=self.parallel,
+            attempts=ATTEMPTS,
+            headers=self.headers,
+        ) as gp:
             answer = gp.predict(X, noise=noise)
         seconds = perf_counter() - started
         return Answer(answer.mean, answer.variance, seconds, answer.answered_by)

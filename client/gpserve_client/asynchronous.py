@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -38,8 +38,11 @@ class AsyncClient:
         concurrency: int = 8,
         attempts: int = 10,
         timeout: float = 60.0,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = Settings(url, token, version, rows, concurrency, attempts, timeout)
+        self._settings = Settings(
+            url, token, version, rows, concurrency, attempts, timeout, headers or {}
+        )
         self._http = httpx.AsyncClient(**self._settings.http())
         self._model: ModelInfo | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ class Settings:
     concurrency: int
     attempts: int
     timeout: float
+    headers: Mapping[str, str]
 
     def http(self) -> dict[str, Any]:
         """The arguments of an HTTP client."""
@@ -34,10 +36,14 @@ class Settings:
             max_connections=self.concurrency, max_keepalive_connections=self.concurrency
         )
         timeout = httpx.Timeout(self.timeout, pool=None)
-        made = {"base_url": self.url, "limits": connections, "timeout": timeout}
-        if self.token:
-            made["headers"] = {"Authorization": f"Bearer {self.token}"}
-        return made
+        headers = httpx.Headers({"Authorization": f"Bearer {self.token}"} if self.token else {})
+        headers.update(self.headers)
+        return {
+            "base_url": self.url,
+            "headers": headers,
+            "limits": connections,
+            "timeout": timeout,
+        }
 
     def plan(self, X: FloatArray, options: Options, info: ModelInfo) -> Plan:
         """The requests for points of shape (..., d)."""

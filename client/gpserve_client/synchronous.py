@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
@@ -37,6 +37,8 @@ class Client:
     concurrency : requests at the same time
     attempts : how often a request is sent while the server is full or away
     timeout : seconds without a byte
+    headers : sent with every request: the ``Host`` that an ingress knows, or what a proxy asks for;
+        an ``Authorization`` among them takes the place of `token`
     """
 
     def __init__(
@@ -49,8 +51,11 @@ class Client:
         concurrency: int = 8,
         attempts: int = 10,
         timeout: float = 60.0,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = Settings(url, token, version, rows, concurrency, attempts, timeout)
+        self._settings = Settings(
+            url, token, version, rows, concurrency, attempts, timeout, headers or {}
+        )
         self._http = httpx.Client(**self._settings.http())
         self._model: ModelInfo | None = None
 

@@ -21,7 +21,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from service import settings
-from service.cpus import cpu_limit, threads_for
 from service.jobs import specs
 from service.jobs.chunks import compute_chunk
 from service.jobs.jobblobs import Job
@@ -148,8 +147,7 @@ class Computer:
             self._tell(Told(said, 100 * done / (spec.restarts + 1)))
 
         self._tell(Told(f"fitting {spec.kernel} to {len(table.y)} rows", 0))
-        with threadpool_limits(threads_for(cpu_limit()), "blas"):
-            model = train(table, spec, tell)
+        model = train(table, spec, tell)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.npz"
             model.save(path)

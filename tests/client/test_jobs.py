@@ -84,7 +84,7 @@ def test_the_progress_bar(slow: Stack, gpr: GPR, capsys: pytest.CaptureFixture[s
     with Client(slow.http) as gp:
         gp.submit([-20, 181, 500, 30]).wait()
         assert capsys.readouterr() == ("", "")
-        gp.submit(_many(gpr, 4000)).wait(progress=True)
+        gp.submit(_many(gpr, 2000)).wait(progress=True)
     said = capsys.readouterr()
     assert said.out == ""
     assert "predict successful" in said.err
@@ -94,7 +94,7 @@ def test_the_progress_bar(slow: Stack, gpr: GPR, capsys: pytest.CaptureFixture[s
 def test_progress_counts_points(slow: Stack, gpr: GPR) -> None:
     seen = []
     with Client(slow.http) as gp:
-        job = gp.submit(_many(gpr, 6000))
+        job = gp.submit(_many(gpr, 3000))
         while not job.refresh().final:
             seen.append(job.status.progress)
         assert job.status.status == "successful"

@@ -76,13 +76,16 @@ def test_a_mesh_keeps_its_shape(gp: Client, X: FloatArray, P: FloatArray) -> Non
 def test_who_answered(server: Server, X: FloatArray) -> None:
     """The article's two processes on one address, each with a mark of its own."""
     seen: set[str] = set()
-    for _ in range(20):
+    two = "--workers=2" in server.process.args  # type: ignore[operator]
+    for _ in range(20 if two else 3):
         with Client(server.url, rows=1) as gp:
             answer = gp.predict(X)
         assert 1 <= len(answer.answered_by) <= 2
         assert "" not in answer.answered_by
         seen |= answer.answered_by
-    assert len(seen) == (2 if "--workers=2" in server.process.args else 1)  # type: ignore[operator]
+        if two and len(seen) == 2:
+            break
+    assert len(seen) == (2 if two else 1)
 
 
 def test_whole_numbers(gp: Client, gpr: GPR) -> None:

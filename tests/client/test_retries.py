@@ -21,7 +21,8 @@ from tenacity import Retrying
 
 from service.gpr import GPR
 from service.model import FloatArray
-from tests.client.conftest import WSGI, Serve
+from tests.client.conftest import Serve
+from tests.inprocess import WSGI
 
 
 class OneInFive:
@@ -48,8 +49,8 @@ def _many(gpr: GPR, n: int) -> FloatArray:
 
 
 def test_one_refusal_in_five_reaches_nobody(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
-    flaky, X = OneInFive(gpserve), _many(gpr, 20_000)
-    with serve(flaky) as url, Client(url, rows=256) as gp:
+    flaky, X = OneInFive(gpserve), _many(gpr, 5_000)
+    with serve(flaky) as url, Client(url, rows=64) as gp:
         answer = gp.predict(X)
         singles = [gp.predict(X[i]).mean for i in range(40)]
     assert flaky.refused >= 20

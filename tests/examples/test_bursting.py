@@ -6,35 +6,40 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import httpx
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
+from examples import genetic, montecarlo
 from examples.montecarlo import draw_inputs
 from examples.surrogate import Surrogate
+from service.app import create_app
 from service.gpr import GPR
 from service.model import FloatArray
-from tests.examples.balancer import balancing
-from tests.serving import ROOT, Server, serving
+from service.runtime import Runtime
+from service.settings import Settings
+from tests.inprocess import in_process
+from tests.serving import ROOT, Server
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("examples")) as running:
-        yield running
-
-
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A program as users start it, which takes a second to import what it needs."""
     command = [sys.executable, "-m", *arguments]
     environ = os.environ | {"PYTHONPATH": str(ROOT / "client")}
     return subprocess.run(
         command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300, check=False
     )
+
+
+def _called(program: click.Command, *arguments: str) -> Result:
+    """The same in this process."""
+    return CliRunner().invoke(program, arguments, prog_name="example")
 
 
 def _lower_bound(gpr: GPR, X: FloatArray) -> FloatArray:
@@ -65,8 +70,8 @@ def test_the_genetic_algorithm_finds_the_best_input(
 
 def test_it_can_minimise(server: Server, tmp_path: Path) -> None:
     options = ["--generations=8", "--population=40", "--minimise", f"--plot={tmp_path / 'a.png'}"]
-    done = _run("examples.genetic", server.url, *options)
-    assert done.returncode == 0, done.stderr
+    done = _called(genetic.main, server.url, *options)
+    assert done.exit_code == 0, done.output
     best = [float(b) for b in re.findall(r"best bound (\S+)$", done.stdout, re.M)]
     assert min(best) < best[0]
 
@@ -95,27 +100,29 @@ def test_monte_carlo_propagates(server: Server, gpr: GPR, tmp_path: Path) -> Non
     ],
 )
 def test_a_wrong_input_is_refused(server: Server, value: str, reason: str) -> None:
-    done = _run("examples.montecarlo", server.url, f"--normal={value}")
-    assert done.returncode == 2
+    done = _called(montecarlo.main, server.url, f"--normal={value}")
+    assert done.exit_code == 2
     assert reason in " ".join(done.stderr.split())
 
 
-def test_the_replicas_are_told_apart(server: Server, gpr: GPR, tmp_path: Path) -> None:
-    X = np.tile(gpr.description.training_range.mean(axis=1), (64, 1))
-    with serving(tmp_path) as other, balancing(server.port, other.port) as url:
-        answer = Surrogate(url, parallel=8).predict(X, noise=True)
-        assert len(answer.replicas) == 2
-        other.stop()
-    assert len(Surrogate(server.url, parallel=8).predict(X, noise=True).replicas) == 1
+def test_an_ingress_is_reached_by_its_address(tmp_path: Path) -> None:
+    """It knows the service by a name, and another name not at all."""
+    service, hosts = create_app(Runtime(Settings())).wsgi_app, set()
 
+    def ingress(environ: dict[str, Any], start_response: Any) -> Any:
+        hosts.add(environ["HTTP_HOST"])
+        if environ["HTTP_HOST"] == "gpserve.local":
+            return service(environ, start_response)
+        start_response("404 Not Found", [("Content-Length", "0")])
+        return [b""]
 
-def test_a_full_server_is_asked_again(gpr: GPR, tmp_path: Path) -> None:
-    """Half of the places are taken: some requests get 503, and all points their answer."""
-    low, high = gpr.description.training_range.T
-    X = np.random.default_rng(2).uniform(low, high, (4000, len(low)))
-    with serving(tmp_path, threads=1, max_waiting_uploads=1) as small:
-        answer = Surrogate(small.url, parallel=16).predict(X, noise=True)
-        metrics = httpx.get(f"{small.url}/metrics").text
-    assert re.search(r'^http_requests_total\{code="503",.*\} [1-9]', metrics, re.M)
-    P = np.column_stack([answer.mean, answer.variance])
-    np.testing.assert_allclose(P, gpr.predict(X), rtol=1e-9)
+    plot = f"--plot={tmp_path / 'plot.png'}"
+    with in_process(ingress) as url:
+        for program, *small in (
+            (genetic.main, "--population=20", "--generations=2"),
+            (montecarlo.main, "--points=40", "--batch=20"),
+        ):
+            done = _called(program, url, "--host=gpserve.local", plot, *small)
+            assert done.exit_code == 0, done.output
+            assert hosts == {"gpserve.local"}
+        assert _called(genetic.main, url, plot).exit_code == 1
