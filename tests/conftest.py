@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from service.gpr import GPR
 from service.model import FloatArray
+from tests import plainhttp
 from tests.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
 
 PRETRAINED = ROOT / "service" / "pretrained.npz"
@@ -59,5 +60,5 @@ def server(
 
 @pytest.fixture(scope="session")
 def http(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=30) as client:
+    with plainhttp.Client(base_url=server.url, timeout=30) as client:
         yield client

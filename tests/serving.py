@@ -15,6 +15,8 @@ from pathlib import Path
 
 import httpx
 
+from tests import plainhttp
+
 ROOT = Path(__file__).parent.parent
 
 ARTICLE = ("--workers=2",)
@@ -75,7 +77,7 @@ def _wait_ready(server: Server) -> None:
         if server.process.poll() is not None:
             break
         try:
-            if httpx.get(f"{server.url}/readyz").status_code == 200:
+            if plainhttp.get(f"{server.url}/readyz").status_code == 200:
                 return
         except httpx.TransportError:
             pass

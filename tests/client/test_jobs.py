@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from gpserve_client import (
@@ -21,6 +20,7 @@ from gpserve_client import (
 
 from service.gpr import GPR
 from service.model import FloatArray
+from tests import plainhttp
 from tests.jobs.stack import Stack
 from tests.jobs.stack import stack as started
 
@@ -121,7 +121,7 @@ def test_a_table_that_another_program_sent(stack: Stack, gp: Client, X: FloatArr
 
     def sent(rows: FloatArray, *more: str) -> str:
         table = "\n".join([*(",".join(map(str, row)) for row in rows.tolist()), *more])
-        answer = httpx.post(f"{stack.http}/predict", content=table, headers=headers)
+        answer = plainhttp.post(f"{stack.http}/predict", content=table, headers=headers)
         return str(answer.json()["jobID"])
 
     np.testing.assert_array_equal(gp.job(sent(X)).result().mean, gp.predict(X).mean)

@@ -14,6 +14,7 @@ import numpy as np
 from gpserve_client import AsyncClient, Client
 
 from service.model import FloatArray
+from tests import plainhttp
 from tests.client.conftest import Serve
 from tests.client.test_versions import FAST, TABLE
 from tests.jobs.stack import Stack, until
@@ -26,7 +27,7 @@ class LosesAnswers:
     """
 
     def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=60)
+        self._http = plainhttp.Client(base_url=url, timeout=60)
         self._lock = threading.Lock()
         self.keys: list[str] = []
 
@@ -92,7 +93,7 @@ def test_redis_goes_and_comes_back(stack: Stack, X: FloatArray) -> None:
         early = gp.submit(np.tile(X, (300, 1)))
         stack.redis.end(signal.SIGTERM)
         try:
-            answer = httpx.get(f"{stack.http}/jobs")
+            answer = plainhttp.get(f"{stack.http}/jobs")
             assert answer.status_code == 503
             assert int(answer.headers["Retry-After"]) >= 1
             assert gp.predict(X).mean.shape == (20,)
@@ -108,6 +109,6 @@ def test_redis_goes_and_comes_back(stack: Stack, X: FloatArray) -> None:
 
 def _refusals(stack: Stack) -> int:
     """Answers of 503 that the servers have counted."""
-    lines = httpx.get(f"{stack.http}/metrics").text.splitlines()
+    lines = plainhttp.get(f"{stack.http}/metrics").text.splitlines()
     counted = (line.split() for line in lines if line.startswith("http_requests_total{"))
     return int(sum(float(value) for name, value in counted if 'code="503"' in name))

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 import pytest
 from gpserve_client import AsyncClient, Client, JobFailed, ServiceError
 
 from service.model import FloatArray
+from tests import plainhttp
 from tests.jobs.stack import Stack, until
 
 _RNG = np.random.default_rng(3)
@@ -91,7 +91,7 @@ def test_a_client_that_knows_the_old_version_sends_its_points_anew(
 
 def _all_serve(stack: Stack, version: str) -> bool:
     """Asked on new connections, which two serving processes take in turns or so."""
-    seen = {httpx.get(f"{stack.http}/model").json()["version"] for _ in range(20)}
+    seen = {plainhttp.get(f"{stack.http}/model").json()["version"] for _ in range(20)}
     return seen == {version}
 
 

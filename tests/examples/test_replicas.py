@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import httpx
 import numpy as np
 
 from examples.surrogate import Surrogate
 from service.gpr import GPR
+from tests import plainhttp
 from tests.examples.balancer import balancing
 from tests.serving import Server, serving
 
@@ -29,7 +29,7 @@ def test_a_full_server_is_asked_again(gpr: GPR, tmp_path: Path) -> None:
     X = np.random.default_rng(2).uniform(low, high, (4000, len(low)))
     with serving(tmp_path, threads=1, max_waiting_uploads=1) as small:
         answer = Surrogate(small.url, parallel=8).predict(X, noise=True)
-        metrics = httpx.get(f"{small.url}/metrics").text
+        metrics = plainhttp.get(f"{small.url}/metrics").text
     assert re.search(r'^http_requests_total\{code="503",.*\} [1-9]', metrics, re.M)
     P = np.column_stack([answer.mean, answer.variance])
     np.testing.assert_allclose(P, gpr.predict(X), rtol=1e-9)

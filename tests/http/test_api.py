@@ -10,6 +10,7 @@ import pytest
 
 from service.gpr import GPR
 from service.model import FloatArray
+from tests import plainhttp
 from tests.conftest import PRETRAINED
 from tests.serving import Server
 
@@ -47,7 +48,7 @@ def test_request_id_is_echoed_or_made(http: httpx.Client, X: FloatArray) -> None
 
 
 def test_workers_make_different_request_ids(server: Server) -> None:
-    ids = {httpx.get(f"{server.url}/model").headers["X-Request-Id"] for _ in range(60)}
+    ids = {plainhttp.get(f"{server.url}/model").headers["X-Request-Id"] for _ in range(60)}
     assert len(ids) == 60
 
 
@@ -148,7 +149,7 @@ def test_metrics_sum_over_workers(server: Server, http: httpx.Client, X: FloatAr
 
     before = counted()
     for _ in range(30):  # a connection each, so that both workers get some
-        httpx.post(f"{server.url}/predict", json={"points": X[0].tolist()})
+        plainhttp.post(f"{server.url}/predict", json={"points": X[0].tolist()})
     assert counted() == before + 30
 
 

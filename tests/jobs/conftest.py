@@ -10,6 +10,7 @@ import pytest
 
 from service.gpr import GPR
 from service.model import FloatArray
+from tests import plainhttp
 from tests.jobs.stack import Stack, stack
 
 
@@ -27,7 +28,7 @@ def jobs(
 
 @pytest.fixture(scope="session")
 def http(jobs: Stack) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=jobs.http, timeout=60) as client:
+    with plainhttp.Client(base_url=jobs.http, timeout=60) as client:
         yield client
 
 

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import numpy as np
 
 from service.jobs.documents import Documents
@@ -18,6 +17,7 @@ from service.services.answering import pieces
 from service.services.chunks import Chunk, Source
 from service.services.options import PLAIN
 from service.services.prediction import Limits
+from tests import plainhttp
 from tests.jobs.scenarios import SCENARIOS
 from tests.jobs.slow import SlowGPR
 from tests.jobs.stack import Stack, stack, until
@@ -69,7 +69,7 @@ def run(scenario: str, folder: Path, *, count: int = 100, debian: bool = False) 
         ids = _submit(made, model, count)
         dismissed = set(ids[count // 2 :: DISMISSED_OF])
         for id in dismissed:
-            httpx.delete(f"{made.http}/jobs/{id}", timeout=60).raise_for_status()
+            plainhttp.delete(f"{made.http}/jobs/{id}", timeout=60).raise_for_status()
         watcher = Watcher(made, ids)
         watcher.start()
         until(lambda: len(watcher.ended) > len(dismissed) + count // 20, 120)
@@ -98,7 +98,7 @@ def _submit(made: Stack, model: SlowGPR, count: int) -> list[str]:
     for i in range(count):
         body = io.BytesIO()
         np.save(body, _points(model, i))
-        answer = httpx.post(
+        answer = plainhttp.post(
             f"{made.http}/predict", content=body.getvalue(), headers=HEADERS, timeout=60
         )
         assert answer.status_code == 202, answer.text
@@ -124,7 +124,7 @@ def _wrong(
         if id in dismissed:
             right = status == DISMISSED
         else:
-            result = httpx.get(f"{made.http}/jobs/{id}/results", timeout=60)
+            result = plainhttp.get(f"{made.http}/jobs/{id}/results", timeout=60)
             right = status == SUCCESSFUL and result.content == _expected(model, i)
         if not right:
             wrong.add(id)

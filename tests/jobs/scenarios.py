@@ -10,8 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
-
+from tests import plainhttp
 from tests.jobs.stack import Process, Stack
 
 AWAY_SECONDS = 30
@@ -62,8 +61,8 @@ def redis_away(made: Stack) -> None:
     answers = {"predictions": set[int](), "job calls": set[int]()}
     while time.monotonic() < end:
         point = {"lat": -20, "long": 181, "depth": 500, "stations": 30}
-        at_once = httpx.post(f"{made.http}/predict", json=point, timeout=30)
-        job = httpx.post(f"{made.http}/predict", json=point, headers=JOB, timeout=30)
+        at_once = plainhttp.post(f"{made.http}/predict", json=point, timeout=30)
+        job = plainhttp.post(f"{made.http}/predict", json=point, headers=JOB, timeout=30)
         answers["predictions"].add(at_once.status_code)
         answers["job calls"].add(job.status_code)
         time.sleep(1)

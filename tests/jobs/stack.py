@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
 from redis import Redis, RedisError
 
 from service.local import valkey
+from tests import plainhttp
 from tests.serving import ROOT, Server, free_port, serving
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class Stack:
         return until(lambda: self._ended(id), seconds)
 
     def _ended(self, id: str) -> dict[str, Any] | None:
-        answer = httpx.get(f"{self.http}/jobs/{id}", timeout=30)
+        answer = plainhttp.get(f"{self.http}/jobs/{id}", timeout=30)
         document: dict[str, Any] = answer.json()
         return document if document.get("status") in FINAL else None
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from service.storage.blobs import open_blobs
+from tests import plainhttp
 from tests.jobs.stack import Stack, stack, until
 from tests.serving import FLASK_ALONE, serving
 
@@ -35,7 +36,7 @@ def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def _post(made: Stack, content: bytes, **headers: str) -> httpx.Response:
-    return httpx.post(
+    return plainhttp.post(
         f"{made.http}/predict", content=content, headers=CSV | ASYNC | headers, timeout=60
     )
 
@@ -43,27 +44,27 @@ def _post(made: Stack, content: bytes, **headers: str) -> httpx.Response:
 def test_a_running_job_is_cancelled_within_two_seconds(stuck: Stack) -> None:
     id = _post(stuck, ROW * 1000).json()["jobID"]
     url = f"{stuck.http}/jobs/{id}"
-    until(lambda: httpx.get(url).json()["status"] == "running")
-    early = httpx.get(f"{url}/results")
+    until(lambda: plainhttp.get(url).json()["status"] == "running")
+    early = plainhttp.get(f"{url}/results")
     assert early.status_code == 404
     assert early.json()["type"].endswith("/result-not-ready")
     time.sleep(1)  # it is in the call that nothing interrupts
-    dismissed = httpx.delete(url)
+    dismissed = plainhttp.delete(url)
     assert dismissed.status_code == 200
     assert dismissed.json()["status"] == "dismissed"
     started = time.monotonic()
     metrics = f"http://{stuck.workers[0].environ['GPSERVE_WORKER_BIND']}/metrics"
-    until(lambda: "worker_busy 0.0" in httpx.get(metrics).text)
+    until(lambda: "worker_busy 0.0" in plainhttp.get(metrics).text)
     assert time.monotonic() - started < 2
-    assert httpx.get(url).json()["status"] == "dismissed"
-    assert httpx.get(f"{url}/results").status_code == 410
-    assert httpx.delete(url).json()["status"] == "dismissed"
+    assert plainhttp.get(url).json()["status"] == "dismissed"
+    assert plainhttp.get(f"{url}/results").status_code == 410
+    assert plainhttp.delete(url).json()["status"] == "dismissed"
 
     after = _post(stuck, ROW).json()["jobID"]  # the worker goes on
     ended = stuck.follow(after)
     assert ended["status"] == "successful"
-    assert httpx.delete(f"{stuck.http}/jobs/{after}").json() == ended
-    assert httpx.get(f"{stuck.http}/jobs/{after}/results").status_code == 200
+    assert plainhttp.delete(f"{stuck.http}/jobs/{after}").json() == ended
+    assert plainhttp.get(f"{stuck.http}/jobs/{after}/results").status_code == 200
 
 
 def test_too_many_open_jobs_are_refused_and_dismissing_helps(stuck: Stack) -> None:
@@ -73,10 +74,10 @@ def test_too_many_open_jobs_are_refused_and_dismissing_helps(stuck: Stack) -> No
     assert refused.status_code == 429
     assert "Retry-After" in refused.headers
     assert _post(stuck, ROW).status_code == 202  # another caller
-    listed = httpx.get(f"{stuck.http}/jobs", headers=mine).json()["jobs"]
+    listed = plainhttp.get(f"{stuck.http}/jobs", headers=mine).json()["jobs"]
     assert [document["jobID"] for document in listed] == ids[::-1]
     for id in ids:
-        assert httpx.delete(f"{stuck.http}/jobs/{id}").json()["status"] == "dismissed"
+        assert plainhttp.delete(f"{stuck.http}/jobs/{id}").json()["status"] == "dismissed"
     assert _post(stuck, ROW, **mine).status_code == 202
 
 
@@ -85,10 +86,10 @@ def test_a_job_is_forgotten_with_its_data(stuck: Stack) -> None:
     stuck.follow(id)
     blobs = open_blobs(f"file://{stuck.folder / 'store'}")
     assert blobs.names(f"jobs/{id}/")
-    until(lambda: httpx.get(f"{stuck.http}/jobs/{id}").status_code == 404)
+    until(lambda: plainhttp.get(f"{stuck.http}/jobs/{id}").status_code == 404)
     stuck.client().delete("gpserve:sweeper")  # otherwise in a minute
     until(lambda: blobs.names(f"jobs/{id}/") == [])
-    assert id not in httpx.get(f"{stuck.http}/jobs").text
+    assert id not in plainhttp.get(f"{stuck.http}/jobs").text
 
 
 def test_an_idempotency_key_makes_a_repeated_request_the_same_job(
@@ -134,15 +135,15 @@ def test_an_upload_that_breaks_off_is_no_job(jobs: Stack, http: httpx.Client, en
 def test_a_request_that_would_take_too_long_is_offered_as_a_job(tmp_path: Path) -> None:
     with stack(tmp_path, max_sync_seconds=0.001) as made:
         body = ROW * 3000
-        offered = httpx.post(f"{made.http}/predict", content=body, headers=CSV)
+        offered = plainhttp.post(f"{made.http}/predict", content=body, headers=CSV)
         assert offered.status_code == 413
         assert "respond-async" in offered.json()["detail"]
-        taken = httpx.post(
+        taken = plainhttp.post(
             f"{made.http}/predict", content=body, headers=CSV | {"Prefer": "wait=10"}
         )
         assert taken.status_code == 202
         assert made.follow(taken.json()["jobID"])["points"]["total"] == 3000
-        small = httpx.post(f"{made.http}/predict", json=POINT, headers={"Prefer": "wait=10"})
+        small = plainhttp.post(f"{made.http}/predict", json=POINT, headers={"Prefer": "wait=10"})
         assert small.status_code == 200
 
 
@@ -163,7 +164,7 @@ def test_without_a_queue_predictions_go_on_and_job_calls_say_so(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     with serving(tmp_path, *arguments, token="secret") as plain:
-        assert httpx.post(f"{plain.url}/predict", json=POINT).status_code == 200
+        assert plainhttp.post(f"{plain.url}/predict", json=POINT).status_code == 200
         token = {"Authorization": "Bearer secret"}
         for method, path, headers in (
             ("POST", "/predict", ASYNC),
@@ -172,18 +173,18 @@ def test_without_a_queue_predictions_go_on_and_job_calls_say_so(
             ("GET", "/jobs/1", {}),
             ("DELETE", "/jobs/1", {}),
         ):
-            answer = httpx.request(method, plain.url + path, headers=headers, json=POINT)
+            answer = plainhttp.request(method, plain.url + path, headers=headers, json=POINT)
             assert answer.status_code == 503, path
             assert "REDIS_URL" in answer.json()["detail"]
 
 
 def test_a_worker_hands_back_what_it_cannot_finish(stuck: Stack) -> None:
     id = _post(stuck, ROW * 1000).json()["jobID"]
-    until(lambda: httpx.get(f"{stuck.http}/jobs/{id}").json()["status"] == "running")
+    until(lambda: plainhttp.get(f"{stuck.http}/jobs/{id}").json()["status"] == "running")
     assert stuck.workers[0].end(signal.SIGTERM) == 0
     queued = stuck.client().llen("gpserve-queue:jobs")
     assert queued >= 1
-    httpx.delete(f"{stuck.http}/jobs/{id}")
+    plainhttp.delete(f"{stuck.http}/jobs/{id}")
     stuck.workers[0].start()
     assert stuck.follow(_post(stuck, ROW).json()["jobID"])["status"] == "successful"
 
@@ -193,13 +194,13 @@ def test_server_and_workers_show_the_depth_of_the_queue(stuck: Stack) -> None:
     worker = f"http://{stuck.workers[0].environ['GPSERVE_WORKER_BIND']}"
     for url in (stuck.http, worker):
         until(lambda url=url: _shows(url, jobs_queued=1, jobs_running=1), 60)  # type: ignore[misc]
-    assert httpx.get(f"{worker}/healthz").status_code == 200
-    assert httpx.get(f"{worker}/readyz").status_code == 200
+    assert plainhttp.get(f"{worker}/healthz").status_code == 200
+    assert plainhttp.get(f"{worker}/readyz").status_code == 200
     for id in ids:
-        httpx.delete(f"{stuck.http}/jobs/{id}")
+        plainhttp.delete(f"{stuck.http}/jobs/{id}")
     until(lambda: _shows(worker, jobs_queued=0, jobs_running=0))
 
 
 def _shows(url: str, **gauges: int) -> bool:
-    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    lines = plainhttp.get(f"{url}/metrics").text.splitlines()
     return all(f"{name} {float(value)}" in lines for name, value in gauges.items())

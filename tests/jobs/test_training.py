@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests import plainhttp
 from tests.jobs.stack import TOKEN, Stack, until
 
 CSV = TOKEN | {"Content-Type": "text/csv"}
@@ -133,5 +134,7 @@ def test_a_running_training_is_cancelled(jobs: Stack, http: httpx.Client) -> Non
     until(lambda: "fitting" in http.get(f"/jobs/{id}").json()["message"])
     assert http.delete(f"/jobs/{id}").json()["status"] == "dismissed"
     binds = [worker.environ["GPSERVE_WORKER_BIND"] for worker in jobs.workers]
-    until(lambda: all("worker_busy 0.0" in httpx.get(f"http://{b}/metrics").text for b in binds))
+    until(
+        lambda: all("worker_busy 0.0" in plainhttp.get(f"http://{b}/metrics").text for b in binds)
+    )
     assert http.get(f"/jobs/{id}").json()["status"] == "dismissed"

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import plainhttp
 from tests.jobs.stack import until
 from tests.serving import ROOT, free_port
 
@@ -36,7 +37,7 @@ class Up:
 
     def get(self, path: str) -> int:
         try:
-            return httpx.get(self.url + path, timeout=20).status_code
+            return plainhttp.get(self.url + path, timeout=20).status_code
         except httpx.TransportError:
             return 0
 
@@ -46,7 +47,9 @@ class Up:
         def accepted() -> str:
             try:
                 headers = {"Prefer": "respond-async"}
-                answer = httpx.post(f"{self.url}/predict", json=POINT, headers=headers, timeout=20)
+                answer = plainhttp.post(
+                    f"{self.url}/predict", json=POINT, headers=headers, timeout=20
+                )
             except httpx.TransportError:
                 return ""
             return str(answer.json()["jobID"]) if answer.status_code == 202 else ""

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import httpx
 
+from tests import plainhttp
 from tests.jobs.stack import FINAL, Stack
 
 
@@ -43,7 +44,7 @@ class Watcher(threading.Thread):
         self.join()
 
     def _look(self, id: str) -> None:
-        answer = httpx.get(f"{self._made.http}/jobs/{id}", timeout=20)
+        answer = plainhttp.get(f"{self._made.http}/jobs/{id}", timeout=20)
         if answer.status_code != 200:
             return
         status = answer.json()["status"]

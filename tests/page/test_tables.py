@@ -6,10 +6,10 @@ import csv
 import gzip
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from tests import plainhttp
 from tests.serving import Server
 
 HEADER = "id,lat,long,depth,stations\n"
@@ -24,7 +24,7 @@ RECORD_PROGRESS = """() => {
 
 def _direct(site: Server, text: str, **options: float) -> bytes:
     """What the API answers to the same table."""
-    answer = httpx.post(
+    answer = plainhttp.post(
         f"{site.url}/predict",
         params={"extrapolated": "true", **options},
         content=text,
@@ -145,7 +145,7 @@ def test_it_can_be_cancelled(page: Page, tmp_path: Path) -> None:
 def test_the_reason_is_the_servers(page: Page, site: Server, tmp_path: Path, content: str) -> None:
     path = tmp_path / "wrong.csv"
     path.write_text(content)
-    answer = httpx.post(
+    answer = plainhttp.post(
         f"{site.url}/predict", content=content, headers={"Content-Type": "text/csv"}
     )
     page.set_input_files("#file", path)

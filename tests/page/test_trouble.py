@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 from playwright.sync_api import Browser, Page, Route, expect
 
 from service.gpr import GPR
+from tests import plainhttp
 from tests.model.oracle import kernel, regression
 from tests.page.conftest import expect_answer, expected, fields
 from tests.serving import Server, serving
@@ -50,7 +50,7 @@ def test_a_server_that_is_gone_is_said(browser: Browser, tmp_path: Path) -> None
 
 def test_a_new_version_takes_over(browser: Browser, site: Server, gpr: GPR) -> None:
     """The page learns from an answer's header that another model is served now."""
-    old = httpx.get(f"{site.url}/model").json() | {"version": "000000000000", "name": "old"}
+    old = plainhttp.get(f"{site.url}/model").json() | {"version": "000000000000", "name": "old"}
     with browser.new_context() as context:
         page = context.new_page()
         page.route("**/model", lambda route: route.fulfill(json=old), times=1)
@@ -72,6 +72,6 @@ def test_names_are_text_and_never_markup(browser: Browser, tmp_path: Path) -> No
         expect(page.locator("img")).to_have_count(0)
         expect(page.locator("#quality")).to_be_hidden()
         address = (page.locator("#curl").text_content() or "").removeprefix("curl ").strip("'")
-        said = httpx.get(address).json()
+        said = plainhttp.get(address).json()
         assert abs(said["mean"] - expected(model, fields(page))[0]) < 1e-9
         page.close()

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from service.model import FloatArray
+from tests import plainhttp
 from tests.protocols.analytic import Analytic
 from tests.serving import FLASK_ALONE, ONE_WORKER, Server, serving
 
@@ -36,6 +37,6 @@ def sum_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client
     tmp = tmp_path_factory.mktemp("sum")
     with (
         serving(tmp, model_class="tests.server.toys:Sum") as running,
-        httpx.Client(base_url=running.url) as client,
+        plainhttp.Client(base_url=running.url) as client,
     ):
         yield client

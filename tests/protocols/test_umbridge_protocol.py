@@ -7,6 +7,7 @@ import json
 import httpx
 import pytest
 
+from tests import plainhttp
 from tests.serving import Server
 
 ONE = {"name": "quakes", "input": [[-20.0, 180.0, 500.0, 20.0]]}
@@ -16,7 +17,7 @@ HESSIAN = {**TOY, "inWrt1": 0, "inWrt2": 0, "sens": [1, 1], "vec": [1, 1, 1, 1]}
 
 @pytest.fixture
 def toy(analytic: Server) -> httpx.Client:
-    return httpx.Client(base_url=analytic.url)
+    return plainhttp.Client(base_url=analytic.url)
 
 
 def test_no_other_members(toy: httpx.Client) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import plainhttp
 from tests.conftest import PRETRAINED
 from tests.serving import FLASK_ALONE, ROOT, free_port, serving
 
@@ -29,7 +30,7 @@ class Caller(threading.Thread):
         self.lost: list[str] = []
 
     def run(self) -> None:
-        with httpx.Client(timeout=10) as client:
+        with plainhttp.Client(timeout=10) as client:
             while True:
                 try:
                     answer = client.post(f"{self.url}/predict", json=POINT)
@@ -57,7 +58,7 @@ def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_draining_server_is_not_ready_and_says_close(tmp_path: Path) -> None:
-    with serving(tmp_path, drain_seconds=3) as server, httpx.Client() as client:
+    with serving(tmp_path, drain_seconds=3) as server, plainhttp.Client() as client:
         assert "Connection" not in client.get(f"{server.url}/readyz").headers
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
@@ -86,7 +87,7 @@ def test_a_long_upload_is_finished_after_sigterm(tmp_path: Path) -> None:
 
 def test_flask_alone_stops_as_well(tmp_path: Path) -> None:
     with serving(tmp_path, *FLASK_ALONE) as server:
-        assert httpx.post(f"{server.url}/predict", json=POINT).status_code == 200
+        assert plainhttp.post(f"{server.url}/predict", json=POINT).status_code == 200
         assert server.stop() == 0
 
 
@@ -97,11 +98,11 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
         os.kill(int(worker), signal.SIGKILL)
         for _ in range(100):
             try:
-                if httpx.get(f"{server.url}/readyz").status_code == 200:
+                if plainhttp.get(f"{server.url}/readyz").status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.1)
-        assert httpx.post(f"{server.url}/predict", json=POINT).status_code == 200
+        assert plainhttp.post(f"{server.url}/predict", json=POINT).status_code == 200
         assert children.read_text().split() != [worker]
 
 
@@ -148,7 +149,7 @@ def test_the_development_server_listens_on_5001() -> None:
     try:
         for _ in range(100):
             try:
-                answer = httpx.post("http://127.0.0.1:5001/predict", json=POINT)
+                answer = plainhttp.post("http://127.0.0.1:5001/predict", json=POINT)
                 break
             except httpx.ConnectError:
                 time.sleep(0.1)

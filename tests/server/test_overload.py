@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import httpx
 
+from tests import plainhttp
 from tests.server.test_sockets import read_next
 from tests.serving import serving
 
@@ -26,7 +27,7 @@ def test_too_many_small_requests_get_503_and_a_time_to_come_again(tmp_path: Path
     retry: list[str] = []
 
     def call(url: str) -> None:
-        with httpx.Client(timeout=30) as client:
+        with plainhttp.Client(timeout=30) as client:
             for _ in range(10):
                 answer = client.post(f"{url}/predict", json=MANY)
                 statuses[answer.status_code] += 1
@@ -40,7 +41,7 @@ def test_too_many_small_requests_get_503_and_a_time_to_come_again(tmp_path: Path
             thread.start()
         for thread in threads:
             thread.join()
-        assert httpx.post(f"{server.url}/predict", json=POINT).status_code == 200
+        assert plainhttp.post(f"{server.url}/predict", json=POINT).status_code == 200
     assert set(statuses) == {200, 503}
     assert sum(statuses.values()) == 160
     assert all(int(seconds) >= 1 for seconds in retry)
@@ -77,7 +78,7 @@ def test_a_refused_connection_stays_in_order(tmp_path: Path) -> None:
     ):
         stream = wire.makefile("rb")
         accepted = thread.submit(httpx.post, f"{server.url}/predict", json=POINT, timeout=30)
-        while "requests_in_progress 1.0" not in httpx.get(f"{server.url}/metrics").text:
+        while "requests_in_progress 1.0" not in plainhttp.get(f"{server.url}/metrics").text:
             assert not accepted.done()
         wire.sendall(request * 3 + request[:-7])
         ids = {_refused(stream) for _ in range(4)}
@@ -88,7 +89,7 @@ def test_a_refused_connection_stays_in_order(tmp_path: Path) -> None:
         status, _, answer = read_next(stream)
         assert (status, json.loads(answer)["mean"]) == (200, 10)
         counted = 'http_requests_total{code="503",method="POST",route="/predict"} 4.0'
-        assert counted in httpx.get(f"{server.url}/metrics").text
+        assert counted in plainhttp.get(f"{server.url}/metrics").text
 
 
 def _refused(stream: BinaryIO) -> str:
@@ -102,7 +103,7 @@ def _refused(stream: BinaryIO) -> str:
 
 
 def _call_often(url: str) -> None:
-    with httpx.Client(timeout=30) as client:
+    with plainhttp.Client(timeout=30) as client:
         for _ in range(100):
             client.post(f"{url}/predict", json=POINT)
 
@@ -113,7 +114,7 @@ def test_uploads_beyond_the_places_are_refused_while_probes_answer(tmp_path: Pat
     statuses: Counter[int] = Counter()
 
     def upload(url: str) -> None:
-        answer = httpx.post(f"{url}/predict", content=table, headers=headers, timeout=60)
+        answer = plainhttp.post(f"{url}/predict", content=table, headers=headers, timeout=60)
         statuses[answer.status_code] += 1
 
     with serving(tmp_path, model_class=TOY, threads=1, max_waiting_uploads=1) as server:
@@ -121,8 +122,8 @@ def test_uploads_beyond_the_places_are_refused_while_probes_answer(tmp_path: Pat
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            assert httpx.get(f"{server.url}/healthz", timeout=10).status_code == 200
-            assert httpx.get(f"{server.url}/metrics", timeout=10).status_code == 200
+            assert plainhttp.get(f"{server.url}/healthz", timeout=10).status_code == 200
+            assert plainhttp.get(f"{server.url}/metrics", timeout=10).status_code == 200
             time.sleep(0.05)
     assert statuses[200] >= 2
     assert statuses[503] >= 1
@@ -132,19 +133,19 @@ def test_uploads_beyond_the_places_are_refused_while_probes_answer(tmp_path: Pat
 def test_an_error_in_the_model_is_500_with_an_id_and_no_trace(tmp_path: Path) -> None:
     with serving(tmp_path, model_class="tests.server.toys:Broken") as server:
         for body in ({**POINT, "lat": 9}, {"points": [[9, 1, 1, 1]] * 2}):
-            answer = httpx.post(f"{server.url}/predict", json=body)
+            answer = plainhttp.post(f"{server.url}/predict", json=body)
             assert answer.status_code == 500
             assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
             assert "nine" not in answer.text
         assert "nine is too much" in server.log.read_text()
-        metrics = httpx.get(f"{server.url}/metrics").text
+        metrics = plainhttp.get(f"{server.url}/metrics").text
         assert 'http_requests_total{code="500",method="POST",route="/predict"} 2.0' in metrics
 
 
 def test_a_model_without_options_says_so(tmp_path: Path) -> None:
     with serving(tmp_path, model_class="tests.server.toys:Sum") as server:
-        answer = httpx.post(f"{server.url}/predict", json={**POINT, "gradient": True})
+        answer = plainhttp.post(f"{server.url}/predict", json={**POINT, "gradient": True})
         assert answer.status_code == 422
         assert answer.json()["detail"] == "Sum has no gradient"
-        assert httpx.get(f"{server.url}/model").json()["name"] == "sum"
-        assert json.loads(httpx.post(f"{server.url}/predict", json=POINT).text)["mean"] == 10
+        assert plainhttp.get(f"{server.url}/model").json()["name"] == "sum"
+        assert json.loads(plainhttp.post(f"{server.url}/predict", json=POINT).text)["mean"] == 10

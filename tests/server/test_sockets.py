@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
-import httpx
 import pytest
 
 from service.model import FloatArray
+from tests import plainhttp
 from tests.serving import Server, serving
 
 BODY = json.dumps({"lat": -20.1, "long": 181.5, "depth": 500, "stations": 40}).encode()
@@ -226,7 +226,7 @@ def test_too_large_header(wire: socket.socket) -> None:
 
 
 def test_too_large_body(server: Server) -> None:
-    answer = httpx.post(
+    answer = plainhttp.post(
         f"{server.url}/predict",
         content=b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * 100_000,
         headers={"Content-Type": "text/csv"},
@@ -250,7 +250,7 @@ def test_a_client_that_leaves_in_the_middle_of_an_answer(
             break
         time.sleep(0.1)
     assert "leaver" in server.log.read_text()
-    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    assert plainhttp.get(f"{server.url}/healthz").status_code == 200
     assert "Traceback" not in server.log.read_text()
 
 
@@ -295,7 +295,7 @@ def read_to_the_end_of_chunks(wire: socket.socket) -> bytes:
 
 def test_json_logs_have_the_request_id(server: Server, X: FloatArray) -> None:
     body = {"points": X[0].tolist()}
-    httpx.post(f"{server.url}/predict", json=body, headers={"X-Request-Id": "look-for-me"})
+    plainhttp.post(f"{server.url}/predict", json=body, headers={"X-Request-Id": "look-for-me"})
     time.sleep(0.2)
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     (line,) = [line for line in lines if line.get("request_id") == "look-for-me"]

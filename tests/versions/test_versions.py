@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from service.gpr import GPR
 from service.storage.files import FileBlobs
 from service.versions.store import Versions
+from tests import plainhttp
 from tests.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
 from tests.versions.files import another
 
@@ -36,19 +36,19 @@ def server(
 
 def test_writing_needs_the_token(server: tuple[Server, Versions]) -> None:
     url = f"{server[0].url}/models/0123456789ab/activate"
-    missing = httpx.post(url)
+    missing = plainhttp.post(url)
     assert missing.status_code == 401
     assert missing.headers["WWW-Authenticate"] == "Bearer"
-    assert httpx.post(url, headers={"Authorization": "Bearer wrong"}).status_code == 401
-    assert httpx.post(url, headers={"Authorization": "secret"}).status_code == 401
-    assert httpx.post(url, headers=TOKEN).status_code == 404
+    assert plainhttp.post(url, headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert plainhttp.post(url, headers={"Authorization": "secret"}).status_code == 401
+    assert plainhttp.post(url, headers=TOKEN).status_code == 404
 
 
 def test_without_a_token_or_store_writing_is_off(tmp_path: Path) -> None:
     with serving(tmp_path) as plain:
         url = f"{plain.url}/models/0123456789ab/activate"
-        assert httpx.post(url, headers=TOKEN).status_code == 403
-        (only,) = httpx.get(f"{plain.url}/models").json()["models"]
+        assert plainhttp.post(url, headers=TOKEN).status_code == 403
+        (only,) = plainhttp.get(f"{plain.url}/models").json()["models"]
         assert only["current"]
 
 
@@ -58,26 +58,28 @@ def test_all_processes_follow_an_activation_and_the_way_back(
     running, versions = server
     path = another(gpr, tmp_path, 1000.0)
     version = versions.add(GPR.load(path), path)
-    listed = httpx.get(f"{running.url}/models").json()
+    listed = plainhttp.get(f"{running.url}/models").json()
     before = listed["current"]
     assert {said["version"] for said in listed["models"]} == {before, version}
     assert all("rmse" in said["scores"] for said in listed["models"])
 
     with calling(running.url) as seen:
         time.sleep(0.5)
-        answer = httpx.post(f"{running.url}/models/{version}/activate", headers=TOKEN)
+        answer = plainhttp.post(f"{running.url}/models/{version}/activate", headers=TOKEN)
         assert answer.status_code == 200
         activated = time.monotonic()
         time.sleep(3)
     assert {(v, mean > 500) for _, v, mean in seen} == {(before, False), (version, True)}
     assert {v for t, v, _ in seen if t > activated + 2} == {version}
 
-    assert httpx.post(f"{running.url}/models/{before}/activate", headers=TOKEN).status_code == 200
+    assert (
+        plainhttp.post(f"{running.url}/models/{before}/activate", headers=TOKEN).status_code == 200
+    )
     time.sleep(2)
     with calling(running.url) as seen:
         time.sleep(0.5)
     assert {v for _, v, _ in seen} == {before}
-    file = httpx.get(f"{running.url}/model.npz")
+    file = plainhttp.get(f"{running.url}/model.npz")
     assert hashlib.sha256(file.content).hexdigest()[:12] == before
 
 
@@ -90,7 +92,7 @@ def calling(url: str) -> Iterator[list[tuple[float, str, float]]]:
     def call() -> None:
         while not stop.is_set():
             started = time.monotonic()
-            answer = httpx.post(f"{url}/predict", json=POINT, timeout=30)
+            answer = plainhttp.post(f"{url}/predict", json=POINT, timeout=30)
             said = answer.json().get("mean", 0.0), answer.headers.get("X-Model-Version", "none")
             seen.append((started, said[1], said[0]))
 
@@ -107,25 +109,25 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(
     server: tuple[Server, Versions], gpr: GPR, tmp_path: Path
 ) -> None:
     running, versions = server
-    before = httpx.get(f"{running.url}/models").json()["current"]
+    before = plainhttp.get(f"{running.url}/models").json()["current"]
     path = another(gpr, tmp_path, 1.0)
     version = versions.add(GPR.load(path), path)
     stored = tmp_path / "store" / "versions" / f"{version}.npz"
     stored.write_bytes(stored.read_bytes()[:-100])
-    refused = httpx.post(f"{running.url}/models/{version}/activate", headers=TOKEN)
+    refused = plainhttp.post(f"{running.url}/models/{version}/activate", headers=TOKEN)
     assert refused.status_code == 409
     assert version in refused.json()["detail"]
 
     versions.activate(version)  # past the check, as another tool might
     time.sleep(1.5)
-    ready = httpx.get(f"{running.url}/readyz")
+    ready = plainhttp.get(f"{running.url}/readyz")
     assert ready.status_code == 200
     assert ready.json()["version"] == before
     assert version in ready.json()["refused"]
-    assert "model_version_refused 1.0" in httpx.get(f"{running.url}/metrics").text.replace(
+    assert "model_version_refused 1.0" in plainhttp.get(f"{running.url}/metrics").text.replace(
         "refused{}", "refused"
     )
-    answer = httpx.post(f"{running.url}/predict", json=POINT)
+    answer = plainhttp.post(f"{running.url}/predict", json=POINT)
     assert answer.headers["X-Model-Version"] == before
 
 
@@ -136,7 +138,7 @@ def test_a_new_process_begins_with_the_current_version(gpr: GPR, tmp_path: Path)
     version = versions.add(GPR.load(path), path)
     versions.activate(version)
     with serving(tmp_path, store=f"file://{store}") as running:
-        answer = httpx.post(f"{running.url}/predict", json=POINT)
+        answer = plainhttp.post(f"{running.url}/predict", json=POINT)
         assert answer.headers["X-Model-Version"] == version
 
 
