@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 COVERAGE ?= # as in COVERAGE=--cov, which takes half as long again
+# A file's tests share its servers, and many wait more than they compute.
+TOGETHER := -n 5 --dist loadfile --no-loadscope-reorder
 BIN    := $(VENV)/bin
 
 help: ## print this help
@@ -27,7 +29,7 @@ run: $(VENV)/.local ## serve on http://localhost:5000, with jobs and training; C
 	$(BIN)/python -m service up
 
 test: $(VENV)/.dev ## the tests, all but the cluster
-	$(BIN)/python -m pytest --ignore=tests/e2e -n 2 $(COVERAGE)
+	$(BIN)/python -m pytest --ignore=tests/e2e $(TOGETHER) $(COVERAGE)
 
 lint: $(VENV)/.dev ## ruff and mypy, strict
 	$(BIN)/ruff check .
