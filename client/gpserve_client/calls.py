@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ from gpserve_client.tables import as_csv
 T = TypeVar("T")
 
 NPY = "application/x-npy"
+
+_one_parser = threading.Lock()
+"""NumPy parses an array's header as Python, which no two threads may do before 3.11.8
+(gh-106905)."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,8 @@ def npy(X: FloatArray) -> bytes:
 
 def read_array(response: httpx.Response) -> FloatArray:
     """The array of a .npy answer."""
-    return np.asarray(np.load(io.BytesIO(response.content), allow_pickle=False))
+    with _one_parser:
+        return np.asarray(np.load(io.BytesIO(response.content), allow_pickle=False))
 
 
 def _json(response: httpx.Response) -> Any:
