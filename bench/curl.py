@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.places import BUILD, CLIENT_CORE, pinned
@@ -16,21 +17,28 @@ ANSWER = BUILD / "answer"
 
 @dataclass(frozen=True)
 class Upload:
-    """What curl saw: seconds to the first byte of the answer and to the last, and its size."""
+    """What curl saw: seconds to the last byte of the answer, its size, seconds to its first."""
 
-    first_byte: float
     seconds: float
     megabytes: float
+    first_byte: float = float("nan")
 
 
 def command(url: str, file: Path, media_type: str, accept: str, *others: str) -> list[str]:
     """The command that sends a file, with other headers, and keeps the answer in `ANSWER`."""
-    said = '{"status":%{http_code},"first":%{time_starttransfer},"total":%{time_total},'
+    said = '{"status":%{http_code},"total":%{time_total},'
     said += '"bytes":%{size_download}}'
     headers = ["-H", f"Content-Type: {media_type}", "-H", f"Accept: {accept}"]
-    headers += ["-H", "Expect:"]  # curl would take "100 Continue" for the first byte
     headers += [part for other in others for part in ("-H", other)]
-    output = ["--silent", "--show-error", "--output", str(ANSWER), "--write-out", said]
+    output = [
+        "--silent",
+        "--show-error",
+        "--no-buffer",
+        "--output",
+        str(ANSWER),
+        "--write-out",
+        said,
+    ]
     return pinned(
         CLIENT_CORE, ["curl", "-X", "POST", *headers, "--upload-file", str(file), *output, url]
     )
@@ -47,13 +55,26 @@ def read(said: str, status: int = 200) -> Upload:
     seen = json.loads(said)
     if seen["status"] != status:
         raise RuntimeError(f"status {seen['status']}: {ANSWER.read_text()[:300]}")
-    return Upload(seen["first"], seen["total"], seen["bytes"] / 1e6)
+    return Upload(seen["total"], seen["bytes"] / 1e6)
 
 
 def upload(url: str, file: Path, media_type: str = "text/csv", accept: str = "text/csv") -> Upload:
     """Send a file and wait for the whole answer."""
+    ANSWER.unlink(missing_ok=True)
     sent = command(url, file, media_type, accept)
-    return read(subprocess.run(sent, capture_output=True, text=True, check=True).stdout)
+    started = time.perf_counter()
+    with subprocess.Popen(sent, stdout=subprocess.PIPE, text=True) as process:
+        first = _first_byte(process) - started
+        return replace(read(process.communicate()[0]), first_byte=first)
+
+
+def _first_byte(process: subprocess.Popen[str]) -> float:
+    """When it came: curl's own time counts the first byte that it sends."""
+    while process.poll() is None:
+        if ANSWER.exists() and ANSWER.stat().st_size:
+            break
+        time.sleep(0.02)
+    return time.perf_counter()
 
 
 def submit(url: str, file: Path) -> Upload:

@@ -19,8 +19,8 @@ from bench.tables import table
 TITLE = "UM-Bridge's own client"
 TRAINING_POINTS = (500, 2000)
 ROUNDS = 3
-CALLS = 600
-CLIENTS = 4
+CALLS = 1600
+CLIENTS = 16
 CONNECTIONS = 16
 SECONDS = 3
 OURS, THEIRS = "gpserve", "umbridge"

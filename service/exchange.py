@@ -14,18 +14,33 @@ from service.smallrequests import Scope, Send
 
 Headers = list[tuple[bytes, bytes]]
 
+WHOLE = "gpserve.whole"
+"""In the scope, where our connection serves: sends (status, headers, body) in one piece, or returns
+False."""
+
 
 class Exchange:
     """From the first look at a request to the count of its answer."""
 
-    __slots__ = ("_headers", "_runtime", "_started", "id", "method", "path", "query", "raw_send")
+    __slots__ = (
+        "_headers",
+        "_raw_send",
+        "_runtime",
+        "_started",
+        "_whole",
+        "id",
+        "method",
+        "path",
+        "query",
+    )
 
     def __init__(
         self, runtime: Runtime, scope: Scope, headers: dict[bytes, bytes], send: Send
     ) -> None:
         self._started = perf_counter()
         self._runtime = runtime
-        self.raw_send = send
+        self._raw_send = send
+        self._whole = scope.get(WHOLE)
         self._headers = headers
         self.method: str = scope["method"]
         self.path: str = scope["path"]
@@ -85,8 +100,10 @@ class Exchange:
         ]
 
     async def _send(self, status: int, headers: Headers, body: bytes) -> None:
-        await self.raw_send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.raw_send({"type": "http.response.body", "body": body})
+        if self._whole is not None and self._whole(status, headers, body):
+            return
+        await self._raw_send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._raw_send({"type": "http.response.body", "body": body})
 
     def finish(self, status: int) -> None:
         """Count what has been answered, and log it if that is asked for."""
