@@ -123,7 +123,8 @@ class Connection(HttpToolsProtocol):
             lines += name, b": ", value, b"\r\n"
         if not cycle.keep_alive:
             lines.append(b"connection: close\r\n")
-        self.transport.write(b"".join((*lines, b"\r\n", body)))
+        lines += b"\r\n", body
+        self.transport.write_at_once(b"".join(lines))  # type: ignore[attr-defined]
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from time import perf_counter
 
 from service.model import Model
@@ -17,6 +18,15 @@ Headers = list[tuple[bytes, bytes]]
 WHOLE = "gpserve.whole"
 """In the scope, where our connection serves: sends (status, headers, body) in one piece, or returns
 False."""
+
+
+@lru_cache(maxsize=4)
+def _of_version(version: str) -> Headers:
+    return [
+        (b"x-model-version", version.encode()),
+        (b"etag", f'"{version}"'.encode()),
+        (b"vary", b"Accept"),
+    ]
 
 
 class Exchange:
@@ -55,17 +65,11 @@ class Exchange:
 
     async def predicted(self, model: Model, document: bytes, parsed: float, share: Share) -> None:
         """Send a prediction."""
-        version = model.description.version
         timing = (
             f"parse;dur={(parsed - self._started) * 1e3:.3f}, "
             f"queue;dur={share.waited * 1e3:.3f}, predict;dur={share.took * 1e3:.3f}"
         )
-        extra = (
-            (b"x-model-version", version.encode()),
-            (b"etag", f'"{version}"'.encode()),
-            (b"vary", b"Accept"),
-            (b"server-timing", timing.encode()),
-        )
+        extra = (*_of_version(model.description.version), (b"server-timing", timing.encode()))
         await self.send(200, "application/json", document, extra)
 
     async def refuse(self, problem: Problem) -> None:

@@ -30,6 +30,13 @@ class OneWrite:
             self._call_soon(self._flush)
         self._held.append(data)
 
+    def write_at_once(self, data: bytes) -> None:
+        """Send `data`, behind what is held."""
+        if self._held:
+            self._held.append(data)
+        elif not self.is_closing():
+            self._transport.write(data)
+
     def _flush(self) -> None:
         held, self._held = self._held, []
         if held and not self.is_closing():
