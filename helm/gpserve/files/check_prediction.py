@@ -3,13 +3,24 @@
 import io
 import json
 import sys
+import time
+import urllib.error
 import urllib.request
 
 import numpy as np
 
 base = sys.argv[1]
-with urllib.request.urlopen(f"{base}/model.npz", timeout=30) as answer:
-    model = np.load(io.BytesIO(answer.read()), allow_pickle=False)
+for left in range(30, -1, -1):
+    try:
+        with urllib.request.urlopen(f"{base}/model.npz", timeout=30) as answer:
+            model = np.load(io.BytesIO(answer.read()), allow_pickle=False)
+        break
+    except urllib.error.HTTPError:
+        raise
+    except OSError:  # a node learns of a new Service's pods a little later
+        if not left:
+            raise
+        time.sleep(1)
 points, known = model["reference_X"], model["reference_answers"]
 
 body = json.dumps({"points": points.tolist()}).encode()
