@@ -13,6 +13,7 @@ from service.jobs.jobblobs import Job
 from service.jobs.plans import Plan, chunks_of
 from service.jobs.specs import Prediction
 from service.model import FloatArray, Model
+from service.oneparser import one_parser
 from service.services import answering
 from service.services.answers import Answered
 from service.services.chunks import CHUNK_TILES, Chunk
@@ -77,7 +78,8 @@ def _encode(numbers: Numbers) -> bytes:
 
 def read_numbers(job: Job, i: int) -> Numbers:
     """What `compute_chunk` wrote; raises `BlobMissing`."""
-    with np.load(io.BytesIO(job.blobs.whole(job.name(result_name(i)))), allow_pickle=False) as said:
+    data = job.blobs.whole(job.name(result_name(i)))
+    with one_parser, np.load(io.BytesIO(data), allow_pickle=False) as said:
         errors: dict[int, str] = {}
         if "errors" in said:
             errors = msgspec.json.decode(said["errors"].tobytes(), type=dict[int, str])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import mmap
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
@@ -15,15 +14,13 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from service.model import FloatArray
+from service.oneparser import one_parser
 from service.services.body import Spool
 from service.services.chunks import Chunk, Source
 from service.services.problems import malformed, too_large, unusable
 from service.spans import spans
 
 MAGIC = b"\x93NUMPY"
-
-_one_parser = threading.Lock()
-"""NumPy parses the header as Python, which no two threads may do before 3.11.8 (gh-106905)."""
 
 
 def read_array(spool: Spool, names: Sequence[str], *, size: int, limit: int) -> Source:
@@ -91,7 +88,7 @@ def _header(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
         version = npy.read_magic(body)
         reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        with _one_parser:
+        with one_parser:
             return reader(body)
     except (ValueError, SyntaxError, TypeError) as error:
         raise malformed(f"not a .npy file: {str(error)[:200]}") from None
