@@ -8,8 +8,6 @@ import httpx
 
 get = partial(httpx.get, verify=False)
 post = partial(httpx.post, verify=False)
-put = partial(httpx.put, verify=False)
 delete = partial(httpx.delete, verify=False)
 request = partial(httpx.request, verify=False)
 Client = partial(httpx.Client, verify=False)
-AsyncClient = partial(httpx.AsyncClient, verify=False)

@@ -1,27 +1,18 @@
-"""Servers in this process that misbehave on purpose, and a stack of real ones that has jobs."""
+"""The service in this process, and a stack of real processes that has jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 
 import pytest
 
 from service.app import create_app
 from service.runtime import Runtime
 from service.settings import Settings
-from tests.inprocess import WSGI, in_process
+from tests.inprocess import WSGI
 from tests.jobs.stack import Stack
 from tests.jobs.stack import stack as started
 from tests.serving import ARTICLE
-
-Serve = Callable[[WSGI], AbstractContextManager[str]]
-
-
-@pytest.fixture(scope="session")
-def serve() -> Serve:
-    """A WSGI application on a port, and its URL."""
-    return in_process
 
 
 @pytest.fixture(scope="session")

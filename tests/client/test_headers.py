@@ -11,9 +11,8 @@ import pytest
 from gpserve_client import AsyncClient, Client, ServiceError
 
 from service.model import FloatArray
-from tests.client.conftest import Serve
 from tests.client.test_versions import TABLE
-from tests.inprocess import WSGI
+from tests.inprocess import WSGI, in_process
 
 HEADERS = {"Host": "gpserve.local", "X-Forwarded-User": "ada"}
 PATHS = {"/model", "/predict", "/jobs", "/jobs/1", "/train", "/models", "/models/1/activate"}
@@ -52,9 +51,9 @@ def _check(recorder: Recorder) -> None:
     assert recorder.each("HTTP_AUTHORIZATION") == {"Bearer secret"}
 
 
-def test_every_request_has_them(serve: Serve, gpserve: WSGI, X: FloatArray) -> None:
+def test_every_request_has_them(gpserve: WSGI, X: FloatArray) -> None:
     recorder = Recorder(gpserve)
-    with serve(recorder) as url, Client(url, token="secret", headers=HEADERS) as gp:
+    with in_process(recorder) as url, Client(url, token="secret", headers=HEADERS) as gp:
         assert gp.predict(X).mean.shape == (20,)
         for call in CALLS:
             with suppress(ServiceError):
@@ -62,7 +61,7 @@ def test_every_request_has_them(serve: Serve, gpserve: WSGI, X: FloatArray) -> N
     _check(recorder)
 
 
-def test_for_those_who_await(serve: Serve, gpserve: WSGI, X: FloatArray) -> None:
+def test_for_those_who_await(gpserve: WSGI, X: FloatArray) -> None:
     recorder = Recorder(gpserve)
 
     async def work(url: str) -> None:
@@ -72,14 +71,17 @@ def test_for_those_who_await(serve: Serve, gpserve: WSGI, X: FloatArray) -> None
                 with suppress(ServiceError):
                     await call(gp, X)
 
-    with serve(recorder) as url:
+    with in_process(recorder) as url:
         asyncio.run(work(url))
     _check(recorder)
 
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization"])
-def test_they_come_before_the_token(serve: Serve, gpserve: WSGI, name: str) -> None:
+def test_they_come_before_the_token(gpserve: WSGI, name: str) -> None:
     recorder = Recorder(gpserve)
-    with serve(recorder) as url, Client(url, token="secret", headers={name: "Basic YWRh"}) as gp:
+    with (
+        in_process(recorder) as url,
+        Client(url, token="secret", headers={name: "Basic YWRh"}) as gp,
+    ):
         gp.model()
     assert recorder.each("HTTP_AUTHORIZATION") == {"Basic YWRh"}

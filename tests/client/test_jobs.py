@@ -21,6 +21,7 @@ from gpserve_client import (
 from service.gpr import GPR
 from service.model import FloatArray
 from tests import plainhttp
+from tests.inprocess import WSGI, in_process
 from tests.jobs.stack import Stack
 from tests.jobs.stack import stack as started
 
@@ -157,14 +158,18 @@ def test_a_pinned_version_is_not_left(stack: Stack, X: FloatArray) -> None:
         gp.submit(X)
 
 
-def test_a_server_without_jobs_says_so_at_once(serve: Any, gpserve: Any, X: FloatArray) -> None:
+def test_a_server_without_jobs_says_so_at_once(gpserve: WSGI, X: FloatArray) -> None:
     asked = []
 
     def counting(environ: dict[str, Any], start_response: Any) -> Any:
         asked.append(environ["PATH_INFO"])
         return gpserve(environ, start_response)
 
-    with serve(counting) as url, Client(url) as gp, pytest.raises(ServiceError, match="REDIS_URL"):
+    with (
+        in_process(counting) as url,
+        Client(url) as gp,
+        pytest.raises(ServiceError, match="REDIS_URL"),
+    ):
         gp.submit(X)
     assert asked == ["/model", "/predict"]
 

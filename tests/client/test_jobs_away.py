@@ -15,8 +15,8 @@ from gpserve_client import AsyncClient, Client
 
 from service.model import FloatArray
 from tests import plainhttp
-from tests.client.conftest import Serve
 from tests.client.test_versions import FAST, TABLE
+from tests.inprocess import in_process
 from tests.jobs.stack import Stack, until
 
 
@@ -60,9 +60,9 @@ class LosesAnswers:
         return self._http.request(environ["REQUEST_METHOD"], path, headers=headers, content=body)
 
 
-def test_a_lost_answer_makes_no_second_job(serve: Serve, stack: Stack, X: FloatArray) -> None:
+def test_a_lost_answer_makes_no_second_job(stack: Stack, X: FloatArray) -> None:
     gateway = LosesAnswers(stack.http)
-    with serve(gateway) as url, Client(url, token="secret") as gp:
+    with in_process(gateway) as url, Client(url, token="secret") as gp:
         before = {status.id for status in gp.jobs()}
         jobs = [gp.submit(X), gp.submit(X), gp.train(TABLE, "height", **FAST, activate=False)]
         assert {status.id for status in gp.jobs()} - before == {job.id for job in jobs}
@@ -72,7 +72,7 @@ def test_a_lost_answer_makes_no_second_job(serve: Serve, stack: Stack, X: FloatA
     assert len(set(gateway.keys)) == 3
 
 
-def test_nor_for_those_who_await(serve: Serve, stack: Stack, X: FloatArray) -> None:
+def test_nor_for_those_who_await(stack: Stack, X: FloatArray) -> None:
     gateway = LosesAnswers(stack.http)
 
     async def work(url: str) -> None:
@@ -81,7 +81,7 @@ def test_nor_for_those_who_await(serve: Serve, stack: Stack, X: FloatArray) -> N
             assert len({status.id for status in await gp.jobs()}) == 4
             await asyncio.gather(*(job.result() for job in jobs))
 
-    with serve(gateway) as url:
+    with in_process(gateway) as url:
         asyncio.run(work(url))
     assert len(set(gateway.keys)) == 4
     assert len(gateway.keys) == 8

@@ -21,8 +21,7 @@ from tenacity import Retrying
 
 from service.gpr import GPR
 from service.model import FloatArray
-from tests.client.conftest import Serve
-from tests.inprocess import WSGI
+from tests.inprocess import WSGI, in_process
 
 
 class OneInFive:
@@ -48,9 +47,9 @@ def _many(gpr: GPR, n: int) -> FloatArray:
     return np.random.default_rng(8).uniform(low, high, (n, 4))
 
 
-def test_one_refusal_in_five_reaches_nobody(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
+def test_one_refusal_in_five_reaches_nobody(gpserve: WSGI, gpr: GPR) -> None:
     flaky, X = OneInFive(gpserve), _many(gpr, 5_000)
-    with serve(flaky) as url, Client(url, rows=64) as gp:
+    with in_process(flaky) as url, Client(url, rows=64) as gp:
         answer = gp.predict(X)
         singles = [gp.predict(X[i]).mean for i in range(40)]
     assert flaky.refused >= 20
@@ -59,20 +58,20 @@ def test_one_refusal_in_five_reaches_nobody(serve: Serve, gpserve: WSGI, gpr: GP
     np.testing.assert_allclose(singles, P[:40, 0], rtol=1e-12)
 
 
-def test_nor_anybody_who_awaits(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
+def test_nor_anybody_who_awaits(gpserve: WSGI, gpr: GPR) -> None:
     flaky, X = OneInFive(gpserve), _many(gpr, 5_000)
 
     async def ask(url: str) -> Prediction:
         async with AsyncClient(url, rows=256) as gp:
             return await gp.predict(X)
 
-    with serve(flaky) as url:
+    with in_process(flaky) as url:
         answer = asyncio.run(ask(url))
     assert flaky.refused >= 5
     np.testing.assert_allclose(np.column_stack(list(answer)), gpr.predict(X), rtol=1e-12)
 
 
-def test_each_request_counts_its_own_attempts(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
+def test_each_request_counts_its_own_attempts(gpserve: WSGI, gpr: GPR) -> None:
     """Every part is refused twice: attempts shared by the threads would be used up."""
     seen: Counter[bytes] = Counter()
 
@@ -90,7 +89,7 @@ def test_each_request_counts_its_own_attempts(serve: Serve, gpserve: WSGI, gpr: 
         return gpserve(environ, start_response)
 
     X = _many(gpr, 4096)
-    with serve(twice) as url, Client(url, rows=256, attempts=3) as gp:
+    with in_process(twice) as url, Client(url, rows=256, attempts=3) as gp:
         np.testing.assert_allclose(gp.predict(X).mean, gpr.predict(X)[:, 0], rtol=1e-12)
     assert set(seen.values()) == {3}
 
@@ -106,7 +105,7 @@ def test_the_tail_is_cut_small() -> None:
     assert [part.stop for part in parts(600, 256, 8)] == [256, 512, 768]
 
 
-def test_a_server_that_stays_full(serve: Serve) -> None:
+def test_a_server_that_stays_full() -> None:
     asked = []
 
     def full(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -114,7 +113,11 @@ def test_a_server_that_stays_full(serve: Serve) -> None:
         start_response("503 Service Unavailable", [("Retry-After", "0"), ("Content-Length", "0")])
         return []
 
-    with serve(full) as url, Client(url, attempts=3) as gp, pytest.raises(ServiceError) as refused:
+    with (
+        in_process(full) as url,
+        Client(url, attempts=3) as gp,
+        pytest.raises(ServiceError) as refused,
+    ):
         gp.model()
     assert refused.value.status == 503
     assert asked == ["/model"] * 3
@@ -147,7 +150,7 @@ def test_both_forms_of_retry_after() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 500])
-def test_what_would_fail_again_is_not_sent_again(serve: Serve, status: int) -> None:
+def test_what_would_fail_again_is_not_sent_again(status: int) -> None:
     asked = []
 
     def refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -156,13 +159,13 @@ def test_what_would_fail_again_is_not_sent_again(serve: Serve, status: int) -> N
         start_response(f"{status} No", [("Content-Length", str(len(body)))])
         return [body]
 
-    with serve(refuse) as url, Client(url) as gp, pytest.raises(ServiceError, match="no"):
+    with in_process(refuse) as url, Client(url) as gp, pytest.raises(ServiceError, match="no"):
         gp.model()
     assert len(asked) == 1
 
 
-def test_nobody_listens(serve: Serve, gpserve: WSGI) -> None:
-    with serve(gpserve) as url:
+def test_nobody_listens(gpserve: WSGI) -> None:
+    with in_process(gpserve) as url:
         pass
     with Client(url, attempts=2) as gp, pytest.raises(httpx.ConnectError):
         gp.model()
@@ -193,20 +196,20 @@ class Changing:
         return [answer]
 
 
-def test_no_answer_mixes_two_versions(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
+def test_no_answer_mixes_two_versions(gpserve: WSGI, gpr: GPR) -> None:
     changing, X = Changing(gpserve), _many(gpr, 2048)
-    with serve(changing) as url, Client(url, rows=256, concurrency=2) as gp:
+    with in_process(changing) as url, Client(url, rows=256, concurrency=2) as gp:
         answer = gp.predict(X)
     assert answer.version == "222222222222"
     assert changing.seen.count("222222222222") == 8
     np.testing.assert_allclose(np.column_stack(list(answer)), gpr.predict(X), rtol=1e-12)
 
 
-def test_a_pinned_version_is_not_left(serve: Serve, gpserve: WSGI, gpr: GPR) -> None:
+def test_a_pinned_version_is_not_left(gpserve: WSGI, gpr: GPR) -> None:
     changing, X = Changing(gpserve), _many(gpr, 2048)
     pinned = gpr.description.version
     with (
-        serve(changing) as url,
+        in_process(changing) as url,
         Client(url, rows=256, concurrency=2, version=pinned) as gp,
         pytest.raises(VersionChanged),
     ):
