@@ -8,10 +8,10 @@ WORKDIR /app
 
 FROM base AS packages
 COPY requirements/ requirements/
-RUN python3 -m venv venv && venv/bin/pip install --no-cache-dir --require-hashes -r requirements/serve.txt
+RUN python3 -m venv venv && venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/serve.txt
 
 FROM packages AS packages-train
-RUN venv/bin/pip install --no-cache-dir --require-hashes -r requirements/train.txt
+RUN venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/train.txt
 
 FROM base AS code
 COPY gunicorn.conf.py ./

@@ -14,15 +14,15 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment: on Debian, apt install python3-venv"; rm -rf $(VENV); exit 1; }
 
 $(VENV)/.serve: requirements/serve.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --require-hashes -r $<
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --require-hashes -r $<
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.local: requirements/local.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --require-hashes -r $<
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
 run: $(VENV)/.local ## serve on http://localhost:5000, with jobs and training; Ctrl-C stops all

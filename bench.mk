@@ -12,7 +12,7 @@ $(patsubst %,$(ENVS)/%/.made,load client $(BENCH_PEERS)): $(ENVS)/%/.made: bench
 $(BENCH_MADE):
 	@echo "making $(@D)"
 	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 bench: $(BENCH_MADE) ## every benchmark, written to docs/benchmarks.md (two cores, half an hour)

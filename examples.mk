@@ -2,7 +2,7 @@
 URL ?= http://localhost:5000
 
 $(VENV)/.examples: requirements/examples.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --require-hashes -r $<
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
 genetic: $(VENV)/.examples ## find the best input by a genetic algorithm: make genetic URL=...
