@@ -1,11 +1,14 @@
 """Requests that wait together are answered by one product.
 
-On an event loop the first waiting request schedules a flush for the end of the loop's next turn,
-so everything that has arrived by then shares the product and nothing waits for a timer. On threads
-alone, whoever gets the turn computes for all who wait. A batch that takes more than
-`INLINE_SECONDS` at best would hold the loop too long: it is computed on a thread, and the next one
-gathers meanwhile. At best, since a busy neighbour is no reason to leave the loop. That thread takes
-the next batch itself: under overload the loop is busy with refusals, and would let it wait.
+On an event loop the first waiting request waits for two turns of the loop, and for more as long as
+each brings another request: the loop accepts one connection a turn, so clients that open one for
+each call (UM-Bridge's, curl) would be computed two by two. Nothing waits for a timer. On threads
+alone, whoever gets the turn computes for all who wait.
+
+A batch that takes more than `INLINE_SECONDS` at best would hold the loop too long: it is computed
+on a thread, and the next one gathers meanwhile. At best, since a busy neighbour is no reason to
+leave the loop. That thread takes the next batch itself: under overload the loop is busy with
+refusals, and would let it wait.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from service.share import Batch, Share, spans
 from service.tilepool import TilePool
 
 INLINE_SECONDS = 0.003
+_MOST_TURNS = 16  # to read as many requests takes about a millisecond
 
 
 class Batcher:
@@ -57,7 +61,7 @@ class Batcher:
         self._pending.append(share)
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._wait_a_turn)
+            self._loop.call_soon(self._gather, 0, _MOST_TURNS)
         await share.future  # type: ignore[misc]
         return share
 
@@ -81,10 +85,14 @@ class Batcher:
         """Whether a thread computes, which needs the event loop for nothing."""
         return self._running > 0
 
-    def _wait_a_turn(self) -> None:
-        """Let requests join that were read while those of the last turn were parsed."""
+    def _gather(self, seen: int, turns: int) -> None:
+        """Compute once a turn of the loop has brought no request, or after so many turns."""
         assert self._loop is not None
-        self._loop.call_soon(self._flush)
+        waiting = len(self._pending)
+        if waiting > seen and turns:
+            self._loop.call_soon(self._gather, waiting, turns - 1)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         self._scheduled = False

@@ -50,6 +50,27 @@ def test_a_single_request_is_alone() -> None:
     assert sizes(on_loop(b, b.predict(model, [ROW], True))) == [1]
 
 
+def arriving(b: Batcher, model: Sum, count: int) -> list[Share]:
+    """The answers to requests of which each turn of the loop brings one."""
+
+    async def predict(turn: int) -> Share:
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        return await b.predict(model, [ROW], True)
+
+    return on_loop(b, *(predict(turn) for turn in range(count)))
+
+
+def test_requests_of_successive_turns_share_a_product() -> None:
+    assert sizes(arriving(batcher(), Sum(), 10)) == [10] * 10
+
+
+def test_the_first_request_does_not_wait_for_ever_for_others() -> None:
+    first, *_, last = sizes(arriving(batcher(), Sum(), 40))
+    assert first < 20
+    assert last < 40
+
+
 def test_models_and_kinds_of_variance_are_not_mixed() -> None:
     b, one, other = batcher(), Sum(), Sum()
     asked = [(one, True), (one, True), (one, False), (other, False)]
