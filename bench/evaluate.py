@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from contextlib import ExitStack
+from math import isnan, nan
 from statistics import median
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 
 from bench import wrk
 from bench.places import CLIENT_CORE, ROOT, pinned, python
+from bench.quota import limited
 from bench.servers import Running, running
 from bench.sides import SIDES
 from bench.tables import table
@@ -20,6 +22,8 @@ TITLE = "UM-Bridge's own client"
 TRAINING_POINTS = (500, 2000)
 ROUNDS = 3
 CALLS = 1600
+LIMITED_CALLS = 400
+CORES = 0.1
 CLIENTS = 16
 CONNECTIONS = 16
 SECONDS = 3
@@ -62,12 +66,13 @@ def _round(servers: dict[str, Running], title: str) -> dict[str, Turn]:
 
 
 def _turn(server: Running) -> Turn:
-    one, together = _clients(server, 1), _clients(server, CLIENTS)
+    one, together = _clients(server, 1, CALLS), _clients(server, CLIENTS, CALLS)
     new, new_cpu = _replayed(server, close=True)
     kept, kept_cpu = _replayed(server, close=False)
     return {
         "one": one,
         "together": together,
+        "limited": _clients_of_a_small_server(server),
         "new": new,
         "kept": kept,
         "new CPU": new_cpu,
@@ -75,9 +80,19 @@ def _turn(server: Running) -> Turn:
     }
 
 
-def _clients(server: Running, clients: int) -> float:
+def _clients_of_a_small_server(server: Running) -> float:
+    """Calls a second of the clients when the server, not they, is the limit; or not a number."""
+    try:
+        with limited(server.pids(), CORES):
+            return _clients(server, CLIENTS, LIMITED_CALLS)
+    except OSError as refusal:
+        click.echo(f"no server on {CORES} cores, since no control group can be made: {refusal}")
+        return nan
+
+
+def _clients(server: Running, clients: int, calls: int) -> float:
     """Calls a second of so many unmodified clients."""
-    module, count = "bench.peers.umbridge_client", str(CALLS // clients)
+    module, count = "bench.peers.umbridge_client", str(calls // clients)
     command = [python("umbridge"), "-m", module, server.url, count, str(clients)]
     said = subprocess.run(
         pinned(CLIENT_CORE, command), cwd=ROOT, capture_output=True, text=True, check=True
@@ -101,27 +116,31 @@ def markdown(measured: dict[str, Any]) -> str:
         "N and server",
         "one client",
         f"{CLIENTS} clients",
+        f"{CLIENTS} clients, server on {CORES} cores",
         "wrk, new connections",
         "CPU a call",
         "wrk, kept connections",
         "CPU a call",
     ]
-    said = "; ".join(
-        f"N = {size}: {sides['ratio']['new']:.2f} and {sides['ratio']['kept']:.2f}"
-        for size, sides in measured.items()
-    )
+    said = "; ".join(f"N = {size}: {_said(sides['ratio'])}" for size, sides in measured.items())
     return "\n\n".join(
         [
             f"Calls a second of `Evaluate` with one point; medians of {ROUNDS} interleaved rounds, "
-            "and of the ratios within a round. The client is the `umbridge` package's, unmodified. "
-            "It opens a connection for each call and needs more processor time itself than either "
-            "server, so on one core it is the limit; wrk replays its calls, "
-            f"{CONNECTIONS} at a time, until the server is.",
+            "and of the ratios within a round. The client is the `umbridge` package's, unmodified, "
+            "in processes of its own. It opens a connection for each call and needs several times "
+            "the processor time of either server: on one core it is the limit, so that both "
+            "servers wait for it. Where the server is the limit is seen with the server on "
+            f"{CORES} cores, as in a pod with a CPU limit, and with wrk, which replays the calls, "
+            f"{CONNECTIONS} at a time.",
             table(head, rows),
-            f"Times the calls of UM-Bridge's server, with new and with kept connections: {said} "
-            "(target 1.5).",
+            f"Times the calls of UM-Bridge's server: {said} (target 1.5).",
         ]
     )
+
+
+def _said(ratio: Turn) -> str:
+    limited, new, kept = (_number(ratio[what], "{:.2f}") for what in ("limited", "new", "kept"))
+    return f"{limited} by unmodified clients, {new} replayed on new connections, {kept} on kept"
 
 
 def _rows(size: str, sides: dict[str, Turn]) -> list[list[str]]:
@@ -135,5 +154,9 @@ def _rows(size: str, sides: dict[str, Turn]) -> list[list[str]]:
 def _row(title: str, turn: Turn, form: str, scale: float) -> list[str]:
     unit = " µs" if scale > 1 else ""
     cpu = [form.format(turn[what] * scale) + unit for what in ("new CPU", "kept CPU")]
-    rates = [form.format(turn[what]) for what in ("one", "together", "new", "kept")]
-    return [title, *rates[:3], cpu[0], rates[3], cpu[1]]
+    rates = [_number(turn[what], form) for what in ("one", "together", "limited", "new", "kept")]
+    return [title, *rates[:4], cpu[0], rates[4], cpu[1]]
+
+
+def _number(value: float, form: str) -> str:
+    return "—" if isnan(value) else form.format(value)

@@ -32,11 +32,12 @@ defaults, with metrics, request ids and all headers."""
 
 
 def write() -> None:
-    """Write the page and its picture from the results that are kept."""
-    DOCS.mkdir(exist_ok=True)
-    sections = [_section(part) for part in PARTS]
+    """Write the page and its picture; what this machine has not measured stays as it was."""
+    page = DOCS / "benchmarks.md"
+    before = _sections(page.read_text()) if page.exists() else {}
+    sections = [_section(part, before) for part in PARTS]
     text = "\n\n".join([_OPENING, *(section for section in sections if section)])
-    (DOCS / "benchmarks.md").write_text(text + "\n")
+    page.write_text(text + "\n")
     speed = results.kept("speed")
     if speed:
         plot.draw(speed["measured"], DOCS / PICTURE)
@@ -47,10 +48,16 @@ def lines(part: str, measured: Any) -> str:
     return str(importlib.import_module(f"bench.{part}").markdown(measured))
 
 
-def _section(part: str) -> str:
+def _sections(page: str) -> dict[str, str]:
+    """The page's sections by their titles."""
+    _, *sections = page.split("\n## ")
+    return {section.partition("\n")[0]: f"## {section.rstrip()}" for section in sections}
+
+
+def _section(part: str, before: dict[str, str]) -> str:
     kept = results.kept(part)
-    if kept is None:
-        return ""
     title = importlib.import_module(f"bench.{part}").TITLE
+    if kept is None:
+        return before.get(title, "")
     said = "  \n".join(f"{name}: {value}" for name, value in kept["conditions"].items())
     return f"## {title}\n\n{lines(part, kept['measured'])}\n\n<sub>{said}</sub>"

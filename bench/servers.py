@@ -54,6 +54,10 @@ class Running:
         times = [worker.cpu_times() for worker in self.process.children()]
         return [float(time.user + time.system) for time in times]
 
+    def pids(self) -> list[int]:
+        """The process and its children."""
+        return [member.pid for member in self._family()]
+
     def _family(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
 
