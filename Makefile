@@ -13,6 +13,8 @@ help: ## print this help
 $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment: on Debian, apt install python3-venv"; rm -rf $(VENV); exit 1; }
 
+# A lock is whole. Were pip to resolve it, Debian 12's would look for an extra of a locked package
+# (coverage[toml]) among newer releases, which have no hash here.
 $(VENV)/.serve: requirements/serve.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
@@ -31,10 +33,11 @@ run: $(VENV)/.local ## serve on http://localhost:5000, with jobs and training; C
 test: $(VENV)/.dev ## the tests, all but the cluster
 	$(BIN)/python -m pytest --ignore=tests/e2e $(TOGETHER) $(COVERAGE)
 
-lint: $(VENV)/.dev ## ruff and mypy, strict
+lint: $(VENV)/.dev ## ruff, mypy (strict), and whether the locks are whole
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pip check
 
 train: $(VENV)/.dev ## fit service/pretrained.npz from the bundled data
 	$(BIN)/python -m service train
