@@ -15,10 +15,6 @@ $(BIN)/python:
 
 # A lock is whole. Were pip to resolve it, Debian 12's would look for an extra of a locked package
 # (coverage[toml]) among newer releases, which have no hash here.
-$(VENV)/.serve: requirements/serve.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
-	@touch $@
-
 $(VENV)/.dev: requirements/dev.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
