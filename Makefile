@@ -15,11 +15,7 @@ $(BIN)/python:
 
 # A lock is whole. Were pip to resolve it, Debian 12's would look for an extra of a locked package
 # (coverage[toml]) among newer releases, which have no hash here.
-$(VENV)/.dev: requirements/dev.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
-	@touch $@
-
-$(VENV)/.local: requirements/local.txt | $(BIN)/python
+$(VENV)/.%: requirements/%.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 

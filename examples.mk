@@ -1,10 +1,6 @@
 # The examples that burst: a genetic algorithm and a Monte Carlo propagation, against URL.
 URL ?= http://localhost:5000
 
-$(VENV)/.examples: requirements/examples.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
-	@touch $@
-
 genetic: $(VENV)/.examples ## find the best input by a genetic algorithm: make genetic URL=...
 	PYTHONPATH=client $(BIN)/python -m examples.genetic $(URL)
 

@@ -25,10 +25,6 @@ E2E_PROMETHEUS ?=
 LOADTEST       ?= --url $(E2E_URL) --host gpserve.local --namespace default
 export E2E_IMAGE E2E_WORKER_IMAGE E2E_VALKEY_IMAGE E2E_URL E2E_GATEWAY E2E_PROMETHEUS E2E_HELM
 
-$(VENV)/.cluster: requirements/cluster.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
-	@touch $@
-
 manifests: $(VENV)/.dev ## render k8s/ from the chart (needs helm)
 	$(BIN)/python -m scripts.manifests
 
