@@ -82,12 +82,13 @@ def _turn(server: Running) -> Turn:
 
 def _clients_of_a_small_server(server: Running) -> float:
     """Calls a second of the clients when the server, not they, is the limit; or not a number."""
-    try:
-        with limited(server.pids(), CORES):
-            return _clients(server, CLIENTS, LIMITED_CALLS)
-    except OSError as refusal:
-        click.echo(f"no server on {CORES} cores, since no control group can be made: {refusal}")
-        return nan
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(limited(server.pids(), CORES))
+        except OSError as refusal:
+            click.echo(f"no server on {CORES} cores, since no control group can be made: {refusal}")
+            return nan
+        return _clients(server, CLIENTS, LIMITED_CALLS)
 
 
 def _clients(server: Running, clients: int, calls: int) -> float:

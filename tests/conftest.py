@@ -60,5 +60,5 @@ def server(
 
 @pytest.fixture(scope="session")
 def http(server: Server) -> Iterator[httpx.Client]:
-    with plainhttp.Client(base_url=server.url, timeout=30) as client:
+    with plainhttp.Client(base_url=server.url) as client:
         yield client

@@ -1,4 +1,7 @@
-"""httpx for addresses on this machine: reading the authorities of TLS costs 17 ms a client."""
+"""httpx for addresses on this machine, with patience.
+
+Without `verify=False` reading the authorities of TLS costs 17 ms a client.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from functools import partial
 
 import httpx
 
-get = partial(httpx.get, verify=False)
-post = partial(httpx.post, verify=False)
-delete = partial(httpx.delete, verify=False)
-request = partial(httpx.request, verify=False)
-Client = partial(httpx.Client, verify=False)
+from tests.patience import PATIENCE_SECONDS
+
+get = partial(httpx.get, verify=False, timeout=PATIENCE_SECONDS)
+post = partial(httpx.post, verify=False, timeout=PATIENCE_SECONDS)
+delete = partial(httpx.delete, verify=False, timeout=PATIENCE_SECONDS)
+request = partial(httpx.request, verify=False, timeout=PATIENCE_SECONDS)
+Client = partial(httpx.Client, verify=False, timeout=PATIENCE_SECONDS)

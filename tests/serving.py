@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from tests import plainhttp
+from tests.patience import PATIENCE_SECONDS, until
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,7 +40,7 @@ class Server:
     def stop(self) -> int:
         """Ask it to stop, as Kubernetes does, and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        return self.process.wait(PATIENCE_SECONDS)
 
 
 def free_port() -> int:
@@ -65,21 +65,22 @@ def serving(tmp: Path, *arguments: str, **settings: object) -> Iterator[Server]:
         )
     server = Server(port, process, log)
     try:
-        _wait_ready(server)
+        wait_ready(server)
         yield server
     finally:
         if process.poll() is None:
             server.stop()
 
 
-def _wait_ready(server: Server) -> None:
-    for _ in range(300):
+def wait_ready(server: Server) -> None:
+    """Return once it answers; raise a `RuntimeError` with its log if it ends before."""
+
+    def ready() -> bool:
         if server.process.poll() is not None:
-            break
+            raise RuntimeError(f"the server did not start:\n{server.log.read_text()}")
         try:
-            if plainhttp.get(f"{server.url}/readyz").status_code == 200:
-                return
+            return plainhttp.get(f"{server.url}/readyz").status_code == 200
         except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise RuntimeError(f"the server did not start:\n{server.log.read_text()}")
+            return False
+
+    until(ready)

@@ -17,7 +17,8 @@ from service.model import FloatArray
 from tests import plainhttp
 from tests.client.test_versions import FAST, TABLE
 from tests.inprocess import in_process
-from tests.jobs.stack import Stack, until
+from tests.jobs.stack import Stack
+from tests.patience import PATIENCE_SECONDS, until
 
 
 class LosesAnswers:
@@ -27,7 +28,7 @@ class LosesAnswers:
     """
 
     def __init__(self, url: str) -> None:
-        self._http = plainhttp.Client(base_url=url, timeout=60)
+        self._http = plainhttp.Client(base_url=url)
         self._lock = threading.Lock()
         self.keys: list[str] = []
 
@@ -101,9 +102,9 @@ def test_redis_goes_and_comes_back(stack: Stack, X: FloatArray) -> None:
             until(lambda: _refusals(stack) >= 4)
         finally:
             stack.redis.start()
-        job = late.result(timeout=60)
+        job = late.result(PATIENCE_SECONDS)
         np.testing.assert_array_equal(job.result().mean, gp.predict(X).mean)
-        assert waited.result(timeout=60).mean.shape == (6000,)
+        assert waited.result(PATIENCE_SECONDS).mean.shape == (6000,)
         assert {status.id for status in gp.jobs()} == {early.id, job.id}
 
 

@@ -14,7 +14,8 @@ from gpserve_client import AsyncClient, Client, JobFailed, ServiceError
 
 from service.model import FloatArray
 from tests import plainhttp
-from tests.jobs.stack import Stack, until
+from tests.jobs.stack import Stack
+from tests.patience import until
 
 _RNG = np.random.default_rng(3)
 _LEFT, _RIGHT = _RNG.uniform(0, 1, (2, 60))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.jobs.stack import stack
+from tests.patience import PATIENCE_SECONDS
 from tests.serving import ROOT
 
 DOCUMENTS = (
@@ -55,7 +56,7 @@ def run(text: str, folder: Path, port: int) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.docs.commands import ADDRESS, as_a_clone
 from tests.jobs.stack import stack
+from tests.patience import PATIENCE_SECONDS
 from tests.serving import ROOT
 
 _MARK = "~~~"
@@ -73,7 +74,7 @@ def run(language: Language, folder: Path, port: int) -> list[str]:
         env=_environment(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

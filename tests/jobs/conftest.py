@@ -28,7 +28,7 @@ def jobs(
 
 @pytest.fixture(scope="session")
 def http(jobs: Stack) -> Iterator[httpx.Client]:
-    with plainhttp.Client(base_url=jobs.http, timeout=60) as client:
+    with plainhttp.Client(base_url=jobs.http) as client:
         yield client
 
 

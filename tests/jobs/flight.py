@@ -20,8 +20,9 @@ from service.services.prediction import Limits
 from tests import plainhttp
 from tests.jobs.scenarios import SCENARIOS
 from tests.jobs.slow import SlowGPR
-from tests.jobs.stack import Stack, stack, until
+from tests.jobs.stack import Stack, stack
 from tests.jobs.watching import Watcher
+from tests.patience import until
 from tests.serving import ROOT
 
 HEADERS = {"Content-Type": "application/x-npy", "Accept": "text/csv", "Prefer": "respond-async"}
@@ -69,7 +70,7 @@ def run(scenario: str, folder: Path, *, count: int = 100, debian: bool = False) 
         ids = _submit(made, model, count)
         dismissed = set(ids[count // 2 :: DISMISSED_OF])
         for id in dismissed:
-            plainhttp.delete(f"{made.http}/jobs/{id}", timeout=60).raise_for_status()
+            plainhttp.delete(f"{made.http}/jobs/{id}").raise_for_status()
         watcher = Watcher(made, ids)
         watcher.start()
         until(lambda: len(watcher.ended) > len(dismissed) + count // 20, 120)
@@ -98,9 +99,7 @@ def _submit(made: Stack, model: SlowGPR, count: int) -> list[str]:
     for i in range(count):
         body = io.BytesIO()
         np.save(body, _points(model, i))
-        answer = plainhttp.post(
-            f"{made.http}/predict", content=body.getvalue(), headers=HEADERS, timeout=60
-        )
+        answer = plainhttp.post(f"{made.http}/predict", content=body.getvalue(), headers=HEADERS)
         assert answer.status_code == 202, answer.text
         ids.append(answer.json()["jobID"])
     return ids
@@ -124,7 +123,7 @@ def _wrong(
         if id in dismissed:
             right = status == DISMISSED
         else:
-            result = plainhttp.get(f"{made.http}/jobs/{id}/results", timeout=60)
+            result = plainhttp.get(f"{made.http}/jobs/{id}/results")
             right = status == SUCCESSFUL and result.content == _expected(model, i)
         if not right:
             wrong.add(id)

@@ -61,8 +61,8 @@ def redis_away(made: Stack) -> None:
     answers = {"predictions": set[int](), "job calls": set[int]()}
     while time.monotonic() < end:
         point = {"lat": -20, "long": 181, "depth": 500, "stations": 30}
-        at_once = plainhttp.post(f"{made.http}/predict", json=point, timeout=30)
-        job = plainhttp.post(f"{made.http}/predict", json=point, headers=JOB, timeout=30)
+        at_once = plainhttp.post(f"{made.http}/predict", json=point)
+        job = plainhttp.post(f"{made.http}/predict", json=point, headers=JOB)
         answers["predictions"].add(at_once.status_code)
         answers["job calls"].add(job.status_code)
         time.sleep(1)

@@ -7,20 +7,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from redis import Redis, RedisError
 
 from service.local import valkey
 from tests import plainhttp
+from tests.patience import PATIENCE_SECONDS, until
 from tests.serving import ROOT, Server, free_port, serving
-
-T = TypeVar("T")
 
 TOKEN = {"Authorization": "Bearer secret"}
 FINAL = {"successful", "failed", "dismissed"}
@@ -47,7 +45,7 @@ class Process:
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> int:
         self.send(number)
-        return self.running.wait(timeout=60) if self.running is not None else 0
+        return self.running.wait(PATIENCE_SECONDS) if self.running is not None else 0
 
 
 @dataclass
@@ -90,26 +88,14 @@ class Stack:
 
         until(answers)
 
-    def follow(self, id: str, seconds: float = 120) -> dict[str, Any]:
+    def follow(self, id: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """The job's document once it has ended."""
         return until(lambda: self._ended(id), seconds)
 
     def _ended(self, id: str) -> dict[str, Any] | None:
-        answer = plainhttp.get(f"{self.http}/jobs/{id}", timeout=30)
+        answer = plainhttp.get(f"{self.http}/jobs/{id}")
         document: dict[str, Any] = answer.json()
         return document if document.get("status") in FINAL else None
-
-
-def until(found: Callable[[], T | None], seconds: float = 30) -> T:
-    """Ask until the answer is true, and return it."""
-    end = time.monotonic() + seconds
-    while True:
-        value = found()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise TimeoutError(f"not after {seconds} s")
-        time.sleep(0.05)
 
 
 def valkey_command(folder: Path) -> tuple[list[str], str]:

@@ -13,7 +13,8 @@ import pytest
 
 from service.storage.blobs import open_blobs
 from tests import plainhttp
-from tests.jobs.stack import Stack, stack, until
+from tests.jobs.stack import Stack, stack
+from tests.patience import report_if_late, until
 from tests.serving import FLASK_ALONE, serving
 
 CSV = {"Content-Type": "text/csv"}
@@ -36,9 +37,7 @@ def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def _post(made: Stack, content: bytes, **headers: str) -> httpx.Response:
-    return plainhttp.post(
-        f"{made.http}/predict", content=content, headers=CSV | ASYNC | headers, timeout=60
-    )
+    return plainhttp.post(f"{made.http}/predict", content=content, headers=CSV | ASYNC | headers)
 
 
 def test_a_running_job_is_cancelled_within_two_seconds(stuck: Stack) -> None:
@@ -55,7 +54,7 @@ def test_a_running_job_is_cancelled_within_two_seconds(stuck: Stack) -> None:
     started = time.monotonic()
     metrics = f"http://{stuck.workers[0].environ['GPSERVE_WORKER_BIND']}/metrics"
     until(lambda: "worker_busy 0.0" in plainhttp.get(metrics).text)
-    assert time.monotonic() - started < 2
+    report_if_late("cancelling a job", time.monotonic() - started, 2)
     assert plainhttp.get(url).json()["status"] == "dismissed"
     assert plainhttp.get(f"{url}/results").status_code == 410
     assert plainhttp.delete(url).json()["status"] == "dismissed"
@@ -193,7 +192,7 @@ def test_server_and_workers_show_the_depth_of_the_queue(stuck: Stack) -> None:
     ids = [_post(stuck, ROW * 1000).json()["jobID"] for _ in range(2)]
     worker = f"http://{stuck.workers[0].environ['GPSERVE_WORKER_BIND']}"
     for url in (stuck.http, worker):
-        until(lambda url=url: _shows(url, jobs_queued=1, jobs_running=1), 60)  # type: ignore[misc]
+        until(lambda url=url: _shows(url, jobs_queued=1, jobs_running=1))  # type: ignore[misc]
     assert plainhttp.get(f"{worker}/healthz").status_code == 200
     assert plainhttp.get(f"{worker}/readyz").status_code == 200
     for id in ids:

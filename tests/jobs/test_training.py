@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests import plainhttp
-from tests.jobs.stack import TOKEN, Stack, until
+from tests.jobs.stack import TOKEN, Stack
+from tests.patience import until
 
 CSV = TOKEN | {"Content-Type": "text/csv"}
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests import plainhttp
-from tests.jobs.stack import until
+from tests.patience import PATIENCE_SECONDS, until
 from tests.serving import ROOT, free_port
 
 PROCESSES = ("valkey-server", "gunicorn", "worker")
@@ -33,11 +33,11 @@ class Up:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "service", "up"], cwd=ROOT, env=environ, stdout=out
             )
-        until(lambda: self.get("/readyz") == 200, 60)
+        until(lambda: self.get("/readyz") == 200)
 
     def get(self, path: str) -> int:
         try:
-            return plainhttp.get(self.url + path, timeout=20).status_code
+            return plainhttp.get(self.url + path).status_code
         except httpx.TransportError:
             return 0
 
@@ -47,15 +47,13 @@ class Up:
         def accepted() -> str:
             try:
                 headers = {"Prefer": "respond-async"}
-                answer = plainhttp.post(
-                    f"{self.url}/predict", json=POINT, headers=headers, timeout=20
-                )
+                answer = plainhttp.post(f"{self.url}/predict", json=POINT, headers=headers)
             except httpx.TransportError:
                 return ""
             return str(answer.json()["jobID"]) if answer.status_code == 202 else ""
 
-        id = until(accepted, 60)
-        until(lambda: self.get(f"/jobs/{id}/results") == 200, 90)
+        id = until(accepted)
+        until(lambda: self.get(f"/jobs/{id}/results") == 200)
         return id
 
     def children(self) -> dict[str, int]:
@@ -93,7 +91,7 @@ def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
         env=os.environ | {"GPSERVE_DATA": str(folder)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert second.returncode == 1
@@ -109,11 +107,11 @@ def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
     children = up.children().values()
     up.process.kill()  # the manager: what it runs ends with it
     up.process.wait()
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), 60)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
 
     again = start()
     assert again.get(f"/jobs/{first}/results") == 200
     again.job()
     again.process.send_signal(signal.SIGINT)
-    assert again.process.wait(timeout=60) == 0
+    assert again.process.wait(timeout=PATIENCE_SECONDS) == 0
     assert again.get("/healthz") == 0

@@ -44,7 +44,7 @@ class Watcher(threading.Thread):
         self.join()
 
     def _look(self, id: str) -> None:
-        answer = plainhttp.get(f"{self._made.http}/jobs/{id}", timeout=20)
+        answer = plainhttp.get(f"{self._made.http}/jobs/{id}")
         if answer.status_code != 200:
             return
         status = answer.json()["status"]

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.patience import PATIENCE_SECONDS
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 ARGUMENTS = [
@@ -25,7 +27,7 @@ ARGUMENTS = [
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The browser, started and closed."""
-    expect.set_options(timeout=30_000)  # on a busy machine a page takes its time
+    expect.set_options(timeout=1000 * PATIENCE_SECONDS)  # on a busy machine a page takes its time
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

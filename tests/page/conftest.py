@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, Page, TimeoutError
 from service.gpr import GPR
 from service.model import FloatArray
 from tests.page.browser import CHROMIUM, chromium
+from tests.patience import PATIENCE_SECONDS
 from tests.serving import Server, serving
 
 
@@ -33,6 +35,7 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
     """The page, ready; an error in its scripts or a request to elsewhere fails the test."""
     with browser.new_context() as context:
         opened = context.new_page()
+        opened.set_default_timeout(1000 * PATIENCE_SECONDS)
         wrong: list[str] = []
         opened.on("pageerror", lambda error: wrong.append(str(error)))
         opened.on("request", lambda request: wrong.extend(_elsewhere(request.url, site.url)))
@@ -78,8 +81,12 @@ def expected(gpr: GPR, x: FloatArray, *, noise: bool = True) -> FloatArray:
 
 def expect_answer(page: Page, answer: FloatArray) -> None:
     """Wait until the page shows an answer; the last digits depend on who is asked along."""
-    for _ in range(200):
-        if np.allclose(shown(page), answer, rtol=1e-9, atol=0):
-            return
-        page.wait_for_timeout(50)
+    wait_until(page, lambda: np.allclose(shown(page), answer, rtol=1e-9, atol=0))
     np.testing.assert_allclose(shown(page), answer, rtol=1e-9)
+
+
+def wait_until(page: Page, true: Callable[[], bool]) -> None:
+    """Let the browser go on until it is true, or patience ends."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not true() and time.monotonic() < end:
+        page.wait_for_timeout(50)

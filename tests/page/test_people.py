@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from service.gpr import GPR
 from tests.page.conftest import expect_answer, expected, fields, shown
+from tests.patience import PATIENCE_SECONDS
 from tests.serving import Server
 
 CONTRAST = Path(__file__).with_name("contrast.js").read_text()
@@ -120,7 +121,11 @@ def test_the_copied_command_says_what_the_page_says(page: Page, gpr: GPR, site: 
     page.get_by_role("button", name="Copy").click()
     command: str = page.evaluate("navigator.clipboard.readText()")
     done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=True,
     )
     said = json.loads(done.stdout)
     assert [said[k] for k in ("mean", "lower", "upper")] == pytest.approx(shown(page), rel=1e-9)

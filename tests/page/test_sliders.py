@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from service.gpr import GPR
-from tests.page.conftest import expect_answer, expected, fields, middle
+from tests.page.conftest import expect_answer, expected, fields, middle, wait_until
 from tests.serving import Server
 
 
@@ -97,12 +97,10 @@ def test_one_question_at_a_time_and_the_newest_wins(page: Page, gpr: GPR) -> Non
     for value in (100, 200, 300, 400):
         field.fill(str(value))
         page.wait_for_timeout(100)
+    wait_until(page, lambda: len(asked) > 0)
     assert len(asked) == 1
     asked[0].continue_()
-    for _ in range(200):
-        if len(asked) == 2:
-            break
-        page.wait_for_timeout(50)
+    wait_until(page, lambda: len(asked) > 1)
     asked[1].continue_()
     expect_answer(page, expected(gpr, fields(page)))
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests import plainhttp
+from tests.patience import PATIENCE_SECONDS
 from tests.serving import Server
 
 HEADER = "id,lat,long,depth,stations\n"
@@ -29,7 +30,7 @@ def _direct(site: Server, text: str, **options: float) -> bytes:
         params={"extrapolated": "true", **options},
         content=text,
         headers={"Content-Type": "text/csv", "Accept": "text/csv"},
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert answer.status_code == 200
     return answer.content

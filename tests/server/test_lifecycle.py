@@ -15,7 +15,8 @@ import pytest
 
 from tests import plainhttp
 from tests.conftest import PRETRAINED
-from tests.serving import FLASK_ALONE, ROOT, free_port, serving
+from tests.patience import PATIENCE_SECONDS, until
+from tests.serving import FLASK_ALONE, ROOT, Server, free_port, serving, wait_ready
 
 POINT = {"lat": -20.1, "long": 181.5, "depth": 500, "stations": 40}
 
@@ -30,7 +31,7 @@ class Caller(threading.Thread):
         self.lost: list[str] = []
 
     def run(self) -> None:
-        with plainhttp.Client(timeout=10) as client:
+        with plainhttp.Client() as client:
             while True:
                 try:
                     answer = client.post(f"{self.url}/predict", json=POINT)
@@ -45,7 +46,7 @@ class Caller(threading.Thread):
 
 
 def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path, drain_seconds=1.5) as server:
+    with serving(tmp_path, drain_seconds=3) as server:
         callers = [Caller(server.url) for _ in range(8)]
         for caller in callers:
             caller.start()
@@ -53,17 +54,16 @@ def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
             time.sleep(0.01)
         assert server.stop() == 0
         for caller in callers:
-            caller.join(timeout=20)
+            caller.join(PATIENCE_SECONDS)
     assert [lost for caller in callers for lost in caller.lost] == []
 
 
 def test_a_draining_server_is_not_ready_and_says_close(tmp_path: Path) -> None:
-    with serving(tmp_path, drain_seconds=3) as server, plainhttp.Client() as client:
+    with serving(tmp_path, drain_seconds=5) as server, plainhttp.Client() as client:
         assert "Connection" not in client.get(f"{server.url}/readyz").headers
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        until(lambda: client.get(f"{server.url}/readyz").status_code == 503)
         answer = client.get(f"{server.url}/readyz")
-        assert answer.status_code == 503
         assert answer.json() == {"status": "draining"}
         assert answer.headers["Connection"] == "close"
         assert client.post(f"{server.url}/predict", json=POINT).status_code == 200
@@ -77,7 +77,11 @@ def test_a_long_upload_is_finished_after_sigterm(tmp_path: Path) -> None:
     with (
         serving(tmp_path, graceful_seconds=120) as server,
         httpx.stream(
-            "POST", f"{server.url}/predict", content=table, headers=headers, timeout=60
+            "POST",
+            f"{server.url}/predict",
+            content=table,
+            headers=headers,
+            timeout=PATIENCE_SECONDS,
         ) as answer,
     ):
         server.process.send_signal(signal.SIGTERM)
@@ -96,12 +100,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
         children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
         (worker,) = children.read_text().split()
         os.kill(int(worker), signal.SIGKILL)
-        for _ in range(100):
-            try:
-                if plainhttp.get(f"{server.url}/readyz").status_code == 200:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.1)
+        wait_ready(server)
         assert plainhttp.post(f"{server.url}/predict", json=POINT).status_code == 200
         assert children.read_text().split() != [worker]
 
@@ -139,21 +138,19 @@ def _start_and_fail(settings: dict[str, str]) -> subprocess.CompletedProcess[str
         env=os.environ | settings,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
 
-def test_the_development_server_listens_on_5001() -> None:
-    process = subprocess.Popen([sys.executable, "run.py"], cwd=ROOT, stderr=subprocess.DEVNULL)
+def test_the_development_server_listens_on_5001(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    with log.open("wb") as err:
+        process = subprocess.Popen([sys.executable, "run.py"], cwd=ROOT, stderr=err)
     try:
-        for _ in range(100):
-            try:
-                answer = plainhttp.post("http://127.0.0.1:5001/predict", json=POINT)
-                break
-            except httpx.ConnectError:
-                time.sleep(0.1)
+        wait_ready(Server(5001, process, log))
+        answer = plainhttp.post("http://127.0.0.1:5001/predict", json=POINT)
         assert answer.status_code == 200
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(PATIENCE_SECONDS)

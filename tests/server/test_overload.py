@@ -11,10 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
-import httpx
-
 from tests import plainhttp
-from tests.server.test_sockets import read_next
+from tests.patience import PATIENCE_SECONDS
+from tests.server.wire import read_next
 from tests.serving import serving
 
 TOY = "tests.server.toys:Slow"
@@ -27,7 +26,7 @@ def test_too_many_small_requests_get_503_and_a_time_to_come_again(tmp_path: Path
     retry: list[str] = []
 
     def call(url: str) -> None:
-        with plainhttp.Client(timeout=30) as client:
+        with plainhttp.Client() as client:
             for _ in range(10):
                 answer = client.post(f"{url}/predict", json=MANY)
                 statuses[answer.status_code] += 1
@@ -73,11 +72,11 @@ def test_a_refused_connection_stays_in_order(tmp_path: Path) -> None:
     query = b"GET /predict?lat=1&long=2&depth=3&stations=4 HTTP/1.1\r\nHost: gp\r\n\r\n"
     with (
         serving(tmp_path, model_class="tests.server.toys:Stuck", max_backlog_seconds=0) as server,
-        socket.create_connection(("127.0.0.1", server.port), timeout=10) as wire,
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS) as wire,
         ThreadPoolExecutor(1) as thread,
     ):
         stream = wire.makefile("rb")
-        accepted = thread.submit(httpx.post, f"{server.url}/predict", json=POINT, timeout=30)
+        accepted = thread.submit(plainhttp.post, f"{server.url}/predict", json=POINT)
         while "requests_in_progress 1.0" not in plainhttp.get(f"{server.url}/metrics").text:
             assert not accepted.done()
         wire.sendall(request * 3 + request[:-7])
@@ -103,7 +102,7 @@ def _refused(stream: BinaryIO) -> str:
 
 
 def _call_often(url: str) -> None:
-    with plainhttp.Client(timeout=30) as client:
+    with plainhttp.Client() as client:
         for _ in range(100):
             client.post(f"{url}/predict", json=POINT)
 
@@ -114,7 +113,7 @@ def test_uploads_beyond_the_places_are_refused_while_probes_answer(tmp_path: Pat
     statuses: Counter[int] = Counter()
 
     def upload(url: str) -> None:
-        answer = plainhttp.post(f"{url}/predict", content=table, headers=headers, timeout=60)
+        answer = plainhttp.post(f"{url}/predict", content=table, headers=headers)
         statuses[answer.status_code] += 1
 
     with serving(tmp_path, model_class=TOY, threads=1, max_waiting_uploads=1) as server:
@@ -122,8 +121,8 @@ def test_uploads_beyond_the_places_are_refused_while_probes_answer(tmp_path: Pat
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            assert plainhttp.get(f"{server.url}/healthz", timeout=10).status_code == 200
-            assert plainhttp.get(f"{server.url}/metrics", timeout=10).status_code == 200
+            assert plainhttp.get(f"{server.url}/healthz").status_code == 200
+            assert plainhttp.get(f"{server.url}/metrics").status_code == 200
             time.sleep(0.05)
     assert statuses[200] >= 2
     assert statuses[503] >= 1

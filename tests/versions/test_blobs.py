@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from service.storage.blobs import PIECE, BlobMissing, Blobs, StorageError, open_blobs
-from tests.jobs.stack import Process, until, valkey_command
+from tests.jobs.stack import Process, valkey_command
+from tests.patience import until
 
 
 @pytest.fixture(scope="module")

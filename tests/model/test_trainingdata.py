@@ -1,0 +1,47 @@
+"""What data are refused, with the line and the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.trainingdata import TrainingDataError, read_training_data
+from tests.model.commandline import run
+
+GOOD = "\n".join(f"{i},{i % 7},{i % 5}" for i in range(30)) + "\n"
+BAD_DATA = {
+    "no rows": ("", "line 1"),
+    "header only": ("a,b,y\n", "0 rows are too few"),
+    "few rows": ("a,b,y\n1,2,3\n2,3,4\n", "2 rows are too few"),
+    "letters": ("a,b,y\n1,2,3\n1,x,3\n" + GOOD, "line 3: b is not a number: 'x'"),
+    "NaN": ("a,b,y\n1,2,nan\n" + GOOD, "line 2: y is not finite"),
+    "infinity": ("a,b,y\n1,1e999,1\n" + GOOD, "line 2: b is not finite"),
+    "empty cell": ("a,b,y\n1,,1\n" + GOOD, "line 2: b is not a number: ''"),
+    "ragged": ("a,b,y\n1,2\n" + GOOD, "line 2: 2 cells, not 3"),
+    "constant output": ("a,b,y\n" + "1,2,3\n" * 30, "'y' is constant"),
+    "no target": ("a,b,z\n" + GOOD, "column 'y' is missing; columns: a, b, z"),
+    "target twice": ("a,y,y\n" + GOOD, "column 'y' is there twice"),
+    "target only": ("y\n" + "1\n" * 30, "no input column"),
+    "semicolons": ("a;b;y\n" + GOOD.replace(",", ";"), "column 'y' is missing"),
+    "many reasons": ("a,b,y\n" + "x,1,1\n" * 15 + GOOD, "and 5 more"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_DATA)
+def test_data_that_cannot_train(what: str, tmp_path: Path) -> None:
+    text, reason = BAD_DATA[what]
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    with pytest.raises(TrainingDataError, match="line 1" if what == "no rows" else "."):
+        read_training_data(path, "y")
+    done = run("train", path, "--target", "y")
+    assert done.exit_code == 1
+    assert reason in done.output
+
+
+def test_data_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_bytes("a,b,y\n1,2,3\n".encode("utf-16"))
+    with pytest.raises(TrainingDataError, match="not UTF-8"):
+        read_training_data(path, "y")

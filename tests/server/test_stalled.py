@@ -1,0 +1,120 @@
+"""Clients that stall: half a request, drip by drip, silence, an answer that nobody reads."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests import plainhttp
+from tests.patience import until
+from tests.server.wire import BODY, REQUEST, read_answer, read_to_the_end
+from tests.serving import Server, serving
+
+TIMEOUT = 1.0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The front, with time-outs short enough for a test."""
+    with serving(
+        tmp_path_factory.mktemp("stalled"),
+        header_timeout_seconds=TIMEOUT,
+        body_timeout_seconds=TIMEOUT,
+        keepalive_seconds=2,
+        access_log="all",
+    ) as running:
+        yield running
+
+
+def test_half_a_header_is_ended(wire: socket.socket) -> None:
+    wire.sendall(REQUEST[:30])
+    assert read_to_the_end(wire).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_dripping_header_is_ended(wire: socket.socket) -> None:
+    answer = b""
+    wire.settimeout(0.2)
+    for byte in REQUEST[:60]:
+        try:
+            wire.sendall(bytes([byte]))
+            answer += wire.recv(4096)
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+        if answer:
+            break
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_silence_is_ended(wire: socket.socket) -> None:
+    assert read_to_the_end(wire) == b""
+
+
+@pytest.mark.parametrize("kind", [b"application/json", b"text/csv"])
+def test_half_a_body_is_ended(wire: socket.socket, kind: bytes) -> None:
+    wire.sendall(REQUEST[:-10].replace(b"application/json", kind))
+    assert read_to_the_end(wire).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_dripping_body_is_ended(wire: socket.socket) -> None:
+    wire.sendall(REQUEST[: -len(BODY)].replace(b"Content-Length: ", b"Content-Length: 9"))
+    answer = b""
+    wire.settimeout(0.2)
+    for _ in range(60):
+        try:
+            wire.sendall(b" ")
+            answer += wire.recv(4096)
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+        if answer:
+            break
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_slow_but_steady_body_is_read(wire: socket.socket) -> None:
+    rows = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * 200
+    wire.sendall(
+        b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: text/csv\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(rows)
+    )
+    for start in range(0, len(rows), 300):  # twice as long as the time-out
+        wire.sendall(rows[start : start + 300])
+        time.sleep(0.2)
+    assert read_answer(wire)[0] == 200
+
+
+def test_an_idle_connection_is_closed(wire: socket.socket) -> None:
+    wire.sendall(REQUEST)
+    assert read_answer(wire)[0] == 200
+    assert wire.recv(1) == b""
+
+
+def test_a_client_that_leaves_in_the_middle_of_an_answer(
+    server: Server, wire: socket.socket
+) -> None:
+    rows = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * 60_000
+    wire.sendall(
+        b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: text/csv\r\nAccept: text/csv\r\n"
+        b"X-Request-Id: leaver\r\nContent-Length: %d\r\n\r\n%s" % (len(rows), rows)
+    )
+    assert wire.recv(100).startswith(b"HTTP/1.1 200 ")
+    wire.close()
+    until(lambda: "leaver" in server.log.read_text())
+    assert plainhttp.get(f"{server.url}/healthz").status_code == 200
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_client_that_does_not_read_is_ended(server: Server, wire: socket.socket) -> None:
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    rows = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * 60_000
+    wire.sendall(
+        b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: text/csv\r\nAccept: text/csv\r\n"
+        b"X-Request-Id: sleeper\r\nContent-Length: %d\r\n\r\n%s" % (len(rows), rows)
+    )
+    until(lambda: "sleeper" in server.log.read_text())

@@ -1,0 +1,42 @@
+"""What goes over a socket: one request's bytes, and a reader of answers."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import BinaryIO
+
+BODY = json.dumps({"lat": -20.1, "long": 181.5, "depth": 500, "stations": 40}).encode()
+REQUEST = (
+    b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+)
+
+
+def read_answer(wire: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """The next answer, when no other follows it: status, headers, body."""
+    return read_next(wire.makefile("rb"))
+
+
+def read_next(stream: BinaryIO) -> tuple[int, dict[str, str], bytes]:
+    """The next of several answers."""
+    status = int(stream.readline().split()[1])
+    headers = {}
+    while line := stream.readline().strip():
+        name, _, value = line.decode().partition(":")
+        headers[name.lower()] = value.strip()
+    if headers.get("transfer-encoding") == "chunked":
+        body = b""
+        while size := int(stream.readline(), 16):
+            body += stream.read(size)
+            stream.readline()
+        stream.readline()
+        return status, headers, body
+    return status, headers, stream.read(int(headers.get("content-length", 0)))
+
+
+def read_to_the_end(wire: socket.socket) -> bytes:
+    data = b""
+    while piece := wire.recv(65536):
+        data += piece
+    return data
