@@ -9,7 +9,7 @@ from typing import Any, cast
 import flask
 from flask import Blueprint, Flask, current_app, request
 
-from service import openapi, probes, requestbody, requests, settings, webpage
+from service import docs, probes, requestbody, requests, settings, webpage
 from service.conditions import refuse_other_version
 from service.jobs.accepting import offer_job, predict_as_job, prefers_async
 from service.jobs.routes import jobs
@@ -36,8 +36,8 @@ def create_app(runtime: Runtime) -> Flask:
     app.register_blueprint(versions)
     app.register_blueprint(v2)
     app.register_blueprint(umbridge)
-    app.register_blueprint(openapi.pages)
-    app.register_blueprint(openapi.swagger())
+    app.register_blueprint(docs.pages)
+    app.register_blueprint(docs.swagger())
     app.register_blueprint(webpage.page)
     return app
 

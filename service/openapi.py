@@ -1,44 +1,25 @@
-"""The API's description and its pages, generated from the routes and the option types."""
+"""The API's description, generated from the routes and the option types."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
-import flask
 import msgspec
-from flask import Blueprint, Flask, current_app
-from flask_swagger_ui import get_swaggerui_blueprint
+from flask import Flask
 
-from service import __version__
+from service import __version__, schemas
 from service.model import Model
 from service.protocols import openapi as protocols
 from service.services import negotiation
 from service.services.options import Options
 from service.services.problems import MEDIA_TYPE
 
-pages = Blueprint("pages", __name__)
-
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 _BINARY: dict[str, Any] = {"schema": {}}
 _ANY: dict[str, Any] = {"schema": {"type": "object"}}
 
 _PREDICT_PROBLEMS = (400, 406, 408, 412, 413, 414, 415, 422, 431, 503)
-
-
-@pages.get("/openapi.json")
-def openapi() -> flask.Response:
-    """Describe the API as OpenAPI 3.1."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    return flask.jsonify(document(app, app.extensions["gpserve"].live.model))
-
-
-def swagger() -> Blueprint:
-    """The pages that show the document, with scripts and styles from the package."""
-    return cast(
-        Blueprint,
-        get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "gpserve"}),
-    )
 
 
 @lru_cache(maxsize=1)  # a model that is replaced must not stay in memory
@@ -55,9 +36,9 @@ def document(app: Flask, model: Model) -> dict[str, Any]:
         info={"description": "Predictions of a trained Gaussian process."},
         plugins=[FlaskPlugin()],
     )
-    spec.components.schema("Problem", _problem_schema())
-    spec.components.schema("Points", _points_schema(model.description.feature_names))
-    spec.components.schema("Prediction", _prediction_schema())
+    spec.components.schema("Problem", schemas.problem())
+    spec.components.schema("Points", schemas.points(model.description.feature_names))
+    spec.components.schema("Prediction", schemas.prediction())
     with app.test_request_context():
         for endpoint, operations in _all_operations(app, model, spec).items():
             view = app.view_functions[endpoint]
@@ -212,54 +193,3 @@ def _body(model: Model) -> dict[str, Any]:
         "multipart/form-data": {"schema": upload},
     }
     return {"required": True, "content": content}
-
-
-def _points_schema(names: tuple[str, ...]) -> dict[str, Any]:
-    number = {"type": "number"}
-    many = {"type": "array", "items": number, "minItems": 1}
-    point = {"type": "object", "properties": dict.fromkeys(names, number), "required": [*names]}
-    columns = {"type": "object", "properties": dict.fromkeys(names, many), "required": [*names]}
-    matrix = {"points": {"type": "array", "minItems": 1, "items": many}}
-    return {
-        "oneOf": [
-            point,
-            columns,
-            {"type": "array", "items": point, "minItems": 1},
-            {"type": "object", "properties": matrix, "required": ["points"]},
-        ]
-    }
-
-
-def _prediction_schema() -> dict[str, Any]:
-    value = {"type": ["number", "array", "null"]}
-    numbers = dict.fromkeys(("mean", "variance", "lower", "upper", "covariance"), value)
-    return {
-        "type": "object",
-        "required": ["mean", "variance"],
-        "properties": {
-            **numbers,
-            "gradient": {"type": "object"},
-            "samples": {"type": "array"},
-            "extrapolated": {"type": ["boolean", "array"]},
-            "errors": {"type": "array"},
-        },
-    }
-
-
-def _problem_schema() -> dict[str, Any]:
-    text = {"type": "string"}
-    return {
-        "type": "object",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": text,
-            "title": text,
-            "status": {"type": "integer"},
-            "detail": text,
-            "request_id": text,
-            "line": {"type": "integer"},
-            "column": text,
-            "path": text,
-            "feature": text,
-        },
-    }

@@ -1,0 +1,28 @@
+"""The pages on the API: its OpenAPI document, and Swagger's view of it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import flask
+from flask import Blueprint, current_app
+from flask_swagger_ui import get_swaggerui_blueprint
+
+from service.openapi import document
+
+pages = Blueprint("pages", __name__)
+
+
+@pages.get("/openapi.json")
+def openapi() -> flask.Response:
+    """Describe the API as OpenAPI 3.1."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    return flask.jsonify(document(app, app.extensions["gpserve"].live.model))
+
+
+def swagger() -> Blueprint:
+    """The pages that show the document, with scripts and styles from the package."""
+    return cast(
+        Blueprint,
+        get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "gpserve"}),
+    )

@@ -1,0 +1,59 @@
+"""JSON schemas of what goes in and out: points, predictions, problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def points(names: tuple[str, ...]) -> dict[str, Any]:
+    """The ways to write points with features of these names."""
+    number = {"type": "number"}
+    many = {"type": "array", "items": number, "minItems": 1}
+    point = {"type": "object", "properties": dict.fromkeys(names, number), "required": [*names]}
+    columns = {"type": "object", "properties": dict.fromkeys(names, many), "required": [*names]}
+    matrix = {"points": {"type": "array", "minItems": 1, "items": many}}
+    return {
+        "oneOf": [
+            point,
+            columns,
+            {"type": "array", "items": point, "minItems": 1},
+            {"type": "object", "properties": matrix, "required": ["points"]},
+        ]
+    }
+
+
+def prediction() -> dict[str, Any]:
+    """The answer; which members it has depends on the options."""
+    value = {"type": ["number", "array", "null"]}
+    numbers = dict.fromkeys(("mean", "variance", "lower", "upper", "covariance"), value)
+    return {
+        "type": "object",
+        "required": ["mean", "variance"],
+        "properties": {
+            **numbers,
+            "gradient": {"type": "object"},
+            "samples": {"type": "array"},
+            "extrapolated": {"type": ["boolean", "array"]},
+            "errors": {"type": "array"},
+        },
+    }
+
+
+def problem() -> dict[str, Any]:
+    """A problem document (RFC 9457) with the members that say where."""
+    text = {"type": "string"}
+    return {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": text,
+            "title": text,
+            "status": {"type": "integer"},
+            "detail": text,
+            "request_id": text,
+            "line": {"type": "integer"},
+            "column": text,
+            "path": text,
+            "feature": text,
+        },
+    }
