@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from service.gpr import GPR
 from tests.e2e import jobs
 from tests.e2e.cluster import Release, eventually, merged
+from tests.e2e.monitoring import expressions, prometheus, values
 
 ROWS = 5000
 
@@ -54,6 +56,16 @@ def test_a_worker_shows_its_health_and_metrics(with_jobs: Release) -> None:
     assert all("jobs_queued 0.0" in text for text in texts)
     counts = [line for text in texts for line in text.splitlines() if line.startswith("jobs_total")]
     assert [line for line in counts if 'status="successful"' in line]
+
+
+def test_the_dashboards_panels_of_jobs_show_something(with_jobs: Release, job: str) -> None:
+    with prometheus() as asked:
+        for expression in expressions("Jobs"):
+
+            def shown(said: str = expression) -> list[Any]:
+                return values(asked, said, with_jobs.namespace)
+
+            assert eventually(expression, 60, shown)
 
 
 def test_an_upgrade_keeps_password_and_jobs(
