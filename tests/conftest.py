@@ -7,12 +7,17 @@ from collections.abc import Iterator
 import httpx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
 from service.gpr import GPR
 from service.model import FloatArray
 from tests import plainhttp
 from tests.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
+
+# A slow example is no wrong one: see patience.py.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 PRETRAINED = ROOT / "service" / "pretrained.npz"
 

@@ -60,7 +60,7 @@ def models(draw: st.DrawFn) -> GPR:
 
 
 @given(models(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_variance_order_and_company(model: GPR, data: st.DataObject) -> None:
     shape = st.tuples(st.integers(1, 20), st.just(model.input_dim))
     elements = finite | st.floats(-3, 3)
@@ -75,7 +75,7 @@ def test_variance_order_and_company(model: GPR, data: st.DataObject) -> None:
 
 
 @given(models(), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_variance_is_largest_far_away(model: GPR, data: st.DataObject) -> None:
     X = data.draw(arrays(np.float64, (5, model.input_dim), elements=st.floats(-5, 5)))
     far = np.full((1, model.input_dim), 1e9)
