@@ -19,7 +19,7 @@ OPTIONS = (
     "--max-examples=15",
     "--seed=1",
     "--workers=1",  # more of them run into a race of CPython 3.11's ast module
-    "--request-timeout=60",
+    "--request-timeout=120",
 )
 
 
@@ -32,7 +32,7 @@ def test_schemathesis(tmp_path: Path, paths: str) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1200,
             check=False,
         )
     assert done.returncode == 0, done.stdout[-16000:]
