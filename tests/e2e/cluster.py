@@ -112,7 +112,7 @@ class Release:
         given = yaml.safe_dump(merged(SMALL, values or {}))
         command: list[str | Path] = ["upgrade", "--install", self.name, CHART, "--values", "-"]
         try:
-            notes = self.helm(*command, "--wait", "--timeout", "2m", given=given)
+            notes = self.helm(*command, "--wait", "--timeout", "5m", given=given)
         except CommandFailed as error:
             events = self.kubectl("get", "events", "--field-selector", "type=Warning")
             raise CommandFailed(f"{error}\n{events}\nimage: {IMAGE} (E2E_LOAD_IMAGE)") from error
@@ -149,7 +149,7 @@ class Release:
     def settle(self) -> None:
         """Wait until all pods are ready and those that go are gone."""
         self.kubectl("rollout", "status", f"deployment/{self.deployment}", "--timeout=3m")
-        eventually("only ready pods", 120, self.is_settled)
+        eventually("only ready pods", 240, self.is_settled)
 
     def is_settled(self) -> bool:
         """Whether there are as many pods as wanted, all of them ready."""

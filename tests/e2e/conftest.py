@@ -60,7 +60,7 @@ def reachable(http: httpx.Client) -> Callable[[], None]:
     """Wait until the ingress controller has seen the release."""
 
     def wait() -> None:
-        eventually("an answer through the ingress", 60, lambda: http.get("/readyz").is_success)
+        eventually("an answer through the ingress", 180, lambda: http.get("/readyz").is_success)
 
     return wait
 

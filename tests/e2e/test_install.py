@@ -53,7 +53,7 @@ def test_predict_through_an_http_route(release: Release, X: FloatArray, P: Float
     parents = [{"name": name, "namespace": namespace}]
     release.install({"httpRoute": {"enabled": True, "parentRefs": parents, "hostnames": [host]}})
     with httpx.Client(base_url=URL, headers={"Host": host}, timeout=30) as client:
-        eventually("an answer by the route", 60, lambda: client.get("/readyz").is_success)
+        eventually("an answer by the route", 180, lambda: client.get("/readyz").is_success)
         np.testing.assert_allclose(predictions(client, X), P, rtol=1e-9)
 
 
@@ -101,7 +101,7 @@ def test_upgrade_and_rollback_lose_nothing(
     reachable()
     before = set(release.pod_names())
     with Traffic(steps([150], 600), target) as traffic:
-        eventually("traffic", 30, lambda: traffic.outcomes()["ok"] > 100)
+        eventually("traffic", 120, lambda: traffic.outcomes()["ok"] > 100)
         release.install(
             {"autoscaling": {"minReplicas": 2}, "settings": {"GPSERVE_LOG_LEVEL": "warning"}}
         )
@@ -125,7 +125,7 @@ def test_uninstall_leaves_nothing(release: Release) -> None:
     selector = ("--selector", f"app.kubernetes.io/instance={release.name}")
     assert release.get(kinds, *selector)["items"]
     release.helm("uninstall", release.name, "--wait")
-    eventually("nothing left", 120, lambda: not release.get(kinds, *selector)["items"])
+    eventually("nothing left", 240, lambda: not release.get(kinds, *selector)["items"])
     left = [each["metadata"]["name"] for each in release.get("secrets,configmaps")["items"]]
     assert [name for name in left if name != "kube-root-ca.crt"] == []
     assert HOST not in str(get("ingresses", "--all-namespaces"))

@@ -44,7 +44,7 @@ def test_50_000_requests_while_pods_come_and_go(
     }
     lines = []
     with Traffic(steps([RATE], 900), target) as traffic:
-        eventually("traffic", 30, lambda: traffic.outcomes()["ok"] > 1000)
+        eventually("traffic", 120, lambda: traffic.outcomes()["ok"] > 1000)
         for name, event in events.items():
             before = traffic.outcomes()
             event()

@@ -83,8 +83,8 @@ def up_and_down(
     release: Release, target: Target, name: str, measured: Callable[[str], None]
 ) -> None:
     with load_step(release, target, 60) as run:
-        eventually("three ready replicas", 120, lambda: run.most_ready() >= 3)
-        eventually("the end of the load", 120, lambda: not run.traffic.running)
+        eventually("three ready replicas", 240, lambda: run.most_ready() >= 3)
+        eventually("the end of the load", 240, lambda: not run.traffic.running)
         eventually("one replica again", 240, lambda: run.now_ready() == 1)
         rows, found = run.found()
         outcomes = run.traffic.outcomes()
@@ -113,8 +113,8 @@ def test_the_hpa_reads_both_metrics_and_grows(
     reachable()
     wait_for_metric(release, "http_requests_per_second")
     wait_for_metric(release, "cpu")
-    with load_step(release, target, 60) as run:
-        eventually("a second ready replica", 120, lambda: run.most_ready() >= 2)
+    with load_step(release, target, 240) as run:  # ends with the second replica
+        eventually("a second ready replica", 240, lambda: run.most_ready() >= 2)
         _, found = run.found()
         run.traffic.stop()
         outcomes = run.traffic.outcomes()

@@ -59,11 +59,11 @@ def test_train_and_activate_under_200_requests_a_second(
     first = http.get("/model").json()["version"]
     waits = []
     with Asking(target, RATE, {"points": points.tolist()}) as asking:
-        eventually("answers", 30, lambda: asking.outcomes()["ok"] > RATE)
+        eventually("answers", 120, lambda: asking.outcomes()["ok"] > RATE)
         job = jobs.train(http, kernel="Matern52", inducing="30")
         document = jobs.finish(http, job, 300)
         new = http.get(f"{job}/results").json()["version"]
-        eventually("the new version", 30, lambda: asking.last(new))
+        eventually("the new version", 120, lambda: asking.last(new))
         waits.append(after(asking, first, datetime.fromisoformat(document["finished"]).timestamp()))
         versions = served(release)
         for old, other in [(new, first), (first, new)] * (CHANGES // 2):
