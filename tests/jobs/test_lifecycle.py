@@ -30,7 +30,7 @@ def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         tmp_path_factory.mktemp("stuck"),
         model_class="tests.jobs.slow:StuckGPR",
         max_open_jobs=3,
-        job_ttl_seconds=2,
+        job_ttl_seconds=4,
         graceful_seconds=1,
     ) as made:
         yield made
