@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from service.gpr import GPR
@@ -24,7 +25,7 @@ from tests.versions.files import another
 POINT = {"lat": -20.1, "long": 181.5, "depth": 500, "stations": 40}
 TOKEN = {"Authorization": "Bearer secret"}
 LAST = 100
-"""So many answers of one version in a row: all processes have followed."""
+"""After so many answers of one version in a row, each process that answers has followed."""
 
 
 @pytest.fixture(params=["front", "flask"])
@@ -81,8 +82,13 @@ def test_all_processes_follow_an_activation_and_the_way_back(
     )
     with calling(running.url) as seen:
         until(lambda: len(seen) >= LAST and _versions(seen[-LAST:]) == {before})
-    file = plainhttp.get(f"{running.url}/model.npz")
-    assert hashlib.sha256(file.content).hexdigest()[:12] == before
+    # A process that was busy may have answered none of them, and follow later.
+    until(lambda: _version_of_the_file(running.url) == before)
+
+
+def _version_of_the_file(url: str) -> str:
+    file = plainhttp.get(f"{url}/model.npz")
+    return hashlib.sha256(file.content).hexdigest()[:12]
 
 
 def _versions(seen: list[tuple[float, str, float]]) -> set[str]:
@@ -125,8 +131,12 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(
     assert version in refused.json()["detail"]
 
     versions.activate(version)  # past the check, as another tool might
-    until(lambda: version in plainhttp.get(f"{running.url}/readyz").json().get("refused", {}))
-    ready = plainhttp.get(f"{running.url}/readyz")
+
+    def refusing() -> httpx.Response | None:  # each process finds out by itself
+        answer = plainhttp.get(f"{running.url}/readyz")
+        return answer if version in answer.json().get("refused", {}) else None
+
+    ready = until(refusing)
     assert ready.status_code == 200
     assert ready.json()["version"] == before
     assert "model_version_refused 1.0" in plainhttp.get(f"{running.url}/metrics").text.replace(
