@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.stack import stack
+from tests.patience import PATIENCE_SECONDS
 
 JOBS = "path-regex=^/(jobs|train|models)"
 SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
@@ -19,7 +20,7 @@ OPTIONS = (
     "--max-examples=15",
     "--seed=1",
     "--workers=1",  # more of them run into a race of CPython 3.11's ast module
-    "--request-timeout=120",
+    f"--request-timeout={PATIENCE_SECONDS:g}",
 )
 
 

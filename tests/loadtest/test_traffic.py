@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,13 +16,13 @@ from loadtest.__main__ import main
 from loadtest.shapes import steps
 from loadtest.target import Target
 from loadtest.traffic import Traffic
+from tests.patience import until
 from tests.serving import Server
 
 
 def test_what_is_sent_is_counted(server: Server) -> None:
     with Traffic(steps([40, 80], 6), Target(server.url)) as traffic:
-        while traffic.running:
-            time.sleep(0.2)
+        until(lambda: not traffic.running)
     outcomes = traffic.outcomes()
     assert outcomes.keys() == {"ok"}
     assert 180 < outcomes.total() < 480
@@ -38,8 +37,7 @@ def test_a_refusal_is_an_error_by_its_code(server: Server) -> None:
     traffic = Traffic(steps([20], 3), Target(server.url))
     traffic.plan["path"] = "/nowhere"
     with traffic:
-        while traffic.running:
-            time.sleep(0.2)
+        until(lambda: not traffic.running)
     assert traffic.outcomes().keys() == {"404"}
     assert sum(second.errors for second in traffic.seconds.values()) == traffic.outcomes()["404"]
 

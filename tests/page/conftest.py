@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, TimeoutError
 
 from service.gpr import GPR
 from service.model import FloatArray
-from tests.page.browser import CHROMIUM, chromium
+from tests.page.browser import CHROMIUM, chromium, new_page
 from tests.patience import PATIENCE_SECONDS
 from tests.serving import Server, serving
 
@@ -33,9 +33,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def page(browser: Browser, site: Server) -> Iterator[Page]:
     """The page, ready; an error in its scripts or a request to elsewhere fails the test."""
-    with browser.new_context() as context:
-        opened = context.new_page()
-        opened.set_default_timeout(1000 * PATIENCE_SECONDS)
+    with new_page(browser) as opened:
         wrong: list[str] = []
         opened.on("pageerror", lambda error: wrong.append(str(error)))
         opened.on("request", lambda request: wrong.extend(_elsewhere(request.url, site.url)))

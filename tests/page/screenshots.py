@@ -9,7 +9,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.page.browser import chromium
+from tests.page.browser import chromium, new_page
 from tests.serving import ROOT, serving
 
 IMAGES = ROOT / "docs" / "images"
@@ -22,15 +22,15 @@ def take(browser: Browser, url: str, folder: Path, point: str = "", suffix: str 
     """A picture of each size and scheme."""
     for name, (width, height) in SIZES.items():
         for scheme in SCHEMES:
-            page = browser.new_page(
+            with new_page(
+                browser,
                 viewport={"width": width, "height": height},
                 color_scheme=scheme,
                 device_scale_factor=1 if name == "desktop" else 2,
-            )
-            page.goto(f"{url}/{point}")
-            _wait_settled(page)
-            page.screenshot(path=folder / f"page-{name}-{scheme}{suffix}.png")
-            page.close()
+            ) as page:
+                page.goto(f"{url}/{point}")
+                _wait_settled(page)
+                page.screenshot(path=folder / f"page-{name}-{scheme}{suffix}.png")
 
 
 def _wait_settled(page: Page) -> None:

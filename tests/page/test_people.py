@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from service.gpr import GPR
+from tests.page.browser import new_page
 from tests.page.conftest import expect_answer, expected, fields, shown
 from tests.patience import PATIENCE_SECONDS
 from tests.serving import Server
@@ -81,11 +82,10 @@ def test_everything_has_a_name(page: Page, names: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast(browser: Browser, site: Server, scheme: Literal["light", "dark"]) -> None:
     """Every text stands out from its background by 4.5 to 1 (WCAG 2.2, 1.4.3)."""
-    page = browser.new_page(color_scheme=scheme)
-    page.goto(f"{site.url}/#lat=-50")
-    page.locator(".plot .dot").last.wait_for()
-    measured: dict[str, Any] = page.evaluate(CONTRAST)
-    page.close()
+    with new_page(browser, color_scheme=scheme) as page:
+        page.goto(f"{site.url}/#lat=-50")
+        page.locator(".plot .dot").last.wait_for()
+        measured: dict[str, Any] = page.evaluate(CONTRAST)
     assert measured["texts"] > 30
     assert measured["weak"] == []
     assert (measured["paper"] > 0.5) == (scheme == "light")
@@ -97,21 +97,19 @@ def test_no_width_scrolls_sideways(
 ) -> None:
     table = tmp_path / f"{'long' * 20}.csv"
     table.write_text("lat,long,depth,stations\n-20,181,500,30\n")
-    page = browser.new_page(viewport={"width": width, "height": 844})
-    page.goto(f"{site.url}/#lat=-1234567.890123&long=-1234567.890123")
-    page.locator(".plot .dot").last.wait_for()
-    page.set_input_files("#file", table)
-    expect(page.locator("#preview")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    page.close()
+    with new_page(browser, viewport={"width": width, "height": 844}) as page:
+        page.goto(f"{site.url}/#lat=-1234567.890123&long=-1234567.890123")
+        page.locator(".plot .dot").last.wait_for()
+        page.set_input_files("#file", table)
+        expect(page.locator("#preview")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_on_a_phone_the_answer_stays_in_view(browser: Browser, site: Server) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844})
-    page.goto(site.url)
-    page.get_by_role("slider").last.scroll_into_view_if_needed()
-    expect(page.locator("#mean")).to_be_in_viewport()
-    page.close()
+    with new_page(browser, viewport={"width": 390, "height": 844}) as page:
+        page.goto(site.url)
+        page.get_by_role("slider").last.scroll_into_view_if_needed()
+        expect(page.locator("#mean")).to_be_in_viewport()
 
 
 def test_the_copied_command_says_what_the_page_says(page: Page, gpr: GPR, site: Server) -> None:

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from service.gpr import GPR
 from tests import plainhttp
 from tests.model.oracle import kernel, regression
+from tests.page.browser import new_page
 from tests.page.conftest import expect_answer, expected, fields
 from tests.serving import Server, serving
 
@@ -32,15 +33,13 @@ def test_a_busy_server_is_said_and_asked_again(page: Page, gpr: GPR) -> None:
 
 
 def test_a_refused_point_shows_the_detail(browser: Browser, tmp_path: Path) -> None:
-    with serving(tmp_path, max_points=50) as small, browser.new_context() as context:
-        page = context.new_page()
+    with serving(tmp_path, max_points=50) as small, new_page(browser) as page:
         page.goto(small.url)
         expect(page.get_by_role("alert")).to_contain_text("165 points are more than the 50")
 
 
 def test_a_server_that_is_gone_is_said(browser: Browser, tmp_path: Path) -> None:
-    with serving(tmp_path) as server, browser.new_context() as context:
-        page = context.new_page()
+    with serving(tmp_path) as server, new_page(browser) as page:
         page.goto(server.url)
         page.locator(".plot .dot").last.wait_for()
         server.stop()
@@ -51,8 +50,7 @@ def test_a_server_that_is_gone_is_said(browser: Browser, tmp_path: Path) -> None
 def test_a_new_version_takes_over(browser: Browser, site: Server, gpr: GPR) -> None:
     """The page learns from an answer's header that another model is served now."""
     old = plainhttp.get(f"{site.url}/model").json() | {"version": "000000000000", "name": "old"}
-    with browser.new_context() as context:
-        page = context.new_page()
+    with new_page(browser) as page:
         page.route("**/model", lambda route: route.fulfill(json=old), times=1)
         page.goto(site.url)
         expect(page.locator("#name")).to_have_text(gpr.description.name)
@@ -64,8 +62,7 @@ def test_names_are_text_and_never_markup(browser: Browser, tmp_path: Path) -> No
     names = ["<img src=x>", "a&b='c' é"]
     model = GPR.from_gpy(regression(20, 2, kernel("RBF", 2, ard=True)), feature_names=names)
     model.save(tmp_path / "strange.npz")
-    with serving(tmp_path, model=tmp_path / "strange.npz") as server:
-        page = browser.new_page()
+    with serving(tmp_path, model=tmp_path / "strange.npz") as server, new_page(browser) as page:
         page.goto(server.url)
         expect_answer(page, expected(model, fields(page)))
         expect(page.locator(".head label")).to_have_text(names)
@@ -74,4 +71,3 @@ def test_names_are_text_and_never_markup(browser: Browser, tmp_path: Path) -> No
         address = (page.locator("#curl").text_content() or "").removeprefix("curl ").strip("'")
         said = plainhttp.get(address).json()
         assert abs(said["mean"] - expected(model, fields(page))[0]) < 1e-9
-        page.close()

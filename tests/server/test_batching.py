@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -16,6 +15,7 @@ from service.metrics import Metrics
 from service.services.problems import Problem
 from service.share import Share
 from service.tilepool import TilePool
+from tests.patience import until
 from tests.server.toys import Broken, Sum
 
 ROW = [1.0, 2.0, 3.0, 4.0]
@@ -123,9 +123,7 @@ def test_the_thread_takes_the_next_batch_without_the_loop() -> None:
         while len(b._pending) < 3:
             await asyncio.sleep(0)
         model.gate.set()
-        end = time.monotonic() + 10
-        while b.backlog.seconds and time.monotonic() < end:  # the loop is held all the while
-            time.sleep(0.001)
+        until(lambda: b.backlog.seconds == 0)  # the loop is held all the while
         assert b.backlog.seconds == 0
         return [await task for task in tasks]
 

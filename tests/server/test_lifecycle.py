@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import httpx
@@ -50,8 +49,7 @@ def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
         callers = [Caller(server.url) for _ in range(8)]
         for caller in callers:
             caller.start()
-        while min(caller.answered for caller in callers) < 10:
-            time.sleep(0.01)
+        until(lambda: min(caller.answered for caller in callers) >= 10)
         assert server.stop() == 0
         for caller in callers:
             caller.join(PATIENCE_SECONDS)
@@ -64,6 +62,7 @@ def test_a_draining_server_is_not_ready_and_says_close(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         until(lambda: client.get(f"{server.url}/readyz").status_code == 503)
         answer = client.get(f"{server.url}/readyz")
+        assert answer.status_code == 503
         assert answer.json() == {"status": "draining"}
         assert answer.headers["Connection"] == "close"
         assert client.post(f"{server.url}/predict", json=POINT).status_code == 200

@@ -29,25 +29,37 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+def drip(wire: socket.socket, data: bytes) -> bytes:
+    """Send a byte every 0.2 s until an answer comes; nothing, if none came or the wire broke."""
+    wire.settimeout(0.2)
+    for byte in data:
+        try:
+            wire.sendall(bytes([byte]))
+            if answer := wire.recv(4096):
+                return answer
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    return b""
+
+
+def send_table(wire: socket.socket, request_id: bytes) -> None:
+    """Ask for an answer that is larger than what a socket holds."""
+    rows = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * 60_000
+    wire.sendall(
+        b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: text/csv\r\nAccept: text/csv\r\n"
+        b"X-Request-Id: %s\r\nContent-Length: %d\r\n\r\n%s" % (request_id, len(rows), rows)
+    )
+
+
 def test_half_a_header_is_ended(wire: socket.socket) -> None:
     wire.sendall(REQUEST[:30])
     assert read_to_the_end(wire).startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_dripping_header_is_ended(wire: socket.socket) -> None:
-    answer = b""
-    wire.settimeout(0.2)
-    for byte in REQUEST[:60]:
-        try:
-            wire.sendall(bytes([byte]))
-            answer += wire.recv(4096)
-        except TimeoutError:
-            continue
-        except OSError:
-            break
-        if answer:
-            break
-    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert drip(wire, REQUEST[:60]).startswith(b"HTTP/1.1 408 ")
 
 
 def test_silence_is_ended(wire: socket.socket) -> None:
@@ -62,19 +74,7 @@ def test_half_a_body_is_ended(wire: socket.socket, kind: bytes) -> None:
 
 def test_a_dripping_body_is_ended(wire: socket.socket) -> None:
     wire.sendall(REQUEST[: -len(BODY)].replace(b"Content-Length: ", b"Content-Length: 9"))
-    answer = b""
-    wire.settimeout(0.2)
-    for _ in range(60):
-        try:
-            wire.sendall(b" ")
-            answer += wire.recv(4096)
-        except TimeoutError:
-            continue
-        except OSError:
-            break
-        if answer:
-            break
-    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert drip(wire, b" " * 60).startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_slow_but_steady_body_is_read(wire: socket.socket) -> None:
@@ -98,11 +98,7 @@ def test_an_idle_connection_is_closed(wire: socket.socket) -> None:
 def test_a_client_that_leaves_in_the_middle_of_an_answer(
     server: Server, wire: socket.socket
 ) -> None:
-    rows = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * 60_000
-    wire.sendall(
-        b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: text/csv\r\nAccept: text/csv\r\n"
-        b"X-Request-Id: leaver\r\nContent-Length: %d\r\n\r\n%s" % (len(rows), rows)
-    )
+    send_table(wire, b"leaver")
     assert wire.recv(100).startswith(b"HTTP/1.1 200 ")
     wire.close()
     until(lambda: "leaver" in server.log.read_text())
@@ -112,9 +108,5 @@ def test_a_client_that_leaves_in_the_middle_of_an_answer(
 
 def test_a_client_that_does_not_read_is_ended(server: Server, wire: socket.socket) -> None:
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    rows = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * 60_000
-    wire.sendall(
-        b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: text/csv\r\nAccept: text/csv\r\n"
-        b"X-Request-Id: sleeper\r\nContent-Length: %d\r\n\r\n%s" % (len(rows), rows)
-    )
+    send_table(wire, b"sleeper")
     until(lambda: "sleeper" in server.log.read_text())
