@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from service import settings
 from service.jobs import specs
 from service.jobs.chunks import compute_chunk
+from service.jobs.chunksize import rows_of_chunk
 from service.jobs.jobblobs import Job
 from service.jobs.messages import (
     Broken,
@@ -36,7 +37,7 @@ from service.jobs.messages import (
     decode_task,
     encode,
 )
-from service.jobs.plans import make_plan, read_plan, rows_of_chunk, write_plan
+from service.jobs.plans import make_plan, read_plan, write_plan
 from service.jobs.specs import BEGIN, INPUT, Prediction, Training
 from service.live import model_class
 from service.model import FloatArray, Model

@@ -1,10 +1,9 @@
-"""How a job's points are cut into chunks: by time, at multiples of the model's large tile."""
+"""How a job's points are cut into chunks, at multiples of the model's large tile."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from time import perf_counter
 
 import msgspec
 import numpy as np
@@ -15,18 +14,11 @@ from service.model import FloatArray, Model
 from service.services import arrays
 from service.services.arrays import Header
 from service.services.body import Spool
-from service.services.chunks import CHUNK_TILES, Chunk
-from service.services.options import Options
-from service.services.prediction import Predict, columns
+from service.services.chunks import Chunk
 from service.services.problems import unusable
 from service.services.tablecuts import CuttingTable
 from service.services.tables import Place, Table
 from service.spans import spans
-
-READ_SECONDS_PER_ROW = 10e-6
-"""To read a row of a table and to write its numbers, besides predicting them."""
-
-_MEASURED_SECONDS = 0.05
 
 _POINTS = "points"
 _PLAN = "plan"
@@ -75,22 +67,6 @@ def read_plan(job: Job) -> Plan:
 def write_plan(job: Job, plan: Plan) -> None:
     """Write the plan for all workers to see."""
     job.write(_PLAN, msgspec.json.encode(plan))
-
-
-def rows_of_chunk(model: Model, options: Options, predict: Predict, seconds: float) -> int:
-    """Rows that take about so many seconds, a multiple of the large tile."""
-    low, high = model.description.training_range.T
-    count, took = 1, 0.0
-    while count <= CHUNK_TILES * model.large_tile:
-        X = np.linspace(low, high, count)
-        started = perf_counter()
-        columns(model, X, options, predict)
-        took = (perf_counter() - started) / count
-        if took * count > _MEASURED_SECONDS:
-            break
-        count *= 16
-    tiles = seconds / (took + READ_SECONDS_PER_ROW) / model.large_tile
-    return max(1, int(tiles)) * model.large_tile
 
 
 def make_plan(job: Job, spec: Prediction, model: Model, rows: int, limit: int) -> Plan:

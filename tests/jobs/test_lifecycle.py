@@ -25,13 +25,14 @@ POINT = {"points": [-20, 181, 500, 30]}
 
 @pytest.fixture(scope="module")
 def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A worker that never ends a prediction of more than 256 rows."""
+    """A worker that never ends a prediction of more than 256 rows, and cuts none shorter."""
     with stack(
         tmp_path_factory.mktemp("stuck"),
         model_class="tests.jobs.slow:StuckGPR",
         max_open_jobs=3,
         job_ttl_seconds=4,
         graceful_seconds=1,
+        chunk_seconds=1000,
     ) as made:
         yield made
 

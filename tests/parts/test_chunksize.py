@@ -1,0 +1,45 @@
+"""The size of a chunk follows from what a row takes, not from what else the machine did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.gpr import GPR
+from service.jobs import chunksize
+from service.jobs.chunksize import READ_SECONDS_PER_ROW, rows_of_chunk
+from service.model import FloatArray, Model
+from service.services.options import Options
+
+MODEL = GPR.load(Path("service/pretrained.npz"))
+
+
+class Clock:
+    """A CPU on which a prediction takes what is said, and some calls lose their turn."""
+
+    def __init__(self, row: float, lost: dict[int, float]) -> None:
+        self.now, self.row, self.lost, self.calls = 0.0, row, lost, 0
+
+    def read(self) -> float:
+        return self.now
+
+    def predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
+        self.now += self.row * len(X) + self.lost.get(self.calls, 0)
+        self.calls += 1
+        return np.zeros((len(X), 2))
+
+
+@pytest.mark.parametrize("lost", [{}, {0: 0.1}, {1: 5}, {0: 0.1, 2: 0.1, 4: 1}])
+@pytest.mark.parametrize("row", [1e-6, 40e-6, 1e-3, 0.2, 10])
+def test_a_lost_turn_of_the_cpu_makes_no_smaller_chunks(
+    monkeypatch: pytest.MonkeyPatch, row: float, lost: dict[int, float]
+) -> None:
+    clock = Clock(row, lost)
+    monkeypatch.setattr(chunksize, "perf_counter", clock.read)
+    rows = rows_of_chunk(MODEL, Options(), clock.predict, seconds=1)
+    tile = MODEL.large_tile
+    asked = 1 / (row + READ_SECONDS_PER_ROW)
+    assert rows % tile == 0
+    assert max(tile, asked - tile) <= rows <= max(tile, asked + tile)
