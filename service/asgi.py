@@ -97,7 +97,8 @@ class Front:
             read = points.read_fields(query, names)
         else:
             read = points.read_json(body, names)
-        if not read.options.plain or len(read.rows) >= model.large_tile:
+        n = len(read.rows)
+        if not read.options.plain or n >= model.large_tile or n > runtime.settings.max_points:
             return False
         parsed = perf_counter()
         share = await runtime.batcher.predict(model, read.rows, read.options.noise)
@@ -111,7 +112,8 @@ class Front:
         model = runtime.live.model
         call = umbridgecalls.read(body, model, "Evaluate")
         columns = umbridgecalls.columns(call.name, model)
-        rows = umbridgecalls.rows(call, len(model.description.feature_names))
+        names, limit = model.description.feature_names, runtime.settings.max_points
+        rows = umbridgecalls.rows(call, len(names), limit)
         parsed = perf_counter()
         share = await runtime.batcher.predict(model, rows, call.config.noisy)
         document = umbridgecalls.evaluated(share.P, columns)

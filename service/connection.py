@@ -11,7 +11,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.exchange import WHOLE, Headers
 from service.onewrite import OneWrite
-from service.services.problems import MEDIA_TYPE, Problem
+from service.protocols.errorforms import error_form
+from service.services.problems import Problem
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -162,11 +163,12 @@ class Connection(HttpToolsProtocol):
         self.deadline = time.monotonic() + self._settings.body_timeout_seconds
 
     def refuse(self, problem: Problem) -> None:
-        """Send a problem document past the application and close."""
-        body = problem.document()
+        """Send a problem past the application, in its path's form when that is known, and close."""
+        path = "" if self.in_header else self.scope["path"]
+        status, media_type, body = error_form(path)(problem, "")
         head = (
-            f"HTTP/1.1 {problem.status} {problem.title}\r\n"
-            f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
+            f"HTTP/1.1 {status} {problem.title}\r\n"
+            f"content-type: {media_type}\r\ncontent-length: {len(body)}\r\n"
             "connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

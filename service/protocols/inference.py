@@ -25,6 +25,11 @@ ALL_POINTS = "x"
 _IN_MEMORY = 1 << 19
 
 
+def inputs(names: Sequence[str]) -> list[tuple[str, int]]:
+    """The inputs that the model's description names, each with its width."""
+    return [(name, 1) for name in names] if ALL_POINTS in names else [(ALL_POINTS, len(names))]
+
+
 def read_points(
     inference: Inference, raw: bytes | mmap.mmap, names: Sequence[str], limit: int
 ) -> NDArray[Any]:
@@ -60,10 +65,9 @@ def raw_points(raw: bytes | mmap.mmap, d: int, limit: int) -> NDArray[Any]:
 
 def _stacked(arrays: dict[str, NDArray[Any]], names: Sequence[str]) -> NDArray[Any]:
     if set(arrays) != set(names):
-        raise malformed(
-            f"the inputs are {', '.join(arrays)[:200] or 'none'}; the model takes x, "
-            f"or each of {', '.join(names)}"
-        )
+        given, each = ", ".join(arrays)[:200] or "none", f"each of {', '.join(names)}"
+        takes = each if ALL_POINTS in names else f"{ALL_POINTS}, or {each}"
+        raise malformed(f"the inputs are {given}; the model takes {takes}")
     for name, array in arrays.items():
         if array.ndim not in (1, 2) or array.shape[1:] not in ((), (1,)):
             raise malformed(f"input {name} has shape {list(array.shape)}, not [n] or [n, 1]")

@@ -39,7 +39,8 @@ def _read(feature: str = "") -> tuple[Model, Call]:
 
 
 def _points(model: Model, call: Call) -> FloatArray:
-    return np.array(calls.rows(call, len(model.description.feature_names)))
+    limit = current_runtime().settings.max_points
+    return np.array(calls.rows(call, len(model.description.feature_names), limit))
 
 
 def _answer(model: Model, document: bytes) -> flask.Response:

@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from service.model import FloatArray, Model, Unsupported
 from service.protocols.errorforms import UMBridgeError
-from service.services.points import Rows
+from service.services.points import Rows, refuse_too_many
 
 PROTOCOL_VERSION = 1.0
 
@@ -134,9 +134,10 @@ def support(model: Model) -> dict[str, bool]:
     return {"Evaluate": True, "Gradient": first, "ApplyJacobian": first, "ApplyHessian": second}
 
 
-def rows(call: Call, d: int) -> Rows:
-    """The points of a call: config's n rows of d numbers."""
+def rows(call: Call, d: int, limit: int) -> Rows:
+    """The points of a call: config's n rows of d numbers, at most `limit` of them."""
     n = call.config.points
+    refuse_too_many(n, limit)
     if len(call.input) != 1:
         raise invalid_input(f"the model has one input vector, {len(call.input)} are given")
     values = call.input[0]

@@ -8,6 +8,8 @@ from typing import Any, BinaryIO, cast
 
 import flask
 from flask import Blueprint, request
+from flask.blueprints import BlueprintSetupState
+from werkzeug.routing import PathConverter
 
 from service import probes
 from service.model import Model
@@ -20,6 +22,18 @@ from service.services.problems import malformed, too_large
 
 v2 = Blueprint("v2", __name__)
 
+
+class ModelName(PathConverter):
+    """A model's name: it may hold a slash, as in ``stress [N/mm]``, but no route's end."""
+
+    regex = r"[^/].*?(?<!/infer)(?<!/ready)(?<!/stats)"
+
+
+@v2.record_once
+def _know_model_names(state: BlueprintSetupState) -> None:
+    state.app.url_map.converters["model"] = ModelName
+
+
 View = Callable[..., Any]
 
 
@@ -28,7 +42,7 @@ def _of_model(tail: str, method: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         for middle in ("", "/versions/<version>"):
-            path = f"/v2/models/<name>{middle}{tail}"
+            path = f"/v2/models/<model:name>{middle}{tail}"
             endpoint = view.__name__ + ("_of_version" if middle else "")
             v2.add_url_rule(path, endpoint, view, methods=[method])
         return view
@@ -96,7 +110,9 @@ def statistics() -> flask.Response:
 def repository_index() -> flask.Response:
     """List the models."""
     runtime = current_runtime()
-    return flask.jsonify(v2metadata.repository(runtime.live.model, not runtime.draining))
+    status, said = probes.readiness(runtime)
+    reason = "" if status == 200 else said["status"]
+    return flask.jsonify(v2metadata.repository(runtime.live.model, reason))
 
 
 @_of_model("/infer", "POST")

@@ -7,6 +7,7 @@ from typing import Any
 from service import __version__
 from service.metrics import Totals
 from service.model import Model
+from service.protocols.inference import inputs
 from service.services.problems import Problem
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -36,7 +37,7 @@ def model(model: Model) -> dict[str, Any]:
         "name": served.name,
         "versions": [served.version],
         "platform": "gpserve",
-        "inputs": [_tensor("x", len(served.feature_names))],
+        "inputs": [_tensor(name, width) for name, width in inputs(served.feature_names)],
         "outputs": [_tensor("mean", 1), _tensor("variance", 1)],
     }
 
@@ -45,11 +46,10 @@ def _tensor(name: str, width: int) -> dict[str, Any]:
     return {"name": name, "datatype": "FP64", "shape": [-1, width]}
 
 
-def repository(model: Model, ready: bool) -> list[dict[str, str]]:
-    """The index of models: the one that is served."""
+def repository(model: Model, reason: str) -> list[dict[str, str]]:
+    """The index of models: the one that is served, and the reason why it is not ready, if any."""
     served = model.description
-    state = "READY" if ready else "UNAVAILABLE"
-    reason = "" if ready else "draining"
+    state = "UNAVAILABLE" if reason else "READY"
     return [{"name": served.name, "version": served.version, "state": state, "reason": reason}]
 
 

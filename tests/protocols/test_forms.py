@@ -49,5 +49,5 @@ def test_every_route_of_the_protocols_is_described(app: Flask) -> None:
     described = app.test_client().get("/openapi.json").get_json()["paths"]
     for rule in app.url_map.iter_rules():
         if rule.endpoint.partition(".")[0] in ("v2", "umbridge") and rule.rule != "/v2/":
-            operations = described[re.sub(r"<(\w+)>", r"{\1}", rule.rule)]
+            operations = described[re.sub(r"<(?:model:)?(\w+)>", r"{\1}", rule.rule)]
             assert {m.upper() for m in operations} == set(rule.methods or ()) - {"HEAD", "OPTIONS"}
