@@ -7,12 +7,13 @@ disagree. Records expire by themselves, a set time after the end.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
 from redis import Redis
+from redis.client import Pipeline
 
 from service.jobs import specs
 from service.jobs.records import ACCEPTED, Record, now, read_record
@@ -54,6 +55,13 @@ return 1
 """
 
 
+Also = Callable[[Pipeline], object]
+
+
+def nothing(pipeline: Pipeline) -> None:
+    """Nothing else belongs to the transaction."""
+
+
 class Documents:
     """The records of all jobs."""
 
@@ -70,8 +78,8 @@ class Documents:
         """An id that nobody guesses."""
         return secrets.token_hex(16)
 
-    def create(self, id: str, owner: str, spec: Spec, size: int) -> Record:
-        """Write the record of a job that is accepted."""
+    def create(self, id: str, owner: str, spec: Spec, size: int, also: Also = nothing) -> Record:
+        """Write the record of a job that is accepted, and `also` in the same transaction."""
         created = now()
         process = "predict" if isinstance(spec, specs.Prediction) else "train"
         record = Record(
@@ -80,11 +88,12 @@ class Documents:
         )  # fmt: skip
         fields = {k: v for k, v in msgspec.structs.asdict(record).items() if v not in ("", b"")}
         score = datetime.now(UTC).timestamp()
-        pipeline = self.redis.pipeline(transaction=True)
-        pipeline.hset(_JOB + id, mapping=cast(dict[Any, Any], fields))
-        pipeline.zadd(_OPEN, {id: score})
-        pipeline.zadd(_OWNER + owner, {id: score})
-        pipeline.execute()
+        with self.redis.pipeline(transaction=True) as pipeline:
+            also(pipeline)
+            pipeline.hset(_JOB + id, mapping=cast(dict[Any, Any], fields))
+            pipeline.zadd(_OPEN, {id: score})
+            pipeline.zadd(_OWNER + owner, {id: score})
+            pipeline.execute()
         return record
 
     def get(self, id: str) -> Record | None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from redis import RedisError
 
-from service.jobs.documents import Documents
+from service.jobs.documents import Also, Documents, nothing
 from service.jobs.idempotency import Key, Keys
 from service.jobs.jobblobs import Job
 from service.jobs.queue import Queue, make_broker
@@ -78,27 +78,29 @@ class Jobs:
         """
         id = self.documents.new_id()
         if key is None:
-            return self._take(id, spec, owner, lambda: None)
+            return self._take(id, spec, owner)
         keys = Keys(self.documents.redis, owner, self._settings.job_ttl_seconds)
         known = keys.reserve(key, id)
         if known != id:
-            return self.find(known)
+            record = self.documents.get(known)
+            if record is None:
+                raise keys.forget(key, known)
+            return record
         try:
-            return self._take(id, spec, owner, lambda: keys.settle(key, id))
+            return self._take(id, spec, owner, lambda pipeline: keys.settle(pipeline, key, id))
         except BaseException:
-            keys.release(key)
+            keys.release(key, id)
             raise
 
     def _take(
-        self, id: str, spec: Callable[[str], Spec], owner: str, stored: Callable[[], None]
+        self, id: str, spec: Callable[[str], Spec], owner: str, also: Also = nothing
     ) -> Record:
         self._refuse_over_quota(owner)
         uploading(self.documents, id)
         name = Job(self.blobs, id).name(INPUT)
         try:
             asked = spec(id)
-            stored()
-            record = self.documents.create(id, owner, asked, self.blobs.size(name))
+            record = self.documents.create(id, owner, asked, self.blobs.size(name), also)
         except BaseException:
             self.blobs.delete(name)
             raise

@@ -1,0 +1,78 @@
+"""Idempotency keys when a request breaks off: the key is free again, and no job is made twice."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from tests.jobs.stack import Stack
+from tests.patience import PATIENCE_SECONDS, until
+from tests.server.wire import read_to_the_end
+
+ROW = b"-20,181,500,30\n"
+CHUNK = b"%x\r\n%b\r\n" % (len(ROW), ROW)
+HEADERS = {"Prefer": "respond-async", "Content-Type": "text/csv", "Accept": "*/*"}
+
+
+def name_of(key: str) -> str:
+    return f"gpserve:key:anonymous:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def post(http: httpx.Client, key: str, body: bytes = ROW + ROW) -> httpx.Response:
+    return http.post("/predict", content=body, headers=HEADERS | {"Idempotency-Key": key})
+
+
+@contextmanager
+def half_an_upload(jobs: Stack, key: str) -> Iterator[socket.socket]:
+    """The first of two rows have been sent, and the key is held."""
+    host, port = jobs.http.removeprefix("http://").split(":")
+    head = "POST /predict HTTP/1.1\r\nHost: gp\r\nConnection: close\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+    head += f"Idempotency-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as wire:
+        wire.sendall(head.encode() + CHUNK)
+        until(lambda: jobs.client().exists(name_of(key)))
+        yield wire
+
+
+def finish(wire: socket.socket) -> bytes:
+    wire.sendall(CHUNK + b"0\r\n\r\n")
+    return read_to_the_end(wire)
+
+
+def test_a_key_is_held_no_longer_than_a_lease(jobs: Stack, http: httpx.Client) -> None:
+    with half_an_upload(jobs, "lease") as wire:
+        refused = post(http, "lease")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (409, "1")
+        assert 0 < jobs.client().pttl(name_of("lease")) <= 5_000
+        assert finish(wire).startswith(b"HTTP/1.1 202 ")
+    assert post(http, "lease").status_code == 202
+    assert jobs.client().ttl(name_of("lease")) > 5
+
+
+def test_a_request_that_lost_its_key_makes_no_second_job(jobs: Stack, http: httpx.Client) -> None:
+    with half_an_upload(jobs, "lost") as wire:
+        jobs.client().delete(name_of("lost"))  # as the end of the lease does
+        taken = post(http, "lost").json()["jobID"]
+        assert finish(wire).startswith(b"HTTP/1.1 409 ")
+    assert post(http, "lost").json()["jobID"] == taken
+
+
+def test_a_lease_that_ended_harms_nobody_when_nobody_came(jobs: Stack, http: httpx.Client) -> None:
+    with half_an_upload(jobs, "late") as wire:
+        jobs.client().delete(name_of("late"))
+        said = finish(wire)
+    assert said.startswith(b"HTTP/1.1 202 ")
+    assert post(http, "late").json()["jobID"].encode() in said
+
+
+def test_a_key_whose_job_is_lost_makes_a_new_one(jobs: Stack, http: httpx.Client) -> None:
+    first = post(http, "gone").json()["jobID"]
+    jobs.client().delete(f"gpserve:job:{first}")
+    again = post(http, "gone")
+    assert (again.status_code, again.headers["Retry-After"]) == (409, "1")
+    assert post(http, "gone").json()["jobID"] != first
