@@ -83,6 +83,8 @@ def _columns(header: list[str], names: Sequence[str]) -> list[int]:
         if header.count(name) != 1:
             how = "is missing" if name not in header else "is there twice"
             raise TrainingDataError(f"line 1: column {name!r} {how}; columns: {', '.join(header)}")
+        if names.count(name) > 1:
+            raise TrainingDataError(f"{name!r} is named twice among the inputs and the target")
     return [header.index(name) for name in names]
 
 

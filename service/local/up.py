@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
+
+from gunicorn.util import parse_address
 
 from service import settings as reading
 from service.local import valkey
@@ -45,18 +48,33 @@ def environment(folder: Path) -> dict[str, str]:
     return added
 
 
+def refuse_taken(bind: str) -> None:
+    """Raise a `SettingsError` when nobody can listen there: supervisord would try for ever."""
+    address = parse_address(bind)
+    if not isinstance(address, tuple):  # a Unix socket, or one that is handed down
+        return
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    try:
+        socket.create_server(address, family=family).close()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        said = f"nobody can listen on {bind} (GPSERVE_BIND, as 127.0.0.1:5001): {reason}"
+        raise SettingsError(said) from None
+
+
 def up() -> NoReturn:
     """Become supervisord.
 
     Raises
     ------
     SettingsError
-        A setting is wrong, or the same data folder is in use.
+        A setting is wrong, or the address or the data folder is in use.
     """
     folder = data_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     added = environment(folder)
     if added["UP_VALKEY"] == "true" and valkey.is_running(folder):
         raise SettingsError(f"a service runs already on the data in {folder} (GPSERVE_DATA)")
+    refuse_taken(reading.read().bind)
     program = Path(sys.executable).with_name("supervisord")
     os.execve(program, [str(program), "-n", "-c", str(CONFIGURATION)], os.environ | added)

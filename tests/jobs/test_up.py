@@ -81,21 +81,28 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Up]]:
         up.process.terminate()
 
 
-def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
-    folder = tmp_path / "data"
-    up = start()
-    first = up.job()
-    second = subprocess.run(
+def refusal(**environ: str) -> str:
+    """What is said where it must not start."""
+    done = subprocess.run(
         [sys.executable, "-m", "service", "up"],
         cwd=ROOT,
-        env=os.environ | {"GPSERVE_DATA": str(folder)},
+        env=os.environ | environ,
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,
         check=False,
     )
-    assert second.returncode == 1
-    assert "runs already" in second.stderr
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
+    up = start()
+    first = up.job()
+    assert "runs already" in refusal(GPSERVE_DATA=str(tmp_path / "data"))
+    taken = up.url.removeprefix("http://")
+    said = refusal(GPSERVE_DATA=str(tmp_path / "other"), GPSERVE_BIND=taken)
+    assert f"nobody can listen on {taken}" in said
 
     for name in PROCESSES:
         pid = until(lambda name=name: up.children().get(name))  # type: ignore[misc]

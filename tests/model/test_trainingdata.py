@@ -40,6 +40,14 @@ def test_data_that_cannot_train(what: str, tmp_path: Path) -> None:
     assert reason in done.output
 
 
+@pytest.mark.parametrize("features", [("a", "y"), ("a", "a")])
+def test_a_column_with_two_roles(features: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("a,b,y\n" + GOOD)
+    with pytest.raises(TrainingDataError, match="named twice among the inputs and the target"):
+        read_training_data(path, "y", features)
+
+
 def test_data_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes("a,b,y\n1,2,3\n".encode("utf-16"))
