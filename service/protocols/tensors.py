@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -23,7 +24,7 @@ _ROWS = 8192
 _encode = msgspec.json.Encoder().encode
 _flat = msgspec.json.Decoder(list[float])
 _nested = msgspec.json.Decoder(list[list[float]])
-
+_IS_NESTED = re.compile(rb"\s*\[\s*\[").match
 
 Shape = Annotated[list[Annotated[int, Meta(ge=0, le=2**31)]], Meta(max_length=2)]
 """[n, d] or [n]: nothing else is read here."""
@@ -119,10 +120,7 @@ def _refuse_impossible(tensor: Tensor, before: dict[str, NDArray[Any]]) -> None:
 def _from_json(tensor: Tensor) -> NDArray[Any]:
     if isinstance(tensor.data, UnsetType):
         raise malformed(f"input {tensor.name[:80]} has neither data nor binary_data_size")
-    try:
-        values = np.array(_flat.decode(tensor.data))
-    except msgspec.ValidationError:
-        values = np.array(_rows(tensor)).ravel()
+    values = _numbers(tensor, tensor.data)
     if values.size != math.prod(tensor.shape):
         raise malformed(
             f"input {tensor.name[:80]}: {values.size} numbers do not fill shape {tensor.shape}"
@@ -131,16 +129,21 @@ def _from_json(tensor: Tensor) -> NDArray[Any]:
         return values.astype(DATATYPES[tensor.datatype]).reshape(tensor.shape)
 
 
-def _rows(tensor: Tensor) -> list[list[float]]:
-    assert not isinstance(tensor.data, UnsetType)
+def _numbers(tensor: Tensor, data: Raw) -> NDArray[Any]:
     try:
-        rows = _nested.decode(tensor.data)
+        if not _IS_NESTED(data):
+            return np.array(_flat.decode(data))
+        rows = _nested.decode(data)
     except msgspec.ValidationError as error:
         reason = str(error).replace("`$", "`data")
         raise malformed(f"input {tensor.name[:80]}: {reason}") from None
     if len({len(row) for row in rows}) > 1:
         raise malformed(f"input {tensor.name[:80]}: the rows of data differ in length")
-    return rows
+    values = np.array(rows)
+    if len(tensor.shape) == 2 and list(values.shape) != tensor.shape:
+        nested = f"data is nested as {list(values.shape)}, not as shape {tensor.shape}"
+        raise malformed(f"input {tensor.name[:80]}: {nested}")
+    return values
 
 
 def _from_bytes(tensor: Tensor, raw: bytes | mmap.mmap, start: int, size: int) -> NDArray[Any]:
