@@ -43,11 +43,21 @@ class Server:
         return self.process.wait(PATIENCE_SECONDS)
 
 
+_ports: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
+    """A port that the kernel gives to nobody else while this process runs.
+
+    A socket that is bound but does not listen keeps it; a server that reuses addresses, as all
+    do, can still listen there.
+    """
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    _ports.append(kept)
+    port: int = kept.getsockname()[1]
+    return port
 
 
 @contextmanager
