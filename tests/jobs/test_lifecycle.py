@@ -21,6 +21,7 @@ CSV = {"Content-Type": "text/csv"}
 ASYNC = {"Prefer": "respond-async"}
 ROW = b"-20,181,500,30\n"
 POINT = {"points": [-20, 181, 500, 30]}
+TTL_SECONDS = 3600
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         tmp_path_factory.mktemp("stuck"),
         model_class="tests.jobs.slow:StuckGPR",
         max_open_jobs=3,
-        job_ttl_seconds=4,
+        job_ttl_seconds=TTL_SECONDS,
         graceful_seconds=1,
         chunk_seconds=1000,
     ) as made:
@@ -86,8 +87,13 @@ def test_a_job_is_forgotten_with_its_data(stuck: Stack) -> None:
     stuck.follow(id)
     blobs = open_blobs(f"file://{stuck.folder / 'store'}")
     assert blobs.names(f"jobs/{id}/")
-    until(lambda: plainhttp.get(f"{stuck.http}/jobs/{id}").status_code == 404)
-    stuck.client().delete("gpserve:sweeper")  # otherwise in a minute
+    redis = stuck.client()
+    keys = [f"gpserve:job:{id}", f"gpserve:done:{id}"]
+    assert [0 < redis.ttl(key) <= TTL_SECONDS for key in keys] == [True, True]
+    for key in keys:
+        redis.expire(key, 0)
+    assert plainhttp.get(f"{stuck.http}/jobs/{id}").status_code == 404
+    redis.delete("gpserve:sweeper")  # otherwise in a minute
     until(lambda: blobs.names(f"jobs/{id}/") == [])
     assert id not in plainhttp.get(f"{stuck.http}/jobs").text
 
