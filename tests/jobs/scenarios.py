@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from tests import plainhttp
 from tests.jobs.stack import Process, Stack
+from tests.patience import until
 
 AWAY_SECONDS = 30
 JOB = {"Prefer": "respond-async"}
@@ -38,11 +40,19 @@ def kill_server(made: Stack) -> None:
         made.environ,
         made.folder / "server-again.log",
     )
-    time.sleep(2)  # the orphan notices and leaves the port
+    until(lambda: _is_free(server.port))  # once the orphan has noticed
     again.start()
     made.others.append(again)
     assert again.running is not None
     server.process = again.running
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return True
+    return False
 
 
 def restart_redis(made: Stack) -> None:
