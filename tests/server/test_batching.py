@@ -161,10 +161,11 @@ def test_threads_without_a_loop_share_products() -> None:
         shares.append(b.predict_on_thread(model, [ROW], True))
 
     threads = [threading.Thread(target=call) for _ in range(6)]
-    for thread in threads:
+    threads[0].start()
+    until(lambda: b._turn.locked() and not b._pending)  # it computes its own alone
+    for thread in threads[1:]:
         thread.start()
-    while len(b._pending) < 5:
-        pass
+    until(lambda: len(b._pending) == 5)
     model.gate.set()
     for thread in threads:
         thread.join()
