@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+import pytest
+
 from tests import plainhttp
-from tests.patience import PATIENCE_SECONDS
-from tests.server.wire import read_next
-from tests.serving import serving
+from tests.patience import PATIENCE_SECONDS, until
+from tests.server.toys import GATE
+from tests.server.wire import read_answer, read_next
+from tests.serving import Server, serving
 
 TOY = "tests.server.toys:Slow"
+GATED = "tests.server.toys:Gated"
+COSTLY = "tests.server.toys:Costly"
+FULL = {"max_backlog_seconds": 0, "header_timeout_seconds": PATIENCE_SECONDS}
+"""One small request is all that is accepted; others may take their time to come."""
+
 POINT = {"lat": 1, "long": 2, "depth": 3, "stations": 4}
 MANY = {"points": [[1, 2, 3, 4]] * 100}
 
@@ -46,43 +53,56 @@ def test_too_many_small_requests_get_503_and_a_time_to_come_again(tmp_path: Path
     assert all(int(seconds) >= 1 for seconds in retry)
 
 
-def test_a_full_server_refuses_before_the_body_comes(tmp_path: Path) -> None:
-    with serving(tmp_path, model_class=TOY, max_backlog_seconds=0) as server:
-        head = (
-            b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: application/json\r\n"
-            b"Content-Length: 100\r\n\r\n"
-        )
-        busy = threading.Thread(target=_call_often, args=(server.url,))
-        busy.start()
-        answer = b""
-        while busy.is_alive() and not answer.startswith(b"HTTP/1.1 503 "):
-            with socket.create_connection(("127.0.0.1", server.port), timeout=0.3) as wire:
-                wire.sendall(head)
-                try:
-                    answer = wire.recv(4096)
-                except TimeoutError:
-                    continue
-        busy.join()
-    assert answer.startswith(b"HTTP/1.1 503 ")
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """While this file is there, the gated toys compute nothing."""
+    path = tmp_path / "gate"
+    monkeypatch.setenv(GATE, str(path))
+    return path
 
 
-def test_a_refused_connection_stays_in_order(tmp_path: Path) -> None:
+def _is_computing(server: Server) -> bool:
+    """Whether it has accepted what it has not answered, as it says once a second."""
+    return "predict_backlog_seconds 0.0\n" not in plainhttp.get(f"{server.url}/metrics").text
+
+
+def test_a_full_server_refuses_before_the_body_comes(tmp_path: Path, gate: Path) -> None:
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 100\r\n\r\n"
+    )
+    with (
+        serving(tmp_path, model_class=COSTLY, **FULL) as server,
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS) as wire,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        gate.touch()
+        accepted = thread.submit(plainhttp.post, f"{server.url}/predict", json=POINT)
+        until(lambda: _is_computing(server))
+        wire.sendall(head)
+        assert read_answer(wire)[0] == 503
+        gate.unlink()
+        assert accepted.result().status_code == 200
+
+
+def test_a_refused_connection_stays_in_order(tmp_path: Path, gate: Path) -> None:
     body = json.dumps(POINT).encode()
     request = b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     query = b"GET /predict?lat=1&long=2&depth=3&stations=4 HTTP/1.1\r\nHost: gp\r\n\r\n"
     with (
-        serving(tmp_path, model_class="tests.server.toys:Stuck", max_backlog_seconds=0) as server,
+        serving(tmp_path, model_class=COSTLY, **FULL) as server,
         socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS) as wire,
         ThreadPoolExecutor(1) as thread,
     ):
+        gate.touch()
         stream = wire.makefile("rb")
         accepted = thread.submit(plainhttp.post, f"{server.url}/predict", json=POINT)
-        while "requests_in_progress 1.0" not in plainhttp.get(f"{server.url}/metrics").text:
-            assert not accepted.done()
+        until(lambda: _is_computing(server))
         wire.sendall(request * 3 + request[:-7])
         ids = {_refused(stream) for _ in range(4)}
         wire.sendall(request[-7:] + query)
         assert len({*ids, _refused(stream)}) == 5
+        gate.unlink()
         assert accepted.result().status_code == 200
         wire.sendall(request)
         status, _, answer = read_next(stream)
@@ -101,13 +121,9 @@ def _refused(stream: BinaryIO) -> str:
     return str(said)
 
 
-def _call_often(url: str) -> None:
-    with plainhttp.Client() as client:
-        for _ in range(100):
-            client.post(f"{url}/predict", json=POINT)
-
-
-def test_uploads_beyond_the_places_are_refused_while_probes_answer(tmp_path: Path) -> None:
+def test_uploads_beyond_the_places_are_refused_while_probes_answer(
+    tmp_path: Path, gate: Path
+) -> None:
     table = "lat,long,depth,stations\n" + "1,2,3,4\n" * 30_000
     headers = {"Content-Type": "text/csv", "Accept": "text/csv"}
     statuses: Counter[int] = Counter()
@@ -116,17 +132,18 @@ def test_uploads_beyond_the_places_are_refused_while_probes_answer(tmp_path: Pat
         answer = plainhttp.post(f"{url}/predict", content=table, headers=headers)
         statuses[answer.status_code] += 1
 
-    with serving(tmp_path, model_class=TOY, threads=1, max_waiting_uploads=1) as server:
+    with serving(tmp_path, model_class=GATED, threads=1, max_waiting_uploads=1) as server:
+        gate.touch()
         threads = [threading.Thread(target=upload, args=(server.url,)) for _ in range(6)]
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads):
-            assert plainhttp.get(f"{server.url}/healthz").status_code == 200
-            assert plainhttp.get(f"{server.url}/metrics").status_code == 200
-            time.sleep(0.05)
-    assert statuses[200] >= 2
-    assert statuses[503] >= 1
-    assert sum(statuses.values()) == 6
+        until(lambda: statuses[503] == 4)
+        assert plainhttp.get(f"{server.url}/healthz").status_code == 200
+        assert plainhttp.get(f"{server.url}/metrics").status_code == 200
+        gate.unlink()
+        for thread in threads:
+            thread.join()
+    assert statuses == {200: 2, 503: 4}
 
 
 def test_an_error_in_the_model_is_500_with_an_id_and_no_trace(tmp_path: Path) -> None:

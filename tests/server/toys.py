@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Self
 import numpy as np
 
 from service.model import Description, FloatArray, Model
+from tests.patience import PATIENCE_SECONDS, until
+
+GATE = "TOYS_GATE"
 
 
 class Sum(Model):
@@ -32,7 +36,8 @@ class Sum(Model):
         return self
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
-        self.gate.wait(10)
+        if not self.gate.wait(PATIENCE_SECONDS):
+            raise TimeoutError("nobody opened the gate")
         time.sleep(self.seconds_per_call)
         return np.column_stack([X.sum(axis=1), np.full(len(X), float(len(X)))])
 
@@ -50,10 +55,19 @@ class Slow(Sum):
     seconds_per_call = 0.05
 
 
-class Stuck(Sum):
-    """Takes two seconds for any call."""
+class Gated(Sum):
+    """Computes nothing while the file exists that the environment names: a gate from outside."""
 
-    seconds_per_call = 2.0
+    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        gate = Path(os.environ[GATE])
+        until(lambda: not gate.exists())
+        return super().predict(X, noise=noise)
+
+
+class Costly(Gated):
+    """So slow that the event loop leaves it to a thread, and answers others meanwhile."""
+
+    seconds_per_call = 0.5
 
 
 class Broken(Sum):
