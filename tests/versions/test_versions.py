@@ -139,11 +139,14 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(
     ready = until(refusing)
     assert ready.status_code == 200
     assert ready.json()["version"] == before
-    assert "model_version_refused 1.0" in plainhttp.get(f"{running.url}/metrics").text.replace(
-        "refused{}", "refused"
-    )
+    until(lambda: _shows_refusal(running.url))  # a moment later
     answer = plainhttp.post(f"{running.url}/predict", json=POINT)
     assert answer.headers["X-Model-Version"] == before
+
+
+def _shows_refusal(url: str) -> bool:
+    text = plainhttp.get(f"{url}/metrics").text
+    return "model_version_refused 1.0" in text.replace("refused{}", "refused")
 
 
 def test_a_new_process_begins_with_the_current_version(gpr: GPR, tmp_path: Path) -> None:
