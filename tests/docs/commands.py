@@ -56,7 +56,7 @@ def run(text: str, folder: Path, port: int) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=3 * PATIENCE_SECONDS,  # one trains a model
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -74,7 +74,7 @@ def run(language: Language, folder: Path, port: int) -> list[str]:
         env=_environment(),
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=3 * PATIENCE_SECONDS,  # a whole page, with a training
         check=False,
     )
     assert done.returncode == 0, done.stderr
