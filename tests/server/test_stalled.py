@@ -13,7 +13,8 @@ from tests.patience import until
 from tests.server.wire import BODY, REQUEST, read_answer, read_to_the_end
 from tests.serving import Server, serving
 
-TIMEOUT = 1.0
+TIMEOUT = 3.0
+"""Long enough for a client that sends every 0.2 s to lose the CPU for a second and more."""
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,12 @@ def test_a_dripping_body_is_ended(wire: socket.socket) -> None:
 
 
 def test_a_slow_but_steady_body_is_read(wire: socket.socket) -> None:
-    rows = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * 200
+    rows = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * 400
     wire.sendall(
         b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: text/csv\r\n"
         b"Content-Length: %d\r\n\r\n" % len(rows)
     )
-    for start in range(0, len(rows), 300):  # twice as long as the time-out
+    for start in range(0, len(rows), 300):  # for longer than the time-out
         wire.sendall(rows[start : start + 300])
         time.sleep(0.2)
     assert read_answer(wire)[0] == 200
