@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from service.gpr import GPR
 from service.model import FloatArray
 from tests import plainhttp
+from tests.server.toys import GATE
 from tests.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
 
 # A slow example is no wrong one: see patience.py.
@@ -67,3 +69,11 @@ def server(
 def http(server: Server) -> Iterator[httpx.Client]:
     with plainhttp.Client(base_url=server.url) as client:
         yield client
+
+
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """While this file is there, the gated toys compute nothing."""
+    path = tmp_path / "gate"
+    monkeypatch.setenv(GATE, str(path))
+    return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from examples.surrogate import Surrogate
 from service.gpr import GPR
 from tests import plainhttp
 from tests.examples.balancer import balancing
+from tests.patience import until
 from tests.serving import Server, serving
 
 
@@ -23,13 +25,21 @@ def test_the_replicas_are_told_apart(server: Server, gpr: GPR, tmp_path: Path) -
     assert len(Surrogate(server.url, parallel=8).predict(X, noise=True).replicas) == 1
 
 
-def test_a_full_server_is_asked_again(gpr: GPR, tmp_path: Path) -> None:
-    """Half of the places are taken: some requests get 503, and all points their answer."""
+def test_a_full_server_is_asked_again(gpr: GPR, tmp_path: Path, gate: Path) -> None:
+    """A quarter of the requests finds a place, the others get 503, and all points their answer."""
     low, high = gpr.description.training_range.T
     X = np.random.default_rng(2).uniform(low, high, (4000, len(low)))
-    with serving(tmp_path, threads=1, max_waiting_uploads=1) as small:
-        answer = Surrogate(small.url, parallel=8).predict(X, noise=True)
-        metrics = plainhttp.get(f"{small.url}/metrics").text
-    assert re.search(r'^http_requests_total\{code="503",.*\} [1-9]', metrics, re.M)
+    settings = {"model_class": "tests.server.toys:GatedGPR", "threads": 1, "max_waiting_uploads": 1}
+    with serving(tmp_path, **settings) as small, ThreadPoolExecutor(1) as thread:
+        gate.touch()
+        asked = thread.submit(Surrogate(small.url, parallel=8).predict, X, noise=True)
+        until(lambda: _has_refused(small))
+        gate.unlink()
+        answer = asked.result()
     P = np.column_stack([answer.mean, answer.variance])
     np.testing.assert_allclose(P, gpr.predict(X), rtol=1e-9)
+
+
+def _has_refused(server: Server) -> bool:
+    refused = r'^http_requests_total\{code="503",.*route="/predict"\} [1-9]'
+    return bool(re.search(refused, plainhttp.get(f"{server.url}/metrics").text, re.M))

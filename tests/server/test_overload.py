@@ -10,11 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
-import pytest
-
 from tests import plainhttp
 from tests.patience import PATIENCE_SECONDS, until
-from tests.server.toys import GATE
 from tests.server.wire import read_answer, read_next
 from tests.serving import Server, serving
 
@@ -51,14 +48,6 @@ def test_too_many_small_requests_get_503_and_a_time_to_come_again(tmp_path: Path
     assert set(statuses) == {200, 503}
     assert sum(statuses.values()) == 160
     assert all(int(seconds) >= 1 for seconds in retry)
-
-
-@pytest.fixture
-def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """While this file is there, the gated toys compute nothing."""
-    path = tmp_path / "gate"
-    monkeypatch.setenv(GATE, str(path))
-    return path
 
 
 def _is_computing(server: Server) -> bool:

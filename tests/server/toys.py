@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 
+from service.gpr import GPR
 from service.model import Description, FloatArray, Model
 from tests.patience import PATIENCE_SECONDS, until
 
@@ -55,12 +56,24 @@ class Slow(Sum):
     seconds_per_call = 0.05
 
 
+def _wait_at_the_gate() -> None:
+    gate = Path(os.environ[GATE])
+    until(lambda: not gate.exists())
+
+
 class Gated(Sum):
     """Computes nothing while the file exists that the environment names: a gate from outside."""
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
-        gate = Path(os.environ[GATE])
-        until(lambda: not gate.exists())
+        _wait_at_the_gate()
+        return super().predict(X, noise=noise)
+
+
+class GatedGPR(GPR):
+    """A Gaussian process behind the same gate."""
+
+    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        _wait_at_the_gate()
         return super().predict(X, noise=noise)
 
 
