@@ -44,20 +44,37 @@ class Caller(threading.Thread):
                     return
 
 
+DRAIN_SECONDS = 60
+"""Longer than any caller is kept from the CPU; `_end_drain` cuts it short."""
+
+
+def _workers(server: Server) -> list[int]:
+    pid = server.process.pid
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def _end_drain(server: Server) -> None:
+    """Tell the workers a second time, as the master does not: they stop at once."""
+    for pid in _workers(server):
+        os.kill(pid, signal.SIGTERM)
+
+
 def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path, drain_seconds=3) as server:
+    with serving(tmp_path, drain_seconds=DRAIN_SECONDS) as server:
         callers = [Caller(server.url) for _ in range(8)]
         for caller in callers:
             caller.start()
         until(lambda: min(caller.answered for caller in callers) >= 10)
-        assert server.stop() == 0
+        server.process.send_signal(signal.SIGTERM)
         for caller in callers:
             caller.join(PATIENCE_SECONDS)
+        _end_drain(server)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
     assert [lost for caller in callers for lost in caller.lost] == []
 
 
 def test_a_draining_server_is_not_ready_and_says_close(tmp_path: Path) -> None:
-    with serving(tmp_path, drain_seconds=5) as server, plainhttp.Client() as client:
+    with serving(tmp_path, drain_seconds=DRAIN_SECONDS) as server, plainhttp.Client() as client:
         assert "Connection" not in client.get(f"{server.url}/readyz").headers
         server.process.send_signal(signal.SIGTERM)
         until(lambda: client.get(f"{server.url}/readyz").status_code == 503)
@@ -67,6 +84,12 @@ def test_a_draining_server_is_not_ready_and_says_close(tmp_path: Path) -> None:
         assert answer.headers["Connection"] == "close"
         assert client.post(f"{server.url}/predict", json=POINT).status_code == 200
         assert client.get(f"{server.url}/healthz").status_code == 200
+        _end_drain(server)
+
+
+def test_a_drain_ends_by_itself(tmp_path: Path) -> None:
+    with serving(tmp_path, drain_seconds=0.3) as server:
+        assert server.stop() == 0
 
 
 def test_a_long_upload_is_finished_after_sigterm(tmp_path: Path) -> None:
@@ -96,12 +119,11 @@ def test_flask_alone_stops_as_well(tmp_path: Path) -> None:
 
 def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-        (worker,) = children.read_text().split()
-        os.kill(int(worker), signal.SIGKILL)
+        (worker,) = _workers(server)
+        os.kill(worker, signal.SIGKILL)
         wait_ready(server)
         assert plainhttp.post(f"{server.url}/predict", json=POINT).status_code == 200
-        assert children.read_text().split() != [worker]
+        assert _workers(server) != [worker]
 
 
 @pytest.mark.parametrize(
@@ -142,14 +164,29 @@ def _start_and_fail(settings: dict[str, str]) -> subprocess.CompletedProcess[str
     )
 
 
+_NOT_ON_5001 = """
+import runpy, sys
+from flask import Flask
+
+run = Flask.run
+
+def elsewhere(app, *, port, **options):
+    assert port == 5001
+    run(app, port=int(sys.argv[1]), **options)
+
+Flask.run = elsewhere
+runpy.run_path("run.py", run_name="__main__")
+"""
+"""Somebody else may listen on 5001 while the tests run."""
+
+
 def test_the_development_server_listens_on_5001(tmp_path: Path) -> None:
-    log = tmp_path / "run.log"
+    log, port = tmp_path / "run.log", free_port()
+    command = [sys.executable, "-c", _NOT_ON_5001, str(port)]
     with log.open("wb") as err:
-        process = subprocess.Popen([sys.executable, "run.py"], cwd=ROOT, stderr=err)
+        server = Server(port, subprocess.Popen(command, cwd=ROOT, stderr=err), log)
     try:
-        wait_ready(Server(5001, process, log))
-        answer = plainhttp.post("http://127.0.0.1:5001/predict", json=POINT)
-        assert answer.status_code == 200
+        wait_ready(server)
+        assert plainhttp.post(f"{server.url}/predict", json=POINT).status_code == 200
     finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
+        server.stop()
