@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import BinaryIO, cast
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from flask import Request
 
@@ -13,7 +14,7 @@ from service.services import answering, negotiation
 from service.services.body import open_body, unpacked
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.options import Options
-from service.services.problems import Problem, malformed, too_large
+from service.services.problems import Problem, malformed, too_large, unusable
 from service.services.reading import READS, Fields, Reader, only_file
 from service.settings import Settings
 
@@ -72,13 +73,24 @@ def read_with(
 
 def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source, Options]:
     text = request.stream.read(reader.max_json_bytes + 1)
-    if text[:1] in (b"{", b"["):  # curl -d says that anything is a form, also JSON
+    if text.lstrip()[:1] in (b"{", b"["):  # curl -d says that anything is a form, also JSON
         return reader.json(io.BytesIO(text), query)
+    if _looks_like_table(text, reader.names):
+        raise unusable("the body looks like a table: send it with -H 'Content-Type: text/csv'")
     if len(text) > reader.max_json_bytes:
         limit = reader.max_json_bytes
         raise too_large(f"a form of more than {limit} bytes: send CSV or .npy", limit=limit)
     pairs = parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True)
     return reader.fields(query + pairs)
+
+
+def _looks_like_table(form: bytes, names: Sequence[str]) -> bool:
+    key = form.partition(b"=")[0]
+    return (
+        b"&" not in form
+        and (b"\n" in key or b"," in key)
+        and unquote_plus(key.decode("utf-8", "replace")) not in names
+    )
 
 
 def _read_multipart(

@@ -133,7 +133,7 @@ def test_options_says_what_is_allowed(http: httpx.Client) -> None:
 def test_curl_without_a_content_type(http: httpx.Client, X: FloatArray, P: FloatArray) -> None:
     """`curl -d '{…}'` says that JSON is a form; it is read as what it is."""
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    body = f'{{"points": {X[0].tolist()}}}'
+    body = f'\n{{"points": {X[0].tolist()}}}'
     assert http.post("/predict", content=body, headers=headers).json()["mean"] == P[0, 0]
 
 

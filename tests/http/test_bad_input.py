@@ -60,6 +60,7 @@ def query(name: str, status: int, text: str, says: str = "", **where: Any) -> Ba
 
 
 Q = "lat=-20&long=181&depth=500&stations=40"
+FORM = "application/x-www-form-urlencoded"
 BOUNDARY = "multipart/form-data; boundary=edge"
 PART = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="i.csv"\r\n\r\n'
 
@@ -120,7 +121,11 @@ CASES = [
     query("unequal repetition", 422, Q + "&lat=-21", "given 1 times", feature="long"),
     query("unknown parameter", 422, Q + "&colour=red", "unknown colour"),
     query("unknown option value", 422, Q + "&gradient=perhaps", option="gradient"),
-    Bad("form with a missing field", 422, "lat=1&long=2&depth=3", "application/x-www-form-urlencoded", says="missing stations"),
+    Bad("form with a missing field", 422, "lat=1&long=2&depth=3", FORM, says="missing stations"),
+    Bad("table as a form", 422, f"{HEADER}{GOOD}\n", FORM, says="'Content-Type: text/csv'"),
+    Bad("table as a form, without newlines", 422, HEADER.strip() + GOOD, FORM, says="looks like a table"),
+    Bad("large table as a form", 422, HEADER + f"{GOOD}\n" * 500_000, FORM, says="looks like a table"),
+    Bad("form with a comma in a value", 422, "lat=1,5", FORM, says="missing long"),
     Bad("unknown option beside JSON", 422, point(), path="/predict?colour=red", says="unknown option"),
     csv("empty table", 422, "", "empty", line=1),
     csv("header only", 422, HEADER, "no rows"),
