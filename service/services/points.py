@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 
 from service.services import options as optional
 from service.services.options import Options
-from service.services.problems import malformed, too_large, unusable
+from service.services.problems import Problem, malformed, too_large, unusable
 
 Rows = list[list[float]]
 
@@ -24,6 +25,8 @@ SHAPES = (
     'or {"points": [[…], …]}'
 )
 DEEPEST = 8
+_AT_BYTE = re.compile(r"\(byte (\d+)\)")
+_NO_JSON = re.compile(rb"-?(NaN|Infinity)")
 
 
 @dataclass(slots=True)
@@ -50,7 +53,7 @@ def read_json(body: bytes, names: Sequence[str]) -> Points:
     except (msgspec.ValidationError, KeyError):
         pass
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise malformed(f"the body is not JSON: {error}") from None
+        raise _not_json(body, error) from None
     return _read_shapes(_parse(body), names)
 
 
@@ -60,9 +63,16 @@ def _parse(body: bytes) -> Any:
     except msgspec.ValidationError as error:
         raise unusable(f"the JSON body has a number that no double holds: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise malformed(f"the body is not JSON: {error}") from None
+        raise _not_json(body, error) from None
     except RecursionError:
         raise malformed("the JSON body is nested too deep") from None
+
+
+def _not_json(body: bytes, error: Exception) -> Problem:
+    at = _AT_BYTE.search(str(error))
+    word = at and _NO_JSON.match(body, int(at[1]))
+    hint = "; NaN and Infinity are no JSON" if word else ""
+    return malformed(f"the body is not JSON: {error}{hint}")
 
 
 def _read_shapes(value: Any, names: Sequence[str]) -> Points:
@@ -89,7 +99,11 @@ def _read_objects(items: list[Any], names: Sequence[str]) -> Rows:
     rows: Rows = []
     for i, item in enumerate(items):
         if not isinstance(item, dict):
-            raise unusable(f"a point must be an object with {_listed(names)}", path=f"$[{i}]")
+            raise unusable(
+                f"a point must be an object with {_listed(names)}; "
+                'rows of numbers go in {"points": [[…], …]}',
+                path=f"$[{i}]",
+            )
         _check_names(item.keys(), names, f"$[{i}]")
         rows.append([_number(item[name], f"$[{i}].{name}", name) for name in names])
     return rows

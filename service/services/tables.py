@@ -13,10 +13,12 @@ from typing import BinaryIO, NoReturn, cast
 
 import numpy as np
 
+from service.services.body import GZIP_MAGIC
 from service.services.chunks import Cells, Chunk
 from service.services.problems import malformed, too_large, unusable
 
 LONGEST_LINE = 1 << 20
+ZIP_MAGIC = b"PK\x03\x04"
 DELIMITERS = ";\t,"
 
 
@@ -60,7 +62,7 @@ class Table:
         place: Place | None = None,
     ) -> None:
         buffered = io.BufferedReader(cast(io.RawIOBase, body))
-        _refuse_utf16(buffered)
+        _refuse_what_is_no_text(buffered)
         self._names = names
         self._lenient = lenient
         self._held: tuple[int, list[str]] | None = None
@@ -239,8 +241,12 @@ def _match(header: list[str], names: Sequence[str]) -> list[int]:
     return [header.index(name) for name in names]
 
 
-def _refuse_utf16(body: io.BufferedReader[io.RawIOBase]) -> None:
+def _refuse_what_is_no_text(body: io.BufferedReader[io.RawIOBase]) -> None:
     start = body.peek(4)[:4]
+    if start[:2] == GZIP_MAGIC:
+        raise malformed("the table looks gzipped: send 'Content-Encoding: gzip' with it", line=1)
+    if start == ZIP_MAGIC:
+        raise malformed("this is a zip or xlsx file, not CSV: save the table as CSV", line=1)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in start:
         raise malformed("the table is not UTF-8 but looks like UTF-16: save it as UTF-8", line=1)
 
