@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+from werkzeug.datastructures import FileStorage, MultiDict
 
 from service.services import arrays, points
 from service.services import options as optional
@@ -111,8 +112,11 @@ def _starts_like_array(body: BinaryIO) -> bool:
     return bool(peek[: len(arrays.MAGIC)] == arrays.MAGIC)
 
 
-def only_file(names: Iterable[str]) -> None:
-    """400 when a multipart form has no part `file`."""
-    listed = sorted(names)
+def only_file(files: MultiDict[str, FileStorage]) -> None:
+    """400 when a multipart form has no part `file`, or more files than one."""
+    listed = sorted(name for name, _ in files.items(multi=True))
+    if len(listed) > 1:
+        said = ", ".join(listed)[:200]
+        raise malformed(f"the form has {len(listed)} files ({said}): send one file a request")
     if "file" not in listed:
         raise malformed(f"the form has no part 'file'; it has {', '.join(listed)[:200] or 'none'}")
