@@ -140,13 +140,15 @@ class Table:
         held, self._held = self._held, None
         if held:
             yield held
-        reader, before = self._reader, self._lines_before
+        reader, before, line = self._reader, self._lines_before, self._line
         try:
             for record in reader:
+                line = before + reader.line_num
                 if record:
-                    yield before + reader.line_num, record
+                    yield line, record
         except csv.Error as error:
-            raise malformed(f"not a CSV record: {error}", line=self._line) from None
+            hint = _OPEN_QUOTE.format(line + 1) if self._line > line + 1 else ""
+            raise malformed(f"not a CSV record: {error}{hint}", line=self._line) from None
 
     def _chunk(self, lines: list[int], cells: Cells) -> Chunk:
         width = len(self.columns)
@@ -177,11 +179,22 @@ class Table:
 
     def _row(self, line: int, record: list[str]) -> list[float]:
         if len(record) != len(self.columns):
-            reason = f"{len(record)} cells, the table has {len(self.columns)} columns"
+            hint = _unclosed("".join(record), line)
+            reason = f"{len(record)} cells, the table has {len(self.columns)} columns{hint}"
             raise _BadRow(reason, line, "")
         return [
             _number(record[i], line, name) for i, name in zip(self._index, self._names, strict=True)
         ]
+
+
+_OPEN_QUOTE = "; a quote opened in line {} may not be closed"
+
+
+def _unclosed(text: str, line: int) -> str:
+    """What may be wrong with cells that end in `line`, if they hold line breaks."""
+    # an open quote takes the table's last line break, too
+    breaks = text.removesuffix("\n").count("\n")
+    return _OPEN_QUOTE.format(line - breaks) if "\n" in text else ""
 
 
 class _BadRow(Exception):
@@ -200,7 +213,8 @@ def _number(cell: str, line: int, name: str) -> float:
         number = float(cell) if "_" not in cell else math.nan
     except ValueError:
         shown = cell[:40].encode("ascii", "backslashreplace").decode()
-        hint = "; write decimals with a point" if "," in cell else ""
+        point = "; write decimals with a point" if "," in cell else ""
+        hint = _unclosed(cell, line) or point
         reason = f"{name} is not a number: {shown!r}{hint}" if cell.strip() else f"{name} is empty"
         raise _BadRow(reason, line, name) from None
     if not math.isfinite(number):

@@ -63,6 +63,7 @@ Q = "lat=-20&long=181&depth=500&stations=40"
 FORM = "application/x-www-form-urlencoded"
 BOUNDARY = "multipart/form-data; boundary=edge"
 PART = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="i.csv"\r\n\r\n'
+TWO_FILES = PART + GOOD.encode() + b"\r\n" + PART + GOOD.encode() + b"\r\n--edge--\r\n"
 
 CASES = [
     Bad("empty body", 400, says="JSON"),
@@ -151,7 +152,13 @@ CASES = [
     csv("gzip that is not said", 400, gzip.compress((HEADER + GOOD).encode()), "'Content-Encoding: gzip'", line=1),
     csv("a spreadsheet", 400, b"PK\x03\x04\x14\x00\x06\x00\x08\x00", "save the table as CSV", line=1),
     csv("endless line", 400, "1," * 600_000, "longer than"),
-    csv("unclosed quote", 400, HEADER + '"' + f"{GOOD}\n" * 20_000, "field limit"),
+    csv("unclosed quote", 400, HEADER + '"' + f"{GOOD}\n" * 20_000, "a quote opened in line 2 may"),
+    csv("unclosed quote in a small table", 422, f'{HEADER}{GOOD}\n"{GOOD}\n{GOOD}\n', "a quote opened in line 3 may", line=4),
+    csv("unclosed quote in the last column", 422, f'{HEADER}{GOOD}\n1,2,3,"4\n{GOOD}\n', "a quote opened in line 3 may", line=4),
+    csv("unclosed quote in the last line", 422, f'{HEADER}"{GOOD}\n', "a quote opened in line 2 may", line=2),
+    csv("unclosed quote without a last line break", 422, f'{HEADER}"{GOOD}\n{GOOD}', "a quote opened in line 2 may", line=3),
+    csv("a large cell of one line", 400, HEADER + "1" * 200_000 + ",2,3,4\n", "(131072)"),
+    csv("unclosed quote after an empty line", 400, f'{HEADER}{GOOD}\n\n"' + f"{GOOD}\n" * 20_000, "opened in line 4 may"),
     array("not an array", 400, b"hello", "not a .npy"),
     array("truncated array", 400, npy(np.ones((5, 4)))[:-8], "its header says 160"),
     array("array with more behind it", 400, npy(np.ones((5, 4))) + b"1234", "its header says 160"),
@@ -167,6 +174,8 @@ CASES = [
     Bad("a bare pickle", 422, pickle.dumps(POINT), "application/octet-stream"),
     Bad("truncated multipart", 400, PART + (HEADER + GOOD).encode(), BOUNDARY, says="form"),
     Bad("multipart without file", 400, PART.replace(b'"file"', b'"data"') + GOOD.encode() + b"\r\n--edge--\r\n", BOUNDARY, says="'file'"),
+    Bad("two files", 400, TWO_FILES, BOUNDARY, says="one file a request"),
+    Bad("a file and another", 400, TWO_FILES.replace(b'"file"', b'"data"', 1), BOUNDARY, says="(data, file)"),
     Bad("empty multipart", 400, b"--edge--\r\n", BOUNDARY, says="'file'"),
     Bad("multipart without boundary", 400, PART, "multipart/form-data"),
     Bad("not gzip", 400, point(), headers={"Content-Encoding": "gzip"}, says="gzip"),
