@@ -21,7 +21,7 @@ from pymoo.core.problem import Problem
 from pymoo.optimize import minimize
 
 from examples.figures import generations_figure
-from examples.surrogate import FloatArray, Surrogate
+from examples.surrogate import AT_LEAST_ONE, FloatArray, Surrogate
 
 
 @dataclass
@@ -82,12 +82,14 @@ def report(bound: Bound, x: FloatArray) -> None:
 @click.command()
 @click.argument("url")
 @click.option("--host", default="", metavar="NAME", help="The Host header to send.")
-@click.option("--generations", default=30, show_default=True)
-@click.option("--population", default=500, show_default=True)
-@click.option("--parallel", default=8, show_default=True, help="Requests at once.")
+@click.option("--generations", default=30, type=AT_LEAST_ONE, show_default=True)
+@click.option("--population", default=500, type=AT_LEAST_ONE, show_default=True)
+@click.option(
+    "--parallel", default=8, type=AT_LEAST_ONE, show_default=True, help="Requests at once."
+)
 @click.option("--kappa", default=2.0, show_default=True, help="Standard deviations of caution.")
 @click.option("--minimise", is_flag=True, help="Look for the smallest output instead.")
-@click.option("--seed", default=1, show_default=True)
+@click.option("--seed", default=1, type=click.IntRange(min=0), show_default=True)
 @click.option("--plot", type=click.Path(path_type=Path), default=Path("genetic.png"))
 def main(
     url: str,

@@ -16,7 +16,7 @@ import click
 import numpy as np
 
 from examples.figures import propagation_figure
-from examples.surrogate import FloatArray, Surrogate
+from examples.surrogate import AT_LEAST_ONE, FloatArray, Surrogate
 
 
 @dataclass
@@ -106,11 +106,19 @@ def draw_inputs(
 @click.command()
 @click.argument("url")
 @click.option("--host", default="", metavar="NAME", help="The Host header to send.")
-@click.option("--points", default=200_000, show_default=True)
-@click.option("--batch", default=20_000, show_default=True, help="Points between two lines.")
-@click.option("--parallel", default=8, show_default=True, help="Requests at once.")
+@click.option("--points", default=200_000, type=AT_LEAST_ONE, show_default=True)
+@click.option(
+    "--batch",
+    default=20_000,
+    type=AT_LEAST_ONE,
+    show_default=True,
+    help="Points between two lines.",
+)
+@click.option(
+    "--parallel", default=8, type=AT_LEAST_ONE, show_default=True, help="Requests at once."
+)
 @click.option("--normal", multiple=True, metavar="NAME=MEAN,DEVIATION", callback=normals)
-@click.option("--seed", default=1, show_default=True)
+@click.option("--seed", default=1, type=click.IntRange(min=0), show_default=True)
 @click.option("--plot", type=click.Path(path_type=Path), default=Path("montecarlo.png"))
 def main(
     url: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import perf_counter
 
+import click
 import numpy as np
 from gpserve_client import Client
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ PIECE = 2048
 """Points in a request: many enough to be computed at full speed, few enough to be shared out."""
 ATTEMPTS = 60
 """How often a request is sent while the service is full: for a minute or two."""
+AT_LEAST_ONE = click.IntRange(min=1)
 
 
 @dataclass

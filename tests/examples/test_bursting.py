@@ -105,6 +105,23 @@ def test_a_wrong_input_is_refused(server: Server, value: str, reason: str) -> No
     assert reason in " ".join(done.stderr.split())
 
 
+@pytest.mark.parametrize(
+    ("program", "option"),
+    [
+        (genetic.main, "--generations"),
+        (genetic.main, "--population"),
+        (genetic.main, "--parallel"),
+        (montecarlo.main, "--points"),
+        (montecarlo.main, "--batch"),
+        (montecarlo.main, "--parallel"),
+    ],
+)
+def test_none_at_all_is_refused(program: click.Command, option: str) -> None:
+    done = _called(program, "http://localhost:1", f"{option}=0")
+    assert done.exit_code == 2
+    assert f"'{option}': 0 is not in the range x>=1" in " ".join(done.stderr.split())
+
+
 def test_an_ingress_is_reached_by_its_address(tmp_path: Path) -> None:
     """It knows the service by a name, and another name not at all."""
     service, hosts = create_app(Runtime(Settings())).wsgi_app, set()
