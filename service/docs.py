@@ -20,6 +20,12 @@ def openapi() -> flask.Response:
     return flask.jsonify(document(app, app.extensions["gpserve"].live.model))
 
 
+@pages.get("/docs")
+def to_docs() -> flask.Response:
+    """Redirect to the pages by a relative address, which holds behind TLS and prefixes."""
+    return cast(flask.Response, flask.redirect("docs/", 308))
+
+
 def swagger() -> Blueprint:
     """The pages that show the document, with scripts and styles from the package."""
     return cast(

@@ -110,6 +110,9 @@ def test_docs_need_no_other_host(http: httpx.Client) -> None:
 
 def test_docs_redirects_to_its_page(http: httpx.Client) -> None:
     assert http.get("/docs", follow_redirects=True).status_code == 200
+    redirect = http.get("/docs", headers={"Host": "gp.example"})
+    assert redirect.status_code == 308
+    assert redirect.headers["Location"] == "docs/"
 
 
 def test_openapi_names_the_features_and_options(http: httpx.Client, gpr: GPR) -> None:
