@@ -76,7 +76,8 @@ def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source,
     if text.lstrip()[:1] in (b"{", b"["):  # curl -d says that anything is a form, also JSON
         return reader.json(io.BytesIO(text), query)
     if _looks_like_table(text, reader.names):
-        raise unusable("the body looks like a table: send it with -H 'Content-Type: text/csv'")
+        how = "--data-binary and -H 'Content-Type: text/csv'"  # -d leaves out line breaks
+        raise unusable(f"the body looks like a table: send it with {how}")
     if len(text) > reader.max_json_bytes:
         limit = reader.max_json_bytes
         raise too_large(f"a form of more than {limit} bytes: send CSV or .npy", limit=limit)
