@@ -52,13 +52,16 @@ def test_whatever_holds_the_points(gp: Client, X: FloatArray, P: FloatArray, nam
         _equal(gp.predict(points), P)
 
 
+        [row for _, row in shuffled.iterrows()],
+        [row for _, row in pd.DataFrame(X).iterrows()],
 def test_a_polars_frame(gp: Client, X: FloatArray, P: FloatArray, names: Names) -> None:
     polars = pytest.importorskip("polars", reason="polars is not installed")
     _equal(gp.predict(polars.DataFrame(X[:, ::-1], schema=list(names[::-1]))), P)
 
 
 def test_one_point(gp: Client, X: FloatArray, P: FloatArray, names: Names) -> None:
-    for point in (X[0], X[0].tolist(), dict(zip(names, X[0].tolist(), strict=True))):
+    row = pd.DataFrame(X[:, ::-1], columns=list(names[::-1])).assign(place="Fiji").iloc[0]
+    for point in (X[0], X[0].tolist(), dict(zip(names, X[0].tolist(), strict=True)), row):
         answer = gp.predict(point)
         assert np.shape(answer.mean) == ()
         _equal(answer, P[0])
@@ -163,6 +166,8 @@ def test_what_the_service_refuses_is_told_in_its_words(gp: Client, X: FloatArray
 
 def test_a_pinned_version(server: Server, X: FloatArray, gpr: GPR) -> None:
     with Client(server.url, version=gpr.description.version) as pinned:
+    with pytest.raises(ValueError, match="lack stations; they have lat, long, depth, mag"):
+        gp.predict(pd.Series(1.0, index=[*names[:3], "mag"]))
         assert pinned.predict(X).version == gpr.description.version
     with Client(server.url, version="000000000000") as pinned, pytest.raises(VersionChanged):
         pinned.predict(X)
