@@ -13,6 +13,9 @@ from gpserve_client import AsyncClient, Client, Prediction, ServiceError, Versio
 from service.gpr import GPR
 from service.model import FloatArray
 from tests.serving import Server
+from tests import plainhttp
+from tests.client.processes import each_alone
+from tests.inprocess import WSGI, in_process
 
 Names = tuple[str, ...]
 
@@ -49,11 +52,11 @@ def test_whatever_holds_the_points(gp: Client, X: FloatArray, P: FloatArray, nam
         {name: X[:, i] for i, name in enumerate(names)},
         [dict(zip(names, row, strict=True)) for row in X.tolist()],
     ):
+        [row for _, row in shuffled.iterrows()],
+        [row for _, row in pd.DataFrame(X).iterrows()],
         _equal(gp.predict(points), P)
 
 
-        [row for _, row in shuffled.iterrows()],
-        [row for _, row in pd.DataFrame(X).iterrows()],
 def test_a_polars_frame(gp: Client, X: FloatArray, P: FloatArray, names: Names) -> None:
     polars = pytest.importorskip("polars", reason="polars is not installed")
     _equal(gp.predict(polars.DataFrame(X[:, ::-1], schema=list(names[::-1]))), P)

@@ -13,7 +13,7 @@ import pytest
 from gpserve_client import AsyncClient, Client, JobFailed, ServiceError
 
 from service.model import FloatArray
-from tests import plainhttp
+from tests.client.processes import all_serve
 from tests.jobs.stack import Stack
 from tests.patience import until
 
@@ -35,7 +35,7 @@ def gp(stack: Stack) -> Iterator[Client]:
 
 @pytest.mark.parametrize("kind", ["path", "columns", "frame"])
 def test_train(gp: Client, tmp_path: Path, kind: str) -> None:
-    before, path = gp.model().version, tmp_path / "data.csv"
+    before, path = gp.models()["current"], tmp_path / "data.csv"
     frame = pd.DataFrame(TABLE)
     frame.to_csv(path, index=False)
     data = {"path": path, "columns": TABLE, "frame": frame}[kind]
@@ -51,10 +51,13 @@ def test_train(gp: Client, tmp_path: Path, kind: str) -> None:
     assert (current[before], current[result["version"]]) == (True, False)
 
 
-def test_a_new_version_is_served_and_the_old_one_again(gp: Client, X: FloatArray) -> None:
-    before, old = gp.model().version, gp.predict(X)
+def test_a_new_version_is_served_and_the_old_one_again(
+    stack: Stack, gp: Client, X: FloatArray
+) -> None:
+    before, old = gp.models()["current"], gp.predict(X)
+    assert old.version == before
     version = gp.train(TABLE, "height", **FAST).result()["version"]
-    until(lambda: gp.model().version == version)
+    until(lambda: all_serve(stack.servers[0], version))
     assert gp.model().name == "hill"
     heights = gp.predict(pd.DataFrame(TABLE))
     assert heights.version == version
@@ -62,7 +65,7 @@ def test_a_new_version_is_served_and_the_old_one_again(gp: Client, X: FloatArray
     assert gp.submit(pd.DataFrame(TABLE)).result().version == version
 
     assert gp.activate(before)["version"] == before
-    until(lambda: gp.model().version == before)
+    until(lambda: all_serve(stack.servers[0], before))
     again = gp.predict(X)
     assert again.version == before
     np.testing.assert_array_equal(again.mean, old.mean)
@@ -73,7 +76,7 @@ def test_a_client_that_knows_the_old_version_sends_its_points_anew(
 ) -> None:
     """The features of the new version have another order: none may land in the wrong column."""
     frame = pd.DataFrame(TABLE)
-    base = gp.model().version
+    base = gp.models()["current"]
     first, second = (
         gp.train(frame, "height", **FAST, features=names, activate=False).result()["version"]
         for names in (["left", "right"], ["right", "left"])
@@ -81,19 +84,13 @@ def test_a_client_that_knows_the_old_version_sends_its_points_anew(
     with Client(stack.http) as other:
         for version in (first, second):
             gp.activate(version)
-            until(lambda version=version: _all_serve(stack, version))  # type: ignore[misc]
+            until(lambda version=version: all_serve(stack.servers[0], version))  # type: ignore[misc]
             job = other.submit(frame).result()
             assert job.version == other.predict(frame).version == version
             assert np.abs(job.mean - TABLE["height"]).max() < 0.5
             assert job.extrapolated is not None
     gp.activate(base)
-    until(lambda: _all_serve(stack, base))
-
-
-def _all_serve(stack: Stack, version: str) -> bool:
-    """Asked on new connections, which two serving processes take in turns or so."""
-    seen = {plainhttp.get(f"{stack.http}/model").json()["version"] for _ in range(20)}
-    return seen == {version}
+    until(lambda: all_serve(stack.servers[0], base))
 
 
 def test_what_cannot_train(gp: Client) -> None:
@@ -129,7 +126,7 @@ def test_writing_needs_the_token(stack: Stack, gp: Client) -> None:
 def test_the_async_face(stack: Stack) -> None:
     async def work() -> None:
         async with AsyncClient(stack.http, token="secret") as gp:
-            before = (await gp.model()).version
+            before = (await gp.models())["current"]
             job = await gp.train(TABLE, "height", **FAST, activate=False)
             version = (await job.result(progress=True))["version"]
             assert job.id in {status.id for status in await gp.jobs()}
