@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-SMALLEST = 1024
-"""Points that are not worth two requests: a multiple of the server's tiles, as all parts are, so
-that cutting changes no bit."""
+TILE = 256
+"""Points that the server computes at a time, counted from the first: where a cut is a multiple of
+it, and no part is shorter, cutting changes no bit."""
+
+SMALLEST = 4 * TILE
+"""Points that are not worth two requests."""
+
+SAMPLE_VALUES = 1_000_000
+"""Points times draws that a server takes in a request, unless its settings say otherwise."""
+
+
+def rows_with(samples: int, rows: int) -> int:
+    """Points of one request: `rows`, or fewer with many draws of each, but a tile."""
+    return min(rows, max(TILE, SAMPLE_VALUES // samples)) if samples else rows
 
 
 def parts(n: int, rows: int, at_once: int) -> Iterator[slice]:
@@ -17,9 +28,20 @@ def parts(n: int, rows: int, at_once: int) -> Iterator[slice]:
     requests `at_once` (guided self-scheduling, Polychronopoulos and Kuck 1987), so that little
     remains.
     """
+    largest = rows // TILE * TILE or rows
+    smallest = min(SMALLEST, largest)
     start = 0
     while start < n:
-        share = (n - start) // (2 * at_once) // SMALLEST * SMALLEST
-        size = min(rows, max(SMALLEST, share))
+        share = (n - start) // (2 * at_once) // smallest * smallest
+        size = _whole(min(largest, max(smallest, share)), n - start, rows)
         yield slice(start, start + size)
         start += size
+
+
+def _whole(size: int, left: int, rows: int) -> int:
+    """The size of a part that leaves nothing, or no less than a tile if `rows` allow it."""
+    if not size < left < size + TILE:
+        return size
+    if left <= rows:
+        return left
+    return size - TILE if size > TILE else size

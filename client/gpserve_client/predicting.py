@@ -10,7 +10,7 @@ import numpy as np
 from gpserve_client import calls
 from gpserve_client.answers import FloatArray, ModelInfo, Prediction, joined, prediction
 from gpserve_client.calls import Call, Part
-from gpserve_client.cutting import parts
+from gpserve_client.cutting import parts, rows_with
 from gpserve_client.options import Options
 
 ROWS = 4096
@@ -36,7 +36,7 @@ class Plan:
         if len(flat) == 1 and self.options == Options() and np.isfinite(flat).all():
             return [calls.predict_one(flat[0], self.info)]
         options, version = replace(self.options, covariance=False), self.info.version
-        cut = parts(len(flat), self.rows, self.at_once)
+        cut = parts(len(flat), rows_with(options.samples, self.rows), self.at_once)
         asked = [calls.predict(flat[part], options, version) for part in cut]
         if self.options.covariance:
             asked.append(calls.covariance(flat, self.options, version))

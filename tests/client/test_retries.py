@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
 from gpserve_client.cutting import parts
-from gpserve_client.retries import of_requests, seconds_of
+from gpserve_client.retries import LONGEST_WAIT, of_requests, seconds_of
+from hypothesis import given
+from hypothesis import strategies as st
 from tenacity import Retrying
 
 from service.gpr import GPR
@@ -103,6 +105,16 @@ def test_the_tail_is_cut_small() -> None:
     assert cut[-8:] == [1024] * 8
     assert cut == sorted(cut, reverse=True)
     assert [part.stop for part in parts(600, 256, 8)] == [256, 512, 768]
+
+
+@given(st.integers(1, 20_000), st.integers(1, 5000), st.integers(1, 20))
+def test_where_points_are_cut(n: int, rows: int, at_once: int) -> None:
+    cut = list(parts(n, rows, at_once))
+    assert [i for part in cut for i in range(n)[part]] == list(range(n))
+    assert all(part.stop - part.start <= rows for part in cut)
+    if rows >= 512:
+        assert all(part.start % 256 == 0 for part in cut)
+        assert min(n, 256) <= n - cut[-1].start
 
 
 def test_a_server_that_stays_full() -> None:
