@@ -18,7 +18,8 @@ from gpserve_client.errors import ServiceError, VersionChanged
 TRANSIENT = frozenset({429, 502, 503, 504})
 BEING_RECEIVED = 409
 """With a Retry-After: the same Idempotency-Key is on its way on another connection."""
-LONGEST_WAIT = 60.0
+LONGEST_WAIT = 120.0
+"""Seconds. Who is asked to wait longer is told so by the error: asking earlier is no use."""
 
 _backoff = wait_random_exponential(multiplier=0.1, max=5.0)
 
@@ -26,6 +27,8 @@ _backoff = wait_random_exponential(multiplier=0.1, max=5.0)
 def _is_transient(error: BaseException) -> bool:
     if isinstance(error, ServiceError):
         if error.retry_after:
+            if (seconds_of(error.retry_after) or 0.0) > LONGEST_WAIT:
+                return False
             return error.status in TRANSIENT | {BEING_RECEIVED}
         # The service itself always says when, unless waiting is no use: jobs are not configured.
         return error.status in TRANSIENT and not error.request_id
@@ -35,11 +38,11 @@ def _is_transient(error: BaseException) -> bool:
 def seconds_of(retry_after: str) -> float | None:
     """A Retry-After header in seconds, whichever of its two forms it has; None without one."""
     text = retry_after.strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -49,7 +52,7 @@ def _wait(state: RetryCallState) -> float:
     if said is None:
         return _backoff(state)
     # not all who were sent away come back in the same instant
-    return min(said, LONGEST_WAIT) * random.uniform(1.0, 1.2)
+    return said * random.uniform(1.0, 1.2)
 
 
 def of_requests(attempts: int) -> dict[str, Any]:

@@ -35,7 +35,8 @@ class Client:
     version : pins the model: predictions of another version raise `VersionChanged`
     rows : points in one request at most; more are split
     concurrency : requests at the same time
-    attempts : how often a request is sent while the server is full or away
+    attempts : how often a request is sent while the server is full or away; a server that asks to
+        wait for more than two minutes is not asked again
     timeout : seconds without a byte
     headers : sent with every request: the ``Host`` that an ingress knows, or what a proxy asks for;
         an ``Authorization`` among them takes the place of `token`

@@ -136,7 +136,7 @@ def test_a_server_that_stays_full() -> None:
 
 
 def test_retry_after_is_respected() -> None:
-    answers = iter(["7", "0", ""])
+    answers = iter(["7", "0", "", "100"])
     slept: list[float] = []
 
     def ask() -> str:
@@ -148,6 +148,18 @@ def test_retry_after_is_respected() -> None:
     assert 7 <= slept[0] <= 7 * 1.2
     assert slept[1] == 0
     assert 0 <= slept[2] <= 5
+    assert 100 <= slept[3] <= 100 * 1.2
+
+
+def test_who_asks_to_wait_too_long_is_not_asked_again() -> None:
+    slept: list[float] = []
+
+    def ask() -> None:
+        raise ServiceError(503, {"detail": "closed today"}, str(int(LONGEST_WAIT) + 1))
+
+    with pytest.raises(ServiceError, match="closed today"):
+        Retrying(**of_requests(5), sleep=slept.append)(ask)
+    assert slept == []
 
 
 def test_both_forms_of_retry_after() -> None:
@@ -159,6 +171,7 @@ def test_both_forms_of_retry_after() -> None:
     assert seconds_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0
     assert seconds_of("") is None
     assert seconds_of("soon") is None
+    assert seconds_of("²") is None
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 500])
