@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar
 
@@ -165,16 +164,13 @@ class AsyncJob:
 
     async def wait(self, *, timeout: float | None = None, progress: bool = False) -> JobStatus:
         """As `Job.wait`."""
-        end = None if timeout is None else time.monotonic() + timeout
         with Bar(self.status, shown=progress) as bar:
-            for pause in pauses():
+            for pause in pauses(timeout):
+                await asyncio.sleep(pause)
                 bar.show(await self.refresh())
                 if self.status.final:
-                    break
-                if end is not None and time.monotonic() + pause > end:
-                    raise TimeoutError(f"job {self.id} is {self.status.status} after {timeout} s")
-                await asyncio.sleep(pause)
-        return self.status
+                    return self.status
+        raise TimeoutError(f"job {self.id} is {self.status.status} after {timeout} s")
 
     async def result(self, *, timeout: float | None = None, progress: bool = False) -> Any:
         """As `Job.result`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -54,6 +56,12 @@ class JobStatus:
             raise JobFailed(f"job {self.id} is {self.status}: {self.message}")
 
 
-def pauses() -> Iterator[float]:
-    """Seconds between looks at a job: short ones first."""
-    return itertools.chain((0.1, 0.1, 0.2, 0.3, 0.5), itertools.repeat(1.0))
+def pauses(timeout: float | None = None) -> Iterator[float]:
+    """Seconds before each look at a job, none before the first; they end when `timeout` is over."""
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    yield 0.0
+    for pause in itertools.chain((0.1, 0.1, 0.2, 0.3, 0.5), itertools.repeat(1.0)):
+        rest = end - time.monotonic()
+        if rest <= 0:
+            return
+        yield min(pause, rest)

@@ -199,16 +199,13 @@ class Job:
         TimeoutError
             It is not over in `timeout` seconds; it goes on.
         """
-        end = None if timeout is None else time.monotonic() + timeout
         with Bar(self.status, shown=progress) as bar:
-            for pause in pauses():
+            for pause in pauses(timeout):
+                time.sleep(pause)
                 bar.show(self.refresh())
                 if self.status.final:
-                    break
-                if end is not None and time.monotonic() + pause > end:
-                    raise TimeoutError(f"job {self.id} is {self.status.status} after {timeout} s")
-                time.sleep(pause)
-        return self.status
+                    return self.status
+        raise TimeoutError(f"job {self.id} is {self.status.status} after {timeout} s")
 
     def result(self, *, timeout: float | None = None, progress: bool = False) -> Any:
         """Wait, then give the result: a `Prediction`, or what training says.

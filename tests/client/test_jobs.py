@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -156,6 +157,26 @@ def test_cancel(slow: Stack, gpr: GPR) -> None:
 def test_a_pinned_version_is_not_left(stack: Stack, X: FloatArray) -> None:
     with Client(stack.http, version="000000000000") as gp, pytest.raises(VersionChanged):
         gp.submit(X)
+
+def _unending(environ: dict[str, Any], start_response: Any) -> Any:
+    body = b'{"jobID": "1", "status": "running"}'
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+def test_waiting_takes_the_whole_time() -> None:
+    async def wait(url: str) -> None:
+        async with AsyncClient(url) as gp:
+            await (await gp.job("1")).wait(timeout=1.0)
+
+    with in_process(_unending) as url, Client(url) as gp:
+        job = gp.job("1")
+        for waiting in (lambda: job.wait(timeout=1.0), lambda: asyncio.run(wait(url))):
+            started = time.monotonic()
+            with pytest.raises(TimeoutError, match=r"job 1 is running after 1\.0 s"):
+                waiting()
+            assert time.monotonic() - started >= 1.0
+
 
 
 def test_a_server_without_jobs_says_so_at_once(gpserve: WSGI, X: FloatArray) -> None:
