@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 from tenacity import AsyncRetrying
@@ -15,7 +15,7 @@ from gpserve_client.calls import Call
 from gpserve_client.errors import VersionChanged, checked
 from gpserve_client.jobresults import Asked, result_of
 from gpserve_client.jobs import JobStatus, pauses
-from gpserve_client.options import Options
+from gpserve_client.options import JobOptions, Options, TrainingOptions
 from gpserve_client.points import as_array
 from gpserve_client.predicting import ROWS
 from gpserve_client.progress import Bar
@@ -85,7 +85,7 @@ class AsyncClient:
             self._model = None
             raise
 
-    async def submit(self, points: Any, **options: Any) -> AsyncJob:
+    async def submit(self, points: Any, **options: Unpack[JobOptions]) -> AsyncJob:
         """As `Client.submit`."""
         retrying = AsyncRetrying(**retries.of_versions(self._settings.version_seconds))
         return await retrying(self._submit, points, Options(**options), calls.new_key())
@@ -100,7 +100,7 @@ class AsyncClient:
             raise
         return AsyncJob(self, status, Asked(options, info.outside(X), info.version))
 
-    async def train(self, data: Any, target: str, **options: Any) -> AsyncJob:
+    async def train(self, data: Any, target: str, **options: Unpack[TrainingOptions]) -> AsyncJob:
         """As `Client.train`."""
         status = await self._do(calls.train(data, target, options, calls.new_key()))
         self._model = None

@@ -116,7 +116,7 @@ def submit(X: FloatArray, options: Options, version: str, key: str) -> Call[JobS
 
 def train(data: Any, target: str, options: Mapping[str, Any], key: str) -> Call[JobStatus]:
     """Train a new version on a table."""
-    query = {"target": target, **{key: _text(value) for key, value in options.items()}}
+    query = {"target": target, **{name: _text(value) for name, value in options.items()}}
     headers = {"Content-Type": "text/csv", "Idempotency-Key": key}
     return Call("POST", "/train", _job, query, headers, as_csv(data))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TypedDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +39,38 @@ class Options:
         """How many numbers a point's answer holds as an array."""
         more = 2 * (self.interval is not None) + 2 * d * self.gradient
         return 2 + more + self.samples
+
+
+class JobOptions(TypedDict, total=False):
+    """The members of `Options` that a job takes, as keywords."""
+
+    noise: bool
+    interval: float | None
+    gradient: bool
+    samples: int
+    seed: int
+
+
+class TrainingOptions(TypedDict, total=False):
+    """The options of a training, as keywords.
+
+    Attributes
+    ----------
+    features : the columns of the inputs; by default all but the target
+    kernel : a sum by name, as in ``"Matern52 + White"``
+    ard : whether each input has a lengthscale of its own
+    restarts : starts of the optimiser
+    inducing : inducing inputs of a sparse GP
+    held_out : the share of rows that only score the model
+    name : of the model
+    activate : False stores the version and serves the old one
+    """
+
+    features: list[str] | tuple[str, ...]
+    kernel: str
+    ard: bool
+    restarts: int
+    inducing: int
+    held_out: float
+    name: str
+    activate: bool

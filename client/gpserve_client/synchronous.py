@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 from tenacity import Retrying
@@ -16,7 +16,7 @@ from gpserve_client.calls import Call
 from gpserve_client.errors import VersionChanged, checked
 from gpserve_client.jobresults import Asked, result_of
 from gpserve_client.jobs import JobStatus, pauses
-from gpserve_client.options import Options
+from gpserve_client.options import JobOptions, Options, TrainingOptions
 from gpserve_client.points import as_array
 from gpserve_client.predicting import ROWS
 from gpserve_client.progress import Bar
@@ -111,7 +111,7 @@ class Client:
             self._model = None
             raise
 
-    def submit(self, points: Any, **options: Any) -> Job:
+    def submit(self, points: Any, **options: Unpack[JobOptions]) -> Job:
         """Predict as a job; the options are those of `predict`, without covariance.
 
         It goes on without this program: `job` finds it again by its id.
@@ -129,10 +129,10 @@ class Client:
             raise
         return Job(self, status, Asked(options, info.outside(X), info.version))
 
-    def train(self, data: Any, target: str, **options: Any) -> Job:
+    def train(self, data: Any, target: str, **options: Unpack[TrainingOptions]) -> Job:
         """Train a new version on a CSV file, a data frame or columns; it becomes the current one.
 
-        The options are those of the service: ``kernel``, ``restarts``, ``features``, ...
+        See `TrainingOptions`; those that are not given are up to the service.
         """
         status = self._do(calls.train(data, target, options, calls.new_key()))
         self._model = None

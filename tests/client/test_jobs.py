@@ -79,7 +79,7 @@ def test_options(gp: Client, X: FloatArray) -> None:
     np.testing.assert_array_equal(answer.gradient.variance, at_once.gradient.variance)  # type: ignore[union-attr]
     np.testing.assert_array_equal(answer.samples, at_once.samples)
     with pytest.raises(ValueError, match="no covariance"):
-        gp.submit(X, covariance=True)
+        gp.submit(X, covariance=True)  # type: ignore[call-arg]
 
 
 def test_the_progress_bar(slow: Stack, gpr: GPR, capsys: pytest.CaptureFixture[str]) -> None:
