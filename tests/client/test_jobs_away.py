@@ -90,7 +90,8 @@ def test_nor_for_those_who_await(stack: Stack, X: FloatArray) -> None:
 
 def test_redis_goes_and_comes_back(stack: Stack, X: FloatArray) -> None:
     """A job sent meanwhile is accepted afterwards, once; one that is waited for ends."""
-    with Client(stack.http, token="a patient one") as gp, ThreadPoolExecutor() as pool:
+    patient = Client(stack.http, token="a patient one", attempts=100)
+    with patient as gp, ThreadPoolExecutor() as pool:
         early = gp.submit(np.tile(X, (300, 1)))
         stack.redis.end(signal.SIGTERM)
         try:
