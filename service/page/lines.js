@@ -1,14 +1,16 @@
-// Lines of CSV: counted as they pass, the first few kept.
+// Records of CSV: counted as they pass, the first few kept. A quoted cell may hold newlines.
 
-const NEWLINE = 10;
+const [NEWLINE, RETURN, QUOTE] = [10, 13, 34];
+const BEFORE_A_QUOTE = new Set([...'\n,;\t"'].map((sign) => sign.charCodeAt(0)));
 
 /** Counts the rows of an answer and those that it marks, below its header. */
 export class Lines {
   #decoder = new TextDecoder();
   #rest = "";
+  #open = ""; // the lines of a record whose quoted cell goes on
 
   constructor(keep) {
-    Object.assign(this, { keep, first: [], rows: -1, outside: 0, bad: 0 });
+    Object.assign(this, { keep, first: [], rows: 0, outside: 0, bad: 0 });
   }
 
   add(bytes) {
@@ -20,45 +22,83 @@ export class Lines {
   end() {
     if (this.#rest) this.#line(this.#rest);
     this.#rest = "";
-    if (this.rows < 0) this.rows = 0;
   }
 
   #line(line) {
-    if (this.first.length < this.keep) this.first.push(line);
+    const goesOn = splitsQuotes(line) !== (this.#open !== "");
+    const record = this.#open + line;
+    this.#open = goesOn ? `${record}\n` : "";
+    if (goesOn) return;
+    if (this.header) this.#row(record);
+    else this.#head(record);
+  }
+
+  #head(record) {
+    this.delimiter = delimiterOf(record);
+    this.header = cells(record, this.delimiter);
+    // The server's marks are the last columns: the table's own may have the same names.
+    this.mark = this.header.lastIndexOf("extrapolated");
+    this.reason = this.header.indexOf("error", this.mark + 1);
+  }
+
+  #row(record) {
+    const row = cells(record, this.delimiter);
+    if (this.first.length < this.keep) this.first.push(row);
     this.rows += 1;
-    // Last is `extrapolated`, or `extrapolated` and the reason why a row is bad.
-    const [, outside, reason] = /(true|false)(?:[,;\t](.*))?$/.exec(line) ?? [];
-    if (outside === "true") this.outside += 1;
-    if (reason) this.bad += 1;
+    if (row[this.mark] === "true") this.outside += 1;
+    if (row[this.reason]) this.bad += 1;
   }
 }
 
-/** The lines of a file, gunzipped when its name says so. */
-export async function countLines(file, signal) {
+const splitsQuotes = (line) => line.includes('"') && line.split('"').length % 2 === 0;
+
+/** An answer's delimiter: it stands before the server's marks, whatever the table's columns hold. */
+const delimiterOf = (header) => /(.)extrapolated(?:\1error)?$/.exec(header)?.[1] ?? ",";
+
+function cells(record, delimiter) {
+  if (!record.includes('"')) return record.split(delimiter);
+  const cell = new RegExp(`("(?:[^"]|"")*"|[^${delimiter}]*)(${delimiter}|$)`, "g");
+  const found = [];
+  for (const [, text, end] of record.matchAll(cell)) {
+    found.push(text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text);
+    if (!end) break;
+  }
+  return found;
+}
+
+/** The records of a file, gunzipped when its name says so. */
+export async function countRecords(file, signal) {
   const plain = file.stream();
   const gunzipped = file.name.endsWith(".gz") ? plain.pipeThrough(new DecompressionStream("gzip")) : plain;
   const reader = gunzipped.getReader();
-  let lines = 0;
-  let last = NEWLINE;
+  const count = new RecordCount();
   for (let piece; !(piece = await reader.read()).done; ) {
     signal.throwIfAborted();
-    for (let i = -1; (i = piece.value.indexOf(NEWLINE, i + 1)) >= 0; ) lines += 1;
-    last = piece.value.at(-1);
+    count.add(piece.value);
   }
-  return lines + (last === NEWLINE ? 0 : 1);
+  return count.end();
 }
 
-/** The cells of a few lines; the delimiter is the one that the header has most of. */
-export function parse(lines) {
-  const many = (d) => lines[0].split(d).length;
-  const delimiter = [",", ";", "\t"].sort((a, b) => many(b) - many(a))[0];
-  const cell = new RegExp(`("(?:[^"]|"")*"|[^${delimiter}]*)(${delimiter}|$)`, "g");
-  return lines.map((line) => {
-    const cells = [];
-    for (const [, text, end] of line.trimEnd().matchAll(cell)) {
-      cells.push(text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text);
-      if (!end) break;
+/** As the server reads: a quote opens a cell only at its start, and an empty line is no record. */
+class RecordCount {
+  records = 0;
+  quoted = false;
+  before = NEWLINE;
+
+  add(bytes) {
+    let { records, quoted, before } = this; // a table has many bytes, and locals are quick
+    for (let i = 0; i < bytes.length; i += 1) {
+      const byte = bytes[i];
+      if (byte === RETURN) continue;
+      const opens = byte === QUOTE && (quoted || BEFORE_A_QUOTE.has(before));
+      if (opens) quoted = !quoted;
+      if (byte === NEWLINE && before !== NEWLINE && !quoted) records += 1;
+      before = byte === QUOTE && !opens ? 0 : byte;
     }
-    return cells;
-  });
+    Object.assign(this, { records, quoted, before });
+  }
+
+  end() {
+    return this.records + (this.before === NEWLINE ? 0 : 1);
+  }
 }

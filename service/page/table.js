@@ -2,7 +2,7 @@
 
 import { sendTable } from "./api.js";
 import { count } from "./numbers.js";
-import { Lines, countLines, parse } from "./lines.js";
+import { Lines, countRecords } from "./lines.js";
 
 const $ = (id) => document.getElementById(id);
 const PREVIEW_ROWS = 5;
@@ -45,7 +45,7 @@ export class TablePanel {
     const stop = (this.stop = new AbortController());
     this.#begin(file);
     try {
-      const total = countLines(file, stop.signal).then((lines) => (this.total = lines - 1), () => 0);
+      const total = countRecords(file, stop.signal).then((n) => (this.total = n - 1), () => 0);
       const response = await sendTable(file, options(), stop.signal);
       const answer = await this.#receive(response, stop.signal);
       await total;
@@ -66,7 +66,7 @@ export class TablePanel {
 
   /** Read the answer piece by piece, so that its progress shows and memory can be let go. */
   async #receive(response, signal) {
-    const lines = new Lines(PREVIEW_ROWS + 1);
+    const lines = new Lines(PREVIEW_ROWS);
     const pieces = [];
     const reader = response.body.getReader();
     for (let piece; !(piece = await reader.read()).done; ) {
@@ -97,7 +97,7 @@ export class TablePanel {
     $("save").textContent = `Save ${answerName(file.name)}`;
     const text = summary(lines);
     $("summary").textContent = text;
-    $("preview").replaceChildren(preview(parse(lines.first)));
+    $("preview").replaceChildren(preview(lines));
     this.say(text);
     $("save").click();
   }
@@ -137,7 +137,7 @@ function summary({ rows, outside, bad }) {
 /** A cell of the preview: long numbers with six digits. */
 const shortened = (cell) => (/^-?\d*\.\d{6,}$/.test(cell) ? Number(cell).toPrecision(6) : cell);
 
-function preview([header, ...rows]) {
+function preview({ header, first }) {
   const table = document.createElement("table");
   const line = (cells, kind) => {
     const row = table.insertRow();
@@ -147,6 +147,6 @@ function preview([header, ...rows]) {
     }
   };
   line(header, "th");
-  for (const row of rows) line(row, "td");
+  for (const row of first) line(row, "td");
   return table;
 }

@@ -114,6 +114,65 @@ def test_rows_outside_are_counted(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#summary")).to_have_text(expected)
 
 
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_columns_of_the_table_are_no_marks(page: Page, tmp_path: Path, delimiter: str) -> None:
+    """Only the columns that the server adds say what is outside, and what could not be read."""
+    text = (
+        "converged,extrapolated,error,lat,long,depth,stations\n"
+        'true,true,"no, none",-20,181,500,30\n'
+        "false,true,,-60,181,500,30\n"
+        '"a,true,b",true,,-20,181,deep,30\n'
+    )
+    rows = [delimiter.join(_quoted(row, delimiter)) for row in csv.reader(text.splitlines())]
+    path = tmp_path / "marks.csv"
+    path.write_text("\n".join(rows))
+    page.get_by_label("answer good rows even if others are bad").check()
+    _saved(page, path, tmp_path)
+    expected = "3 rows answered; 1 outside the training range, 1 could not be read."
+    expect(page.locator("#summary")).to_have_text(expected)
+    page.get_by_label("answer good rows even if others are bad").uncheck()
+    path.write_text("\n".join(rows[:3]))
+    _saved(page, path, tmp_path)
+    expected = "2 rows answered; 1 outside the training range."
+    expect(page.locator("#summary")).to_have_text(expected)
+
+
+def _quoted(row: list[str], delimiter: str) -> list[str]:
+    return [f'"{cell}"' if delimiter in cell else cell for cell in row]
+
+
+def test_a_newline_in_a_cell_ends_no_row(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "notes.csv"
+    path.write_text(f'{HEADER}"first, ""\n\nsecond""",-20,181,500,30\nb,-20,181,500,30\n')
+    _saved(page, path, tmp_path)
+    expect(page.locator("#summary")).to_have_text("2 rows answered.")
+    rows = page.locator("#preview tr")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(1).locator("td").first).to_have_text('first, " second"')
+    expect(rows.nth(1).locator("td").last).to_have_text("false")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a\n1\n2",
+        "a\r\n\r\n1\r\n2\r\n\r\n",
+        'a,b\n"x\n""y""\n",1\n2,"z\n"\n',
+        'disk\n3.5" disk\n5"" disk\n',
+    ],
+)
+def test_records_are_counted_as_the_server_reads_them(page: Page, content: str) -> None:
+    assert len([row for row in csv.reader(content.splitlines(keepends=True)) if row]) == 3
+    counted = page.evaluate(
+        """async (text) => {
+            const { countRecords } = await import("/page/lines.js");
+            return countRecords(new File([text], "a.csv"), new AbortController().signal);
+        }""",
+        content,
+    )
+    assert counted == 3
+
+
 def test_a_long_one_shows_its_progress(page: Page, site: Server, tmp_path: Path) -> None:
     rows = 20_000
     path = tmp_path / "long.csv"
