@@ -108,7 +108,7 @@ export class TablePanel {
       this.say("Cancelled");
       return;
     }
-    $("table-problem").textContent = error.detail ?? error.message;
+    $("table-problem").textContent = error.message;
     $("table-problem").hidden = false;
   }
 }
