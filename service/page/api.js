@@ -1,10 +1,13 @@
 // The service's API: every answer or the reason why there is none.
 
-/** What the server, or the way to it, says is wrong; `retryAfter` in seconds when it will pass. */
+/**
+ * What the server, or the way to it, says is wrong: `status`, 0 when no answer came, and
+ * `retryAfter` in seconds when it will pass.
+ */
 export class Refused extends Error {
-  constructor(detail, retryAfter = 0) {
+  constructor(detail, status, retryAfter) {
     super(detail);
-    this.retryAfter = retryAfter;
+    Object.assign(this, { status, retryAfter });
   }
 }
 
@@ -13,7 +16,7 @@ const UNREACHED = "The server does not answer. Is it running, and are you connec
 async function refusal(response) {
   const problem = await response.json().catch(() => ({}));
   const detail = problem.detail ?? `The server answered ${response.status} ${response.statusText}.`;
-  return new Refused(detail, Number(response.headers.get("Retry-After")) || 0);
+  return new Refused(detail, response.status, Number(response.headers.get("Retry-After")) || 0);
 }
 
 /** fetch, with a `Refused` for whatever goes wrong; addresses are relative to the page. */
@@ -23,7 +26,7 @@ async function ask(path, options = {}) {
     response = await fetch(path, options);
   } catch (error) {
     if (options.signal?.aborted && error.name === "AbortError") throw error;
-    throw new Refused(UNREACHED, 2);
+    throw new Refused(UNREACHED, 0, 2);
   }
   if (!response.ok) throw await refusal(response);
   return response;

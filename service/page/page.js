@@ -10,6 +10,8 @@ import { describe, exampleTable } from "./modelwords.js";
 import { decimalsFor, show } from "./numbers.js";
 import { TablePanel } from "./table.js";
 
+const UNUSABLE = 422; // the status of a question that the model has no use for
+const FOLLOWED = 2000; // ms until all of the server's processes serve a new version
 const SETTLED = 600; // ms without a change until the axis fits anew and the answer is said
 
 const $ = (id) => document.getElementById(id);
@@ -19,6 +21,7 @@ let features = [];
 let axis = new OutputAxis();
 let shown = null; // the answer on the screen and its question
 let settling = 0;
+let looking = 0;
 
 const names = () => model.feature_names;
 const point = () => features.map((feature) => feature.value);
@@ -104,6 +107,19 @@ function showProblem(error) {
   $("result").classList.add("stale");
   $("problem").textContent = error.message;
   $("problem").hidden = false;
+  if (error.status === UNUSABLE) lookAgain();
+}
+
+// The inputs may be those of an older model. Twice, as the first may ask a process that is behind.
+function lookAgain() {
+  look();
+  clearTimeout(looking);
+  looking = setTimeout(look, FOLLOWED);
+}
+
+async function look() {
+  const served = await api.getModel().catch(() => model);
+  if (served.version !== model.version) setUp(served);
 }
 
 async function load() {
@@ -119,6 +135,7 @@ async function load() {
 function setUp(served) {
   const before = new Map(features.map((f) => [f.name, f.value]));
   if (model) say(`The model is now version ${served.version}.`);
+  latest.drop(); // an answer on its way has the old model's shape
   model = served;
   axis = new OutputAxis();
   shown = null;

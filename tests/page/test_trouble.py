@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from service.gpr import GPR
 from tests import plainhttp
 from tests.model.oracle import kernel, regression
 from tests.page.browser import new_page
-from tests.page.conftest import expect_answer, expected, fields
+from tests.page.conftest import expect_answer, expected, fields, wait_until
 from tests.serving import Server, serving
 
 
@@ -56,6 +57,43 @@ def test_a_new_version_takes_over(browser: Browser, site: Server, gpr: GPR) -> N
         expect(page.locator("#name")).to_have_text(gpr.description.name)
         expect(page.locator("#origin")).to_contain_text(gpr.description.version)
         expect_answer(page, expected(gpr, fields(page)))
+
+
+@pytest.mark.parametrize("behind", [1, 2])
+def test_a_new_version_with_other_inputs_takes_over(
+    browser: Browser, site: Server, gpr: GPR, behind: int
+) -> None:
+    """Such a version refuses every question, and the process asked for it may still be behind."""
+    served = plainhttp.get(f"{site.url}/model").json()
+    ranges = {"lat": [-39.0, -10.0], "width": [0.0, 1.0]}
+    old = {"version": "000000000000", "feature_names": list(ranges), "training_range": ranges}
+    with new_page(browser) as page:
+        page.route("**/model", lambda route: route.fulfill(json=served | old), times=behind)
+        page.goto(site.url)
+        expect(page.locator(".head label")).to_have_text(list(gpr.description.feature_names))
+        expect_answer(page, expected(gpr, fields(page)))
+        expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_a_refused_question_asks_for_the_model_no_more_than_twice(page: Page) -> None:
+    problem = {"status": 422, "detail": "no use for it"}
+    questions: list[str] = []
+
+    def refuse(route: Route) -> None:
+        questions.append(route.request.url)
+        route.fulfill(status=422, json=problem)
+
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.extend([sent.url] * sent.url.endswith("/model")))
+    page.route("**/predict", refuse)
+    page.clock.install()
+    page.get_by_role("slider").first.press("ArrowRight")
+    page.clock.run_for(1000)
+    expect(page.get_by_role("alert")).to_have_text("no use for it")
+    page.clock.run_for(60_000)
+    wait_until(page, lambda: len(asked) == 2)
+    page.clock.run_for(60_000)
+    assert (len(questions), len(asked)) == (1, 2)
 
 
 def test_names_are_text_and_never_markup(browser: Browser, tmp_path: Path) -> None:
