@@ -83,6 +83,20 @@ def expect_answer(page: Page, answer: FloatArray) -> None:
     np.testing.assert_allclose(shown(page), answer, rtol=1e-9)
 
 
+def record(page: Page, id: str) -> Callable[[], list[str]]:
+    """From now on, what an element said while it was to be seen, however short that was."""
+    page.evaluate(_RECORD, id)
+    return lambda: list(page.evaluate("id => window.recorded[id]", id))
+
+
+_RECORD = """(id) => {
+    const element = document.getElementById(id);
+    const said = ((window.recorded ??= {})[id] = []);
+    new MutationObserver(() => element.hidden || said.push(element.textContent))
+        .observe(element, { childList: true, attributeFilter: ["hidden"] });
+}"""
+
+
 def wait_until(page: Page, true: Callable[[], bool]) -> None:
     """Let the browser go on until it is true, or patience ends."""
     end = time.monotonic() + PATIENCE_SECONDS

@@ -11,7 +11,7 @@ from service.gpr import GPR
 from tests import plainhttp
 from tests.model.oracle import kernel, regression
 from tests.page.browser import new_page
-from tests.page.conftest import expect_answer, expected, fields, wait_until
+from tests.page.conftest import expect_answer, expected, fields, record, wait_until
 from tests.serving import Server, serving
 
 
@@ -27,9 +27,10 @@ def test_a_busy_server_is_said_and_asked_again(page: Page, gpr: GPR) -> None:
         )
 
     page.route("**/predict", refuse, times=1)
+    alerts = record(page, "problem")
     page.get_by_role("spinbutton", name="lat").fill("-20")
-    expect(page.get_by_role("alert")).to_have_text("2.0 s of work is waiting")
     expect_answer(page, expected(gpr, fields(page)))
+    assert "2.0 s of work is waiting" in alerts()
     expect(page.locator("#problem")).to_be_hidden()
 
 
