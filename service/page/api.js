@@ -48,9 +48,10 @@ export async function predict(points, noise) {
   return { ...(await response.json()), version: response.headers.get("X-Model-Version") };
 }
 
-/** Send a CSV file; the response whose body is the CSV with the answer. */
+/** Send a CSV file; the response whose body is the CSV with the answer, or 202 with a job. */
 export function sendTable(file, options, signal) {
-  const headers = { "Content-Type": "text/csv", Accept: "text/csv" };
+  // A day, so that only the server's own limit makes a job of what would take longer.
+  const headers = { "Content-Type": "text/csv", Accept: "text/csv", Prefer: "wait=86400" };
   if (file.name.endsWith(".gz")) headers["Content-Encoding"] = "gzip";
   return ask(`predict?${new URLSearchParams(options)}`, {
     method: "POST",
@@ -58,4 +59,19 @@ export function sendTable(file, options, signal) {
     body: file,
     signal,
   });
+}
+
+/** A job's document. */
+export async function getJob(id, signal) {
+  return (await ask(`jobs/${id}`, { signal })).json();
+}
+
+/** The response whose body is the CSV of a job; the reason why there is none is the job's. */
+export function getResults(id, signal) {
+  return ask(`jobs/${id}/results`, { headers: { Accept: "text/csv" }, signal });
+}
+
+/** Cancel a job; one that cannot be cancelled goes on, and nobody waits for it. */
+export function dismissJob(id) {
+  ask(`jobs/${id}`, { method: "DELETE" }).catch(() => {});
 }

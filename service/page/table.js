@@ -1,6 +1,7 @@
 // A whole table: a CSV file to the server, and back with the answer, as it streams.
 
 import { sendTable } from "./api.js";
+import { follow } from "./job.js";
 import { count } from "./numbers.js";
 import { Lines, countRecords } from "./lines.js";
 
@@ -46,7 +47,7 @@ export class TablePanel {
     this.#begin(file);
     try {
       const total = countRecords(file, stop.signal).then((n) => (this.total = n - 1), () => 0);
-      const response = await sendTable(file, options(), stop.signal);
+      const response = await this.#answered(file, stop.signal);
       const answer = await this.#receive(response, stop.signal);
       await total;
       this.#finish(file, answer);
@@ -62,6 +63,21 @@ export class TablePanel {
     $("progress").removeAttribute("value");
     $("stage").textContent = `Sending ${file.name} (${size(file.size)}), which is checked first …`;
     this.say(`Sending ${file.name}`);
+  }
+
+  async #answered(file, signal) {
+    const response = await sendTable(file, options(), signal);
+    if (response.status !== 202) return response;
+    this.say("This takes long: the server computes it as a job");
+    return follow(await response.json(), (job) => this.#computed(job), signal);
+  }
+
+  #computed({ points, trouble }) {
+    const rows = points
+      ? `${count(points.done)} of ${count(points.total)} rows are computed`
+      : "waiting for a worker";
+    $("stage").textContent = trouble ?? `This takes long; ${rows} …`;
+    if (points) Object.assign($("progress"), { max: points.total, value: points.done });
   }
 
   /** Read the answer piece by piece, so that its progress shows and memory can be let go. */
