@@ -4,7 +4,7 @@ from gpserve_client.answers import Gradient, ModelInfo, Prediction
 from gpserve_client.asynchronous import AsyncClient, AsyncJob
 from gpserve_client.errors import JobFailed, ServiceError, VersionChanged
 from gpserve_client.jobs import JobStatus
-from gpserve_client.options import Options
+from gpserve_client.options import JobOptions, Options, TrainingOptions
 from gpserve_client.synchronous import Client, Job
 
 __all__ = [
@@ -14,10 +14,12 @@ __all__ = [
     "Gradient",
     "Job",
     "JobFailed",
+    "JobOptions",
     "JobStatus",
     "ModelInfo",
     "Options",
     "Prediction",
     "ServiceError",
+    "TrainingOptions",
     "VersionChanged",
 ]
