@@ -11,10 +11,20 @@ from gpserve_client import calls
 from gpserve_client.answers import FloatArray, ModelInfo, Prediction, joined, prediction
 from gpserve_client.calls import Call, Part
 from gpserve_client.cutting import parts, rows_with
+from gpserve_client.errors import ServiceError
 from gpserve_client.options import Options
 
 ROWS = 4096
 """Points of one request at most."""
+
+
+def _refuse_nonfinite(flat: FloatArray) -> None:
+    """In the service's words, which would count a part's points from its own first one."""
+    bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
+    if bad.size:
+        row = int(bad[0])
+        detail = f"point {row} of the array is not finite: {flat[row].tolist()}"
+        raise ServiceError(422, {"detail": detail, "row": row})
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,8 @@ class Plan:
         options, version = replace(self.options, covariance=False), self.info.version
         cut = parts(len(flat), rows_with(options.samples, self.rows), self.at_once)
         asked = [calls.predict(flat[part], options, version) for part in cut]
+        if len(asked) > 1:
+            _refuse_nonfinite(flat)
         if self.options.covariance:
             asked.append(calls.covariance(flat, self.options, version))
         return asked

@@ -157,6 +157,13 @@ function reset() {
   changed();
 }
 
+/** Go where a link leads that is opened in this tab. */
+function visit() {
+  const given = remembered();
+  for (const feature of features) if (given.has(feature.name)) feature.set(given.get(feature.name));
+  changed();
+}
+
 async function copyCommand() {
   await copy($("curl"));
   $("copy").textContent = "Copied";
@@ -167,6 +174,7 @@ async function copyCommand() {
 $("middle").addEventListener("click", reset);
 $("copy").addEventListener("click", copyCommand);
 for (const radio of document.querySelectorAll("[name=band]")) radio.addEventListener("change", changed);
+addEventListener("hashchange", visit);
 new ResizeObserver(draw).observe($("main"));
 new TablePanel(sayOfTable);
 load();

@@ -183,6 +183,14 @@ def test_what_the_service_refuses_is_told_in_its_words(gp: Client, X: FloatArray
         gp.predict(points[7])
 
 
+def test_a_point_of_many_is_named_by_its_place_among_all(gp: Client, X: FloatArray) -> None:
+    points = np.resize(X, (10_000, X.shape[1]))
+    points[9_990, 1] = np.inf
+    with pytest.raises(ServiceError, match="422: point 9990 of the array is not finite") as refused:
+        gp.predict(points)
+    assert refused.value.where["row"] == 9_990
+
+
 def test_a_pinned_version(server: Server, X: FloatArray, gpr: GPR) -> None:
     with Client(server.url, version=gpr.description.version) as pinned:
         assert pinned.predict(X).version == gpr.description.version

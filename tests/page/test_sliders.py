@@ -12,6 +12,8 @@ from service.gpr import GPR
 from tests.page.conftest import expect_answer, expected, fields, middle, wait_until
 from tests.serving import Server
 
+NAMES = ("lat", "long", "depth", "stations")
+
 
 def test_first_it_shows_the_middle_of_the_training_range(page: Page, gpr: GPR) -> None:
     low, high = gpr.description.training_range.T
@@ -127,3 +129,13 @@ def test_the_address_keeps_the_point(page: Page, gpr: GPR, site: Server) -> None
     other = page.context.new_page()
     other.goto(page.url)
     expect_answer(other, expected(gpr, x))
+
+
+def test_a_link_that_is_opened_in_the_same_tab(page: Page, gpr: GPR) -> None:
+    point = np.array([-21.0, 181.5, 500.0, 30.0])
+    hash = "&".join(f"{name}={value}" for name, value in zip(NAMES, point, strict=True))
+    page.evaluate("hash => { location.hash = hash }", hash)
+    expect_answer(page, expected(gpr, point))
+    np.testing.assert_array_equal(fields(page), point)
+    page.evaluate("location.hash = 'depth=90'")
+    expect_answer(page, expected(gpr, np.array([-21.0, 181.5, 90.0, 30.0])))
