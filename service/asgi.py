@@ -24,7 +24,9 @@ from service.exchange import Exchange
 from service.protocols import umbridgecalls
 from service.refusals import Refusals
 from service.runtime import Runtime
-from service.services import answers, points
+from service.services import answers
+from service.services.fieldpoints import read_fields
+from service.services.jsonpoints import read_json
 from service.services.problems import Problem, busy
 from service.smallrequests import IS_SMALL, Receive, Scope, Send, replayed, whole_body
 from service.tilepool import yield_priority
@@ -94,9 +96,9 @@ class Front:
         refuse_other_version(exchange.header(b"if-match"), model.description.version)
         if exchange.method == "GET":
             query = parse_qsl(exchange.query, keep_blank_values=True)
-            read = points.read_fields(query, names)
+            read = read_fields(query, names)
         else:
-            read = points.read_json(body, names)
+            read = read_json(body, names)
         n = len(read.rows)
         if not read.options.plain or n >= model.large_tile or n > runtime.settings.max_points:
             return False

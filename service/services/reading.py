@@ -9,11 +9,14 @@ from typing import BinaryIO
 import numpy as np
 from werkzeug.datastructures import FileStorage, MultiDict
 
-from service.services import arrays, points
+from service.services import arrays
 from service.services import options as optional
 from service.services.body import Spool
 from service.services.chunks import Chunk, Source
+from service.services.fieldpoints import read_fields
+from service.services.jsonpoints import read_json
 from service.services.options import Options
+from service.services.points import Points, refuse_too_many
 from service.services.problems import Problem, malformed, too_large
 from service.services.tables import Table
 from service.spans import spans
@@ -48,13 +51,13 @@ class Reader:
                 "read piece by piece",
                 limit=self.max_json_bytes,
             )
-        read = points.read_json(text, self.names)
+        read = read_json(text, self.names)
         given = optional.read(self._options_only(query), text=True)
         return self._source(read), read.options if given == optional.PLAIN else given
 
     def fields(self, fields: Fields) -> tuple[Source, Options]:
         """Points and options of a query string or a form."""
-        read = points.read_fields(fields, self.names)
+        read = read_fields(fields, self.names)
         return self._source(read), read.options
 
     def file(self, body: BinaryIO, fields: Fields, *, counted: bool) -> tuple[Source, Options]:
@@ -100,8 +103,8 @@ class Reader:
             )
         return dict(fields)
 
-    def _source(self, read: points.Points) -> Source:
-        points.refuse_too_many(len(read.rows), self.max_points)
+    def _source(self, read: Points) -> Source:
+        refuse_too_many(len(read.rows), self.max_points)
         X = np.array(read.rows, dtype=np.float64)
         parts = (Chunk(X[a:b]) for a, b in spans(len(X), self.rows))
         return Source(list(self.names), read.shape, parts)

@@ -1,0 +1,168 @@
+"""Points in JSON: four shapes, from names and numbers to rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from service.services import options as optional
+from service.services.points import Points, Rows, check_names, listed, refuse_unknown
+from service.services.problems import Problem, malformed, unusable
+
+_numbers = msgspec.json.Decoder(dict[str, float])
+_anything = msgspec.json.Decoder()
+_matrix = list[list[float]]
+
+SHAPES = (
+    "an object of numbers, an object of equal-length columns, a list of objects, "
+    'or {"points": [[…], …]}'
+)
+DEEPEST = 8
+_AT_BYTE = re.compile(r"\(byte (\d+)\)")
+_NO_JSON = re.compile(rb"-?(NaN|Infinity)")
+
+
+def read_json(body: bytes, names: Sequence[str]) -> Points:
+    """Points from a JSON body, in one of its four shapes.
+
+    Raises
+    ------
+    Problem
+        400 when the body is not JSON, 422 when it does not say d finite numbers a point.
+    """
+    try:
+        values = _numbers.decode(body)
+        if len(values) == len(names):
+            return Points([[values[name] for name in names]], (), optional.PLAIN)
+    except (msgspec.ValidationError, KeyError):
+        pass
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _not_json(body, error) from None
+    return _read_shapes(_parse(body), names)
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return _anything.decode(body)
+    except msgspec.ValidationError as error:
+        raise unusable(f"the JSON body has a number that no double holds: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _not_json(body, error) from None
+    except RecursionError:
+        raise malformed("the JSON body is nested too deep") from None
+
+
+def _not_json(body: bytes, error: Exception) -> Problem:
+    at = _AT_BYTE.search(str(error))
+    word = at and _NO_JSON.match(body, int(at[1]))
+    hint = "; NaN and Infinity are no JSON" if word else ""
+    return malformed(f"the body is not JSON: {error}{hint}")
+
+
+def _read_shapes(value: Any, names: Sequence[str]) -> Points:
+    if isinstance(value, list):
+        return Points(_read_objects(value, names), (len(value),), optional.PLAIN)
+    if not isinstance(value, dict):
+        raise unusable(f"the JSON body must be {SHAPES}", path="$")
+    given = {k: value.pop(k) for k in optional.NAMES & value.keys() if k not in names}
+    options = optional.read(given, text=False)
+    if "points" in value:
+        refuse_unknown(value.keys() - {"points"}, names, "$")
+        rows, shape = _read_matrix(value["points"], len(names))
+        return Points(rows, shape, options)
+    check_names(value.keys(), names, "$")
+    if any(isinstance(value[name], list) for name in names):
+        rows = _read_columns(value, names)
+        return Points(rows, (len(rows),), options)
+    return Points([[_number(value[n], f"$.{n}", n) for n in names]], (), options)
+
+
+def _read_objects(items: list[Any], names: Sequence[str]) -> Rows:
+    if not items:
+        raise unusable("there are no points: the list is empty", path="$")
+    rows: Rows = []
+    for i, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise unusable(
+                f"a point must be an object with {listed(names)}; "
+                'rows of numbers go in {"points": [[…], …]}',
+                path=f"$[{i}]",
+            )
+        check_names(item.keys(), names, f"$[{i}]")
+        rows.append([_number(item[name], f"$[{i}].{name}", name) for name in names])
+    return rows
+
+
+def _read_columns(columns: dict[str, Any], names: Sequence[str]) -> Rows:
+    lengths = {n: len(columns[n]) if isinstance(columns[n], list) else -1 for n in names}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{n}: {k if k >= 0 else 'a number'}" for n, k in lengths.items())
+        raise unusable(f"the columns must have equal lengths, they have {said}", path="$")
+    if not lengths[names[0]]:
+        raise unusable("there are no points: the columns are empty", path="$")
+    checked = [
+        [_number(v, f"$.{name}[{i}]", name) for i, v in enumerate(columns[name])] for name in names
+    ]
+    return [list(row) for row in zip(*checked, strict=True)]
+
+
+def _read_matrix(value: Any, d: int) -> tuple[Rows, tuple[int, ...]]:
+    shape = _shape_of(value)
+    if len(shape) == 1:
+        value, shape = [value], (1, *shape)
+        lead: tuple[int, ...] = ()
+    else:
+        lead = shape[:-1]
+    rows: Rows = []
+    for path, block in _blocks(value, shape, "$.points"):
+        rows.extend(_read_block(block, d, path))
+    return rows, lead
+
+
+def _shape_of(value: Any) -> tuple[int, ...]:
+    shape: list[int] = []
+    while isinstance(value, list):
+        if not value:
+            raise unusable("there are no points: a list is empty", path="$.points")
+        if len(shape) == DEEPEST:
+            raise unusable(f"points are nested deeper than {DEEPEST} lists", path="$.points")
+        shape.append(len(value))
+        value = value[0]
+    if not shape:
+        raise unusable("points must be a list of lists of numbers", path="$.points")
+    return tuple(shape)
+
+
+def _blocks(value: Any, shape: Sequence[int], path: str) -> Iterator[tuple[str, list[Any]]]:
+    if not isinstance(value, list) or len(value) != shape[0]:
+        raise unusable(f"this must be a list of {shape[0]}, as the first one is", path=path)
+    if len(shape) == 2:
+        yield path, value
+        return
+    for i, part in enumerate(value):
+        yield from _blocks(part, shape[1:], f"{path}[{i}]")
+
+
+def _read_block(block: list[Any], d: int, path: str) -> Rows:
+    try:
+        rows = msgspec.convert(block, _matrix)
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at `$")
+        raise unusable(f"not a number: {reason}", path=path + where.rstrip("`")) from None
+    for i, row in enumerate(rows):
+        if len(row) != d:
+            raise unusable(f"a point has {len(row)} numbers, not {d}", path=f"{path}[{i}]")
+    return rows
+
+
+def _number(value: Any, path: str, name: str) -> float:
+    if type(value) not in (float, int):
+        kind = "a list" if isinstance(value, list) else msgspec.json.encode(value)[:40].decode()
+        raise unusable(f"{name} is not a number but {kind}", path=path, feature=name)
+    try:
+        return float(value)
+    except OverflowError:
+        raise unusable(f"{name} is larger than any double", path=path, feature=name) from None
