@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
-from typing import BinaryIO, NoReturn, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 
-from service.services.body import GZIP_MAGIC
+from service.services.badrows import OPEN_QUOTE, BadRow, number_in, unclosed
 from service.services.chunks import Cells, Chunk
+from service.services.headers import feature_columns, is_header
 from service.services.problems import malformed, too_large, unusable
+from service.services.textlines import bounded_lines, refuse_what_is_no_text
 
-LONGEST_LINE = 1 << 20
-ZIP_MAGIC = b"PK\x03\x04"
 DELIMITERS = ";\t,"
 
 
@@ -62,7 +61,7 @@ class Table:
         place: Place | None = None,
     ) -> None:
         buffered = io.BufferedReader(cast(io.RawIOBase, body))
-        _refuse_what_is_no_text(buffered)
+        refuse_what_is_no_text(buffered)
         self._names = names
         self._lenient = lenient
         self._held: tuple[int, list[str]] | None = None
@@ -75,13 +74,13 @@ class Table:
         self._pick = _picker(self._index)
 
     def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
-        return _bounded_lines(text)
+        return bounded_lines(text)
 
     def _resume(self, lines: Iterator[str], place: Place) -> None:
         self.columns, self.delimiter = place.columns, place.delimiter
         self._lines_before = place.lines
         self._reader = csv.reader(lines, delimiter=place.delimiter)
-        self._index = _match(place.columns, self._names)
+        self._index = feature_columns(place.columns, self._names)
 
     def _start(self, lines: Iterator[str]) -> None:
         first = next(lines, "")
@@ -96,9 +95,9 @@ class Table:
             raise unusable("the table is empty", line=1)
         line, cells = start
         header = [cell.strip() for cell in cells]
-        if _is_header(header, self._names):
+        if is_header(header, self._names):
             self.columns = header
-            self._index = _match(header, self._names)
+            self._index = feature_columns(header, self._names)
         else:
             self.columns, self._held = list(self._names), (line, cells)
             self._index = list(range(len(self._names)))
@@ -147,7 +146,7 @@ class Table:
                 if record:
                     yield line, record
         except csv.Error as error:
-            hint = _OPEN_QUOTE.format(line + 1) if self._line > line + 1 else ""
+            hint = OPEN_QUOTE.format(line + 1) if self._line > line + 1 else ""
             raise malformed(f"not a CSV record: {error}{hint}", line=self._line) from None
 
     def _chunk(self, lines: list[int], cells: Cells) -> Chunk:
@@ -170,7 +169,7 @@ class Table:
         for i, (line, record) in enumerate(zip(lines, cells, strict=True)):
             try:
                 X[i] = self._row(line, record)
-            except _BadRow as bad:
+            except BadRow as bad:
                 if not self._lenient:
                     bad.refuse()
                 errors[i] = str(bad)
@@ -179,47 +178,13 @@ class Table:
 
     def _row(self, line: int, record: list[str]) -> list[float]:
         if len(record) != len(self.columns):
-            hint = _unclosed("".join(record), line)
+            hint = unclosed("".join(record), line)
             reason = f"{len(record)} cells, the table has {len(self.columns)} columns{hint}"
-            raise _BadRow(reason, line, "")
+            raise BadRow(reason, line, "")
         return [
-            _number(record[i], line, name) for i, name in zip(self._index, self._names, strict=True)
+            number_in(record[i], line, name)
+            for i, name in zip(self._index, self._names, strict=True)
         ]
-
-
-_OPEN_QUOTE = "; a quote opened in line {} may not be closed"
-
-
-def _unclosed(text: str, line: int) -> str:
-    """What may be wrong with cells that end in `line`, if they hold line breaks."""
-    # an open quote takes the table's last line break, too
-    breaks = text.removesuffix("\n").count("\n")
-    return _OPEN_QUOTE.format(line - breaks) if "\n" in text else ""
-
-
-class _BadRow(Exception):
-    def __init__(self, reason: str, line: int, column: str) -> None:
-        super().__init__(f"line {line}: {reason}")
-        self._where: dict[str, str | int] = {"line": line}
-        if column:
-            self._where["column"] = column
-
-    def refuse(self) -> NoReturn:
-        raise unusable(str(self), **self._where) from None
-
-
-def _number(cell: str, line: int, name: str) -> float:
-    try:
-        number = float(cell) if "_" not in cell else math.nan
-    except ValueError:
-        shown = cell[:40].encode("ascii", "backslashreplace").decode()
-        point = "; write decimals with a point" if "," in cell else ""
-        hint = _unclosed(cell, line) or point
-        reason = f"{name} is not a number: {shown!r}{hint}" if cell.strip() else f"{name} is empty"
-        raise _BadRow(reason, line, name) from None
-    if not math.isfinite(number):
-        raise _BadRow(f"{name} is not a finite number: {cell[:40]!r}", line, name)
-    return number
 
 
 def _picker(index: list[int]) -> Callable[[list[str]], Sequence[str]]:
@@ -227,46 +192,3 @@ def _picker(index: list[int]) -> Callable[[list[str]], Sequence[str]]:
         only = index[0]
         return lambda record: [record[only]]
     return itemgetter(*index)
-
-
-def _is_header(cells: list[str], names: Sequence[str]) -> bool:
-    return bool(set(cells) & set(names)) or not any(_is_number(cell) for cell in cells)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _match(header: list[str], names: Sequence[str]) -> list[int]:
-    missing = [name for name in names if name not in header]
-    if missing:
-        raise unusable(
-            f"the header lacks {', '.join(missing)[:200]}; it has {', '.join(header)[:200]!r}",
-            line=1,
-            missing=missing,
-        )
-    for name in names:
-        if header.count(name) > 1:
-            raise unusable(f"the header has {name} twice", line=1, column=name)
-    return [header.index(name) for name in names]
-
-
-def _refuse_what_is_no_text(body: io.BufferedReader[io.RawIOBase]) -> None:
-    start = body.peek(4)[:4]
-    if start[:2] == GZIP_MAGIC:
-        raise malformed("the table looks gzipped: send 'Content-Encoding: gzip' with it", line=1)
-    if start == ZIP_MAGIC:
-        raise malformed("this is a zip or xlsx file, not CSV: save the table as CSV", line=1)
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in start:
-        raise malformed("the table is not UTF-8 but looks like UTF-16: save it as UTF-8", line=1)
-
-
-def _bounded_lines(text: io.TextIOWrapper) -> Iterator[str]:
-    while line := text.readline(LONGEST_LINE):
-        if len(line) == LONGEST_LINE:
-            raise malformed(f"a line is longer than {LONGEST_LINE} characters")
-        yield line
