@@ -7,7 +7,7 @@ import io
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO, cast
+from typing import IO, NoReturn, cast
 
 from flask import Request
 from redis import Redis, RedisError
@@ -166,10 +166,10 @@ class Keys:
         """Free the key of a request that was refused."""
         self._free(keys=[self._prefix + key.name], args=[_received(id)])
 
-    def forget(self, key: Key, id: str) -> Problem:
+    def forget(self, key: Key, id: str) -> NoReturn:
         """Free the key of a job that Redis has lost; 409, since this request is read already."""
         self._free(keys=[self._prefix + key.name], args=[f"{key.fingerprint()} {id}"])
-        return _again("the job of this Idempotency-Key is lost: send the request again")
+        raise _again("the job of this Idempotency-Key is lost: send the request again")
 
 
 def _received(id: str) -> str:

@@ -84,7 +84,7 @@ class Jobs:
         if known != id:
             record = self.documents.get(known)
             if record is None:
-                raise keys.forget(key, known)
+                keys.forget(key, known)
             return record
         try:
             return self._take(id, spec, owner, lambda pipeline: keys.settle(pipeline, key, id))
