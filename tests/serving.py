@@ -37,10 +37,24 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of gunicorn's workers."""
+        return children_of(self.process.pid)
+
+    def connect(self) -> socket.socket:
+        """A connection of its own, for what no HTTP client would send."""
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE_SECONDS)
+
     def stop(self) -> int:
         """Ask it to stop, as Kubernetes does, and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_SECONDS)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 _ports: list[socket.socket] = []

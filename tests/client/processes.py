@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 from tests import plainhttp
 from tests.serving import Server
@@ -16,7 +15,7 @@ def each_alone(server: Server) -> Iterator[None]:
 
     Left to themselves the processes take what comes first, and a busy one may take nothing.
     """
-    pids = _pids(server)
+    pids = server.workers
     for alone in pids:
         others = [pid for pid in pids if pid != alone]
         _send(signal.SIGSTOP, others)
@@ -30,11 +29,6 @@ def all_serve(server: Server, version: str) -> bool:
     """Whether every process serves this version."""
     said = [plainhttp.get(f"{server.url}/model").json()["version"] for _ in each_alone(server)]
     return set(said) == {version}
-
-
-def _pids(server: Server) -> list[int]:
-    parent = server.process.pid
-    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 
 def _send(number: signal.Signals, pids: list[int]) -> None:

@@ -9,11 +9,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from tests import plainhttp
 from tests.jobs.stack import Process, Stack
 from tests.patience import until
+from tests.serving import children_of
 
 AWAY_SECONDS = 30
 JOB = {"Prefer": "respond-async"}
@@ -93,7 +93,7 @@ SCENARIOS: dict[str, Callable[[Stack], None]] = {
 
 def _children(pid: int) -> list[int]:
     with suppress(OSError):
-        return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return children_of(pid)
     return []
 
 

@@ -1,4 +1,4 @@
-"""Idempotency keys when a request breaks off: the key is free again, and no job is made twice."""
+"""Idempotency keys: a repeated request is the same job, and one that breaks off frees its key."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from contextlib import contextmanager
 import httpx
 
 from tests.jobs.stack import Stack
-from tests.patience import PATIENCE_SECONDS, until
+from tests.patience import until
 from tests.server.wire import read_to_the_end
 
+ASYNC = {"Prefer": "respond-async"}
+POINT = {"points": [-20, 181, 500, 30]}
 ROW = b"-20,181,500,30\n"
 CHUNK = b"%x\r\n%b\r\n" % (len(ROW), ROW)
-HEADERS = {"Prefer": "respond-async", "Content-Type": "text/csv", "Accept": "*/*"}
+HEADERS = ASYNC | {"Content-Type": "text/csv", "Accept": "*/*"}
 
 
 def name_of(key: str) -> str:
@@ -29,11 +31,10 @@ def post(http: httpx.Client, key: str, body: bytes = ROW + ROW) -> httpx.Respons
 @contextmanager
 def half_an_upload(jobs: Stack, key: str) -> Iterator[socket.socket]:
     """The first of two rows have been sent, and the key is held."""
-    host, port = jobs.http.removeprefix("http://").split(":")
     head = "POST /predict HTTP/1.1\r\nHost: gp\r\nConnection: close\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
     head += f"Idempotency-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as wire:
+    with jobs.servers[0].connect() as wire:
         wire.sendall(head.encode() + CHUNK)
         until(lambda: jobs.client().exists(name_of(key)))
         yield wire
@@ -42,6 +43,32 @@ def half_an_upload(jobs: Stack, key: str) -> Iterator[socket.socket]:
 def finish(wire: socket.socket) -> bytes:
     wire.sendall(CHUNK + b"0\r\n\r\n")
     return read_to_the_end(wire)
+
+
+def test_an_idempotency_key_makes_a_repeated_request_the_same_job(
+    jobs: Stack, http: httpx.Client
+) -> None:
+    headers = ASYNC | {"Idempotency-Key": "an-experiment"}
+    first, again = (http.post("/predict", json=POINT, headers=headers) for _ in range(2))
+    assert first.status_code == again.status_code == 202
+    assert first.json()["jobID"] == again.json()["jobID"]
+    other = http.post("/predict", json={**POINT, "noise": False}, headers=headers)
+    assert other.status_code == 422
+    moved = {"points": [-21, 181, 500, 30]}  # as many bytes as POINT
+    assert http.post("/predict", json=moved, headers=headers).status_code == 422
+    bad = ASYNC | {"Idempotency-Key": "failed-at-first"}
+    assert http.post("/predict", json={"points": [1]}, headers=bad).status_code == 422
+    assert http.post("/predict", json=POINT, headers=bad).status_code == 202
+
+
+def test_a_repeated_form_is_the_same_job_whatever_its_boundary(http: httpx.Client) -> None:
+    headers = ASYNC | {"Idempotency-Key": "a-form"}
+    sent = [ROW, ROW, b"-21,181,500,30\n"]
+    first, again, other = (
+        http.post("/predict", files={"file": ("a.csv", data)}, headers=headers) for data in sent
+    )
+    assert first.json()["jobID"] == again.json()["jobID"]
+    assert other.status_code == 422
 
 
 def test_a_key_is_held_no_longer_than_a_lease(jobs: Stack, http: httpx.Client) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,37 +97,10 @@ def test_a_job_is_forgotten_with_its_data(stuck: Stack) -> None:
     assert id not in plainhttp.get(f"{stuck.http}/jobs").text
 
 
-def test_an_idempotency_key_makes_a_repeated_request_the_same_job(
-    jobs: Stack, http: httpx.Client
-) -> None:
-    headers = ASYNC | {"Idempotency-Key": "an-experiment"}
-    first, again = (http.post("/predict", json=POINT, headers=headers) for _ in range(2))
-    assert first.status_code == again.status_code == 202
-    assert first.json()["jobID"] == again.json()["jobID"]
-    other = http.post("/predict", json={**POINT, "noise": False}, headers=headers)
-    assert other.status_code == 422
-    moved = {"points": [-21, 181, 500, 30]}  # as many bytes as POINT
-    assert http.post("/predict", json=moved, headers=headers).status_code == 422
-    bad = ASYNC | {"Idempotency-Key": "failed-at-first"}
-    assert http.post("/predict", json={"points": [1]}, headers=bad).status_code == 422
-    assert http.post("/predict", json=POINT, headers=bad).status_code == 202
-
-
-def test_a_repeated_form_is_the_same_job_whatever_its_boundary(http: httpx.Client) -> None:
-    headers = ASYNC | {"Idempotency-Key": "a-form"}
-    sent = [ROW, ROW, b"-21,181,500,30\n"]
-    first, again, other = (
-        http.post("/predict", files={"file": ("a.csv", data)}, headers=headers) for data in sent
-    )
-    assert first.json()["jobID"] == again.json()["jobID"]
-    assert other.status_code == 422
-
-
 @pytest.mark.parametrize("end", [b"", b"\r\n"])
 def test_an_upload_that_breaks_off_is_no_job(jobs: Stack, http: httpx.Client, end: bytes) -> None:
     before = {document["jobID"] for document in http.get("/jobs").json()["jobs"]}
-    host, port = jobs.http.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as connection:
+    with jobs.servers[0].connect() as connection:
         head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
         head += "Prefer: respond-async\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode() + b"%x\r\n%b\r\n" % (len(ROW * 9), ROW * 9))

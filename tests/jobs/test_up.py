@@ -15,7 +15,7 @@ import pytest
 
 from tests import plainhttp
 from tests.patience import PATIENCE_SECONDS, until
-from tests.serving import ROOT, free_port
+from tests.serving import ROOT, children_of, free_port
 
 PROCESSES = ("valkey-server", "gunicorn", "worker")
 POINT = {"points": [-20, 181, 500, 30]}
@@ -60,10 +60,10 @@ class Up:
         """The processes by what they are."""
         pid = self.process.pid
         found: dict[str, int] = {}
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        for child in children_of(pid):
             with suppress(OSError):
                 command = Path(f"/proc/{child}/cmdline").read_text()
-                found |= {name: int(child) for name in PROCESSES if name in command}
+                found |= {name: child for name in PROCESSES if name in command}
         return found
 
 

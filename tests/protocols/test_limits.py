@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 
 import pytest
 
 from tests import plainhttp
-from tests.patience import PATIENCE_SECONDS
 from tests.server.wire import read_to_the_end
 from tests.serving import Server, serving
 
@@ -57,8 +55,7 @@ def test_more_points_than_one_request_may_hold(
 )
 def test_half_a_body(server: Server, path: str, kind: str, error: object) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: gp\r\nContent-Length: 99\r\n\r\n{{"
-    address = "127.0.0.1", server.port
-    with socket.create_connection(address, timeout=PATIENCE_SECONDS) as wire:
+    with server.connect() as wire:
         wire.sendall(head.encode())
         said, _, body = read_to_the_end(wire).partition(b"\r\n\r\n")
     assert said.startswith(b"HTTP/1.1 408 ")

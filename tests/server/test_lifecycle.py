@@ -48,14 +48,9 @@ DRAIN_SECONDS = 60
 """Longer than any caller is kept from the CPU; `_end_drain` cuts it short."""
 
 
-def _workers(server: Server) -> list[int]:
-    pid = server.process.pid
-    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-
-
 def _end_drain(server: Server) -> None:
     """Tell the workers a second time, as the master does not: they stop at once."""
-    for pid in _workers(server):
+    for pid in server.workers:
         os.kill(pid, signal.SIGTERM)
 
 
@@ -119,11 +114,11 @@ def test_flask_alone_stops_as_well(tmp_path: Path) -> None:
 
 def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        (worker,) = _workers(server)
+        (worker,) = server.workers
         os.kill(worker, signal.SIGKILL)
         wait_ready(server)
         assert plainhttp.post(f"{server.url}/predict", json=POINT).status_code == 200
-        assert _workers(server) != [worker]
+        assert server.workers != [worker]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -62,7 +61,7 @@ def test_a_full_server_refuses_before_the_body_comes(tmp_path: Path, gate: Path)
     )
     with (
         serving(tmp_path, model_class=COSTLY, **FULL) as server,
-        socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS) as wire,
+        server.connect() as wire,
         ThreadPoolExecutor(1) as thread,
     ):
         gate.touch()
@@ -80,7 +79,7 @@ def test_a_refused_connection_stays_in_order(tmp_path: Path, gate: Path) -> None
     query = b"GET /predict?lat=1&long=2&depth=3&stations=4 HTTP/1.1\r\nHost: gp\r\n\r\n"
     with (
         serving(tmp_path, model_class=COSTLY, **FULL) as server,
-        socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS) as wire,
+        server.connect() as wire,
         ThreadPoolExecutor(1) as thread,
     ):
         gate.touch()
