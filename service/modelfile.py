@@ -16,7 +16,7 @@ import numpy as np
 from service.featurenames import check_feature_names
 from service.kernels import FORMS, Bias, Kernel, Stationary, Term, White
 from service.model import FloatArray, ModelFileError
-from service.oneparser import one_parser
+from service.parserrace import past_parser_race
 from service.posterior import Posterior
 
 FORMAT = 1
@@ -88,8 +88,7 @@ def decode(data: bytes) -> Posterior:
         missing, cut short, pickled, of a wrong type or shape, or not finite; it says which.
     """
     try:
-        with one_parser:
-            archive = np.load(io.BytesIO(data), allow_pickle=False)
+        archive = past_parser_race(lambda: np.load(io.BytesIO(data), allow_pickle=False))
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ModelFileError(f"not an .npz model file, or cut short: {error}") from error
     if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -114,8 +113,7 @@ class _Reader:
 
     def array(self, key: str, kinds: str) -> Any:
         try:
-            with one_parser:
-                array = self.archive[key]
+            array = past_parser_race(lambda: self.archive[key])
         except KeyError as error:
             raise ModelFileError(f"array {key!r} is missing") from error
         except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 import numpy as np
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from gpserve_client.answers import FloatArray, ModelInfo
 from gpserve_client.jobs import JobStatus
@@ -21,10 +21,6 @@ from gpserve_client.tables import as_csv
 T = TypeVar("T")
 
 NPY = "application/x-npy"
-
-_one_parser = threading.Lock()
-"""NumPy parses an array's header as Python, which no two threads may do before 3.11.8
-(gh-106905)."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +159,14 @@ def npy(X: FloatArray) -> bytes:
     return out.getvalue()
 
 
+@retry(retry=retry_if_exception_type(SystemError), stop=stop_after_attempt(10), reraise=True)
 def read_array(response: httpx.Response) -> FloatArray:
-    """The array of a .npy answer."""
-    with _one_parser:
-        return np.asarray(np.load(io.BytesIO(response.content), allow_pickle=False))
+    """The array of a .npy answer.
+
+    NumPy parses its header as Python, and CPython before 3.11.8 may raise `SystemError` when
+    another thread parses too (gh-106905), ours or the caller's own: it is parsed again then.
+    """
+    return np.asarray(np.load(io.BytesIO(response.content), allow_pickle=False))
 
 
 def _json(response: httpx.Response) -> Any:

@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from service.model import FloatArray
-from service.oneparser import one_parser
+from service.parserrace import past_parser_race
 from service.services.body import Spool
 from service.services.chunks import Chunk, Source
 from service.services.problems import malformed, too_large, unusable
@@ -86,12 +86,16 @@ def read_header(head: BinaryIO, d: int) -> Header:
 
 def _header(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
-        version = npy.read_magic(body)
-        reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        with one_parser:
-            return reader(body)
+        return past_parser_race(lambda: _header_from_start(body))
     except (ValueError, SyntaxError, TypeError) as error:
         raise malformed(f"not a .npy file: {str(error)[:200]}") from None
+
+
+def _header_from_start(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    body.seek(0)
+    version = npy.read_magic(body)
+    reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    return reader(body)
 
 
 def _mapped(buffer: bytes | mmap.mmap, header: Header) -> NDArray[Any]:
