@@ -27,8 +27,11 @@ def to_docs() -> flask.Response:
 
 
 def swagger() -> Blueprint:
-    """The pages that show the document, with scripts and styles from the package."""
-    return cast(
-        Blueprint,
-        get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "gpserve"}),
-    )
+    """The pages at ``/docs/`` that show the document, with scripts and styles from the package.
+
+    All addresses are relative, so that they hold behind a prefix that an ingress strips.
+    """
+    here, api = ".", "../openapi.json"
+    blueprint = get_swaggerui_blueprint(here, api, config={"app_name": "gpserve"})
+    blueprint.url_prefix = "/docs"
+    return cast(Blueprint, blueprint)

@@ -34,6 +34,7 @@ def document(app: Flask, model: Model) -> dict[str, Any]:
         version=__version__,
         openapi_version="3.1.0",
         info={"description": "Predictions of a trained Gaussian process."},
+        servers=[{"url": ".", "description": "Where this document lies, prefix and all"}],
         plugins=[FlaskPlugin()],
     )
     spec.components.schema("Problem", schemas.problem())
