@@ -7,15 +7,16 @@ from time import perf_counter
 from typing import Any, cast
 
 import flask
-from flask import Blueprint, Flask, current_app, request
+from flask import Blueprint, Flask, request
 
 from service import docs, probes, requestbody, requests, settings, webpage
-from service.conditions import refuse_other_version
+from service.conditions import mark_version, refuse_other_version
 from service.jobs.accepting import offer_job, predict_as_job, prefers_async
 from service.jobs.routes import jobs
 from service.model import Model
 from service.protocols.umbridge import umbridge
 from service.protocols.v2 import v2
+from service.requests import current_runtime
 from service.runtime import Runtime
 from service.services import answering, negotiation
 from service.versions.routes import versions
@@ -42,15 +43,11 @@ def create_app(runtime: Runtime) -> Flask:
     return app
 
 
-def _runtime() -> Runtime:
-    return cast(Runtime, current_app.extensions["gpserve"])
-
-
 @api.route("/predict", methods=["GET", "POST"])
 def predict() -> flask.Response:
     """Predict mean and variance."""
     started = perf_counter()
-    runtime = _runtime()
+    runtime = current_runtime()
     runtime.batcher.backlog.refuse_if_full()
     model = runtime.live.model
     refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
@@ -86,15 +83,14 @@ def _while_connected(answer: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _describe(response: flask.Response, model: Model) -> None:
-    response.headers["X-Model-Version"] = model.description.version
-    response.set_etag(model.description.version)
+    mark_version(response, model.description.version)
     response.vary.add("Accept")
 
 
 @api.get("/model")
 def model() -> flask.Response:
     """Describe the model that is served."""
-    served = _runtime().live.model
+    served = current_runtime().live.model
     response = flask.jsonify(served.description.as_json())
     _describe(response, served)
     return cast(flask.Response, response.make_conditional(request))
@@ -103,7 +99,7 @@ def model() -> flask.Response:
 @api.get("/model.npz")
 def model_file() -> flask.Response:
     """Take the model home."""
-    served, path = _runtime().live.served
+    served, path = current_runtime().live.served
     response = flask.send_file(path, "application/octet-stream", as_attachment=True)
     _describe(response, served)
     return cast(flask.Response, response.make_conditional(request))
@@ -112,21 +108,21 @@ def model_file() -> flask.Response:
 @api.get("/healthz")
 def healthz() -> tuple[dict[str, str], int]:
     """Say that the process lives."""
-    status, document = probes.liveness(_runtime())
+    status, document = probes.liveness(current_runtime())
     return document, status
 
 
 @api.get("/readyz")
 def readyz() -> tuple[dict[str, Any], int]:
     """Say whether requests are welcome: a model is loaded and we are not draining."""
-    status, document = probes.readiness(_runtime())
+    status, document = probes.readiness(current_runtime())
     return document, status
 
 
 @api.get("/metrics")
 def metrics() -> flask.Response:
     """Show Prometheus what happens."""
-    return flask.Response(_runtime().metrics.exposition(), content_type=probes.METRICS_TYPE)
+    return flask.Response(current_runtime().metrics.exposition(), content_type=probes.METRICS_TYPE)
 
 
 app = create_app(Runtime(settings.read()))

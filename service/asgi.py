@@ -112,6 +112,7 @@ class Front:
         """Answer UM-Bridge's call from the event loop."""
         runtime = self.runtime
         model = runtime.live.model
+        refuse_other_version(exchange.header(b"if-match"), model.description.version)
         call = umbridgecalls.read(body, model, "Evaluate")
         columns = umbridgecalls.columns(call.name, model)
         names, limit = model.description.feature_names, runtime.settings.max_points

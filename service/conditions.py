@@ -1,8 +1,9 @@
-"""Conditional requests: an experiment can pin the model's version."""
+"""The model's version in answers, and requests that pin an experiment to one."""
 
 from __future__ import annotations
 
 from werkzeug.http import parse_etags
+from werkzeug.wrappers import Response
 
 from service.services.problems import Problem
 
@@ -19,3 +20,9 @@ def refuse_other_version(if_match: str, version: str) -> None:
             where={"version": version},
             headers={"ETag": f'"{version}"'},
         )
+
+
+def mark_version(response: Response, version: str) -> None:
+    """Say which version answered, for reading and for ``If-Match``."""
+    response.headers["X-Model-Version"] = version
+    response.set_etag(version)

@@ -5,22 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import flask
-from flask import current_app, request
+from flask import request
 from werkzeug.http import parse_dict_header
 
 from service.model import Model
-from service.runtime import Runtime
+from service.requests import current_runtime
 from service.services.chunks import Source
 from service.services.options import Options
 from service.services.problems import Problem, malformed
-
-
-def current_runtime() -> Runtime:
-    """What serves this request."""
-    return cast(Runtime, current_app.extensions["gpserve"])
 
 
 def prefers_async() -> bool:

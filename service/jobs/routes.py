@@ -8,7 +8,8 @@ import flask
 from flask import Blueprint, request
 
 from service.access import require_token
-from service.jobs.accepting import accept, current_runtime
+from service.jobs.accepting import accept
+from service.requests import current_runtime
 from service.services import negotiation
 
 jobs = Blueprint("jobs", __name__)

@@ -22,6 +22,8 @@ _CONFIG: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+_PIN: dict[str, Any] = {"name": "If-Match", "in": "header", "schema": _TEXT}
+
 _CALL_MEMBERS: dict[str, dict[str, Any]] = {
     "/ModelInfo": {},
     "/InputSizes": {"config": _CONFIG},
@@ -65,7 +67,9 @@ def _umbridge(model: Model) -> dict[str, dict[str, Operation]]:
             members = {**members, "input": _VECTORS, "config": _CONFIG}
         schema = {"type": "object", "required": ["name"], "properties": {"name": name, **members}}
         answer: dict[str, Any] = {"type": "object"}
-        operation = _operation(_SAYS[path[1:]], answer, error, 400, 408, 413, 415, 431, 500, 503)
+        problems = (400, 408, 412, 413, 415, 431, 500, 503)
+        operation = _operation(_SAYS[path[1:]], answer, error, *problems)
+        operation["parameters"] = [_PIN] if "input" in members else []
         operation["requestBody"] = _body({_JSON: {"schema": schema}})
         described[path] = {"post": operation}
     return described
@@ -94,11 +98,11 @@ def _v2() -> dict[str, dict[str, Operation]]:
 
 
 def _infer(path: str, error: dict[str, Any]) -> Operation:
-    problems = (400, 404, 408, 413, 415, 431, 503)
+    problems = (400, 404, 408, 412, 413, 415, 431, 503)
     operation = _operation("v2: predict", {"type": "object"}, error, *problems)
     operation["responses"]["200"]["content"][_BYTES] = {"schema": {}}
     length = {"name": v2metadata.HEADER_LENGTH, "in": "header", "schema": {"type": "integer"}}
-    operation["parameters"] = [*_path_parameters(path), length]
+    operation["parameters"] = [*_path_parameters(path), length, _PIN]
     tensor = _object(
         name=_TEXT,
         shape={"type": "array", "items": _INDEX},

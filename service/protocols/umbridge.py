@@ -8,6 +8,7 @@ import flask
 import numpy as np
 from flask import Blueprint, request
 
+from service.conditions import mark_version, refuse_other_version
 from service.model import FloatArray, Model
 from service.protocols import derivatives
 from service.protocols import umbridgecalls as calls
@@ -32,9 +33,10 @@ def _body() -> bytes:
 
 def _read(feature: str = "") -> tuple[Model, Call]:
     runtime = current_runtime()
+    model = runtime.live.model
     if feature:
         runtime.batcher.backlog.refuse_if_full()
-    model = runtime.live.model
+        refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
     return model, calls.read(_body(), model, feature)
 
 
@@ -44,8 +46,9 @@ def _points(model: Model, call: Call) -> FloatArray:
 
 
 def _answer(model: Model, document: bytes) -> flask.Response:
-    headers = {"X-Model-Version": model.description.version}
-    return flask.Response(document, headers=headers, content_type="application/json")
+    response = flask.Response(document, content_type="application/json")
+    mark_version(response, model.description.version)
+    return response
 
 
 @umbridge.get("/Info")

@@ -12,6 +12,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import PathConverter
 
 from service import probes
+from service.conditions import mark_version, refuse_other_version
 from service.model import Model
 from service.protocols import inference, tensors, v2metadata
 from service.protocols.tensors import Inference, Parameters
@@ -121,6 +122,7 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     runtime = current_runtime()
     runtime.batcher.backlog.refuse_if_full()
     served = _model(name, version)
+    refuse_other_version(request.headers.get("If-Match", ""), served.description.version)
     names, limit = served.description.feature_names, runtime.settings.max_points
     text, raw = _body()
     if text is None:
@@ -170,7 +172,7 @@ def _answer(model: Model, id: str, outputs: list[tensors.Output]) -> flask.Respo
     length, pieces = tensors.write(head, outputs)
     kind = "application/json" if length is None else "application/octet-stream"
     response = flask.Response(pieces, content_type=kind)
-    response.headers["X-Model-Version"] = served.version
+    mark_version(response, served.version)
     if length is not None:
         response.headers[HEADER_LENGTH] = str(length)
     return response

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import flask
-from flask import Blueprint, current_app, request
+from flask import Blueprint, request
 
 from service.access import require_token
 from service.model import ModelFileError
+from service.requests import current_runtime
 from service.runtime import Runtime
 from service.services.problems import Problem, busy
 from service.storage.blobs import StorageError
@@ -21,7 +22,7 @@ versions = Blueprint("versions", __name__)
 @versions.get("/models")
 def models() -> flask.Response:
     """List the stored versions with their scores, the newest first."""
-    runtime = _runtime()
+    runtime = current_runtime()
     served = runtime.live.version
     listed = _stored(runtime)
     if all(said["version"] != served for said in listed):
@@ -34,7 +35,7 @@ def models() -> flask.Response:
 @versions.post("/models/<version>/activate")
 def activate(version: str) -> flask.Response:
     """Make a stored version current: every replica serves it within two seconds."""
-    runtime = _runtime()
+    runtime = current_runtime()
     require_token(request.headers.get("Authorization", ""), runtime.settings.token)
     store = runtime.versions
     if store is None:
@@ -52,10 +53,6 @@ def activate(version: str) -> flask.Response:
     if runtime.follower is not None:
         runtime.follower.look()
     return flask.jsonify({"version": version, "current": runtime.live.version})
-
-
-def _runtime() -> Runtime:
-    return cast(Runtime, current_app.extensions["gpserve"])
 
 
 def _stored(runtime: Runtime) -> list[dict[str, Any]]:
