@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
 from gpserve_client.calls import NPY, npy, read_array
@@ -59,8 +60,9 @@ def test_whatever_holds_the_points(gp: Client, X: FloatArray, P: FloatArray, nam
 
 
 def test_a_polars_frame(gp: Client, X: FloatArray, P: FloatArray, names: Names) -> None:
-    polars = pytest.importorskip("polars", reason="polars is not installed")
-    _equal(gp.predict(polars.DataFrame(X[:, ::-1], schema=list(names[::-1]))), P)
+    frame = polars.DataFrame(X[:, ::-1], schema=list(names[::-1]))
+    _equal(gp.predict(frame), P)
+    _equal(gp.predict(frame.row(0, named=True)), P[0])
 
 
 def test_one_point(gp: Client, X: FloatArray, P: FloatArray, names: Names) -> None:
