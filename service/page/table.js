@@ -1,9 +1,12 @@
 // A whole table: a CSV file to the server, and back with the answer, as it streams.
 
 import { sendTable } from "./api.js";
+import { takeFiles } from "./fileinput.js";
 import { follow } from "./job.js";
-import { count } from "./numbers.js";
+import { forgetJob, keepJob, keptJob } from "./keptjob.js";
 import { Lines, countRecords } from "./lines.js";
+import { count } from "./numbers.js";
+import { answerName, size, summary } from "./tablewords.js";
 
 const $ = (id) => document.getElementById(id);
 const PREVIEW_ROWS = 5;
@@ -13,63 +16,55 @@ export class TablePanel {
   constructor(say) {
     this.say = say;
     this.stop = new AbortController();
-    $("file").addEventListener("change", ({ target }) => {
-      if (target.files.length) this.send(target.files[0]);
-      target.value = "";
-    });
+    takeFiles((file) => this.send(file));
     $("cancel").addEventListener("click", () => this.stop.abort());
-    addEventListener("dragover", (event) => this.#over(event));
-    addEventListener("dragleave", (event) => event.relatedTarget ?? this.#mark(false));
-    addEventListener("drop", (event) => this.#dropped(event));
-  }
-
-  #mark(on) {
-    $("drop").classList.toggle("over", on);
-  }
-
-  #over(event) {
-    if (!event.dataTransfer.types.includes("Files")) return;
-    event.preventDefault();
-    this.#mark(true);
-  }
-
-  #dropped(event) {
-    if (!event.dataTransfer.types.includes("Files")) return;
-    event.preventDefault();
-    this.#mark(false);
-    this.send(event.dataTransfer.files[0]);
+    const kept = keptJob();
+    if (kept) this.#work(kept.name, (signal) => this.#followed(kept.job, kept.name, signal));
   }
 
   /** Answer a file; one at a time, a new one ends the one before. */
-  async send(file) {
+  send(file) {
+    return this.#work(file.name, (signal) => this.#answered(file, signal));
+  }
+
+  /** Show an answer; `answered` (signal) gives the response whose body it is. */
+  async #work(name, answered) {
     this.stop.abort();
     const stop = (this.stop = new AbortController());
-    this.#begin(file);
+    this.#begin();
     try {
-      const total = countRecords(file, stop.signal).then((n) => (this.total = n - 1), () => 0);
-      const response = await this.#answered(file, stop.signal);
+      const response = await answered(stop.signal);
       const answer = await this.#receive(response, stop.signal);
-      await total;
-      this.#finish(file, answer);
+      await this.counted;
+      forgetJob();
+      this.#finish(name, answer);
     } catch (error) {
       if (stop === this.stop) this.#failed(error, stop.signal.aborted);
     }
   }
 
-  #begin(file) {
+  #begin() {
+    forgetJob();
     this.total = 0;
     for (const id of ["table-problem", "done"]) $(id).hidden = true;
     $("work").hidden = false;
     $("progress").removeAttribute("value");
-    $("stage").textContent = `Sending ${file.name} (${size(file.size)}), which is checked first …`;
-    this.say(`Sending ${file.name}`);
   }
 
   async #answered(file, signal) {
+    $("stage").textContent = `Sending ${file.name} (${size(file.size)}), which is checked first …`;
+    this.say(`Sending ${file.name}`);
+    this.counted = countRecords(file, signal).then((n) => (this.total = n - 1), () => 0);
     const response = await sendTable(file, options(), signal);
-    if (response.status !== 202) return response;
+    return response.status === 202
+      ? this.#followed(await response.json(), file.name, signal)
+      : response;
+  }
+
+  #followed(job, name, signal) {
+    keepJob({ job, name });
     this.say("This takes long: the server computes it as a job");
-    return follow(await response.json(), (job) => this.#computed(job), signal);
+    return follow(job, (looked) => this.#computed(looked), signal);
   }
 
   #computed({ points, trouble }) {
@@ -77,7 +72,9 @@ export class TablePanel {
       ? `${count(points.done)} of ${count(points.total)} rows are computed`
       : "waiting for a worker";
     $("stage").textContent = trouble ?? `This takes long; ${rows} …`;
-    if (points) Object.assign($("progress"), { max: points.total, value: points.done });
+    if (!points) return;
+    this.total ||= points.total;
+    Object.assign($("progress"), { max: points.total, value: points.done });
   }
 
   /** Read the answer piece by piece, so that its progress shows and memory can be let go. */
@@ -104,13 +101,13 @@ export class TablePanel {
     if (total) Object.assign($("progress"), { max: total, value: Math.min(rows, total) });
   }
 
-  #finish(file, { blob, lines }) {
+  #finish(name, { blob, lines }) {
     $("work").hidden = true;
     $("done").hidden = false;
     URL.revokeObjectURL($("save").href);
     $("save").href = URL.createObjectURL(blob);
-    $("save").download = answerName(file.name);
-    $("save").textContent = `Save ${answerName(file.name)}`;
+    $("save").download = answerName(name);
+    $("save").textContent = `Save ${answerName(name)}`;
     const text = summary(lines);
     $("summary").textContent = text;
     $("preview").replaceChildren(preview(lines));
@@ -120,6 +117,7 @@ export class TablePanel {
 
   #failed(error, aborted) {
     $("work").hidden = true;
+    if (aborted || error.status) forgetJob(); // else the way to the server is at fault: try again
     if (aborted) {
       this.say("Cancelled");
       return;
@@ -135,19 +133,6 @@ function options() {
     ...($("with-interval").checked ? { interval: 0.95 } : {}),
     ...($("spare-rows").checked ? { on_bad_row: "nan" } : {}),
   };
-}
-
-const answerName = (name) => `${name.replace(/(\.[a-z]{2,4})?(\.gz)?$/i, "")}-predicted.csv`;
-
-const size = (bytes) =>
-  bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-
-function summary({ rows, outside, bad }) {
-  const notes = [
-    outside ? `${count(outside)} outside the training range` : "",
-    bad ? `${count(bad)} could not be read` : "",
-  ].filter(Boolean);
-  return `${count(rows)} ${rows === 1 ? "row" : "rows"} answered${notes.length ? `; ${notes.join(", ")}` : ""}.`;
 }
 
 /** A cell of the preview: long numbers with six digits. */

@@ -46,6 +46,11 @@ def _only_job(jobs: Stack) -> str:
     return str(document["jobID"])
 
 
+def _kept(page: Page) -> int:
+    """How much the tab would remember after a reload."""
+    return int(page.evaluate("sessionStorage.length"))
+
+
 def test_a_long_table_is_followed_to_its_answer(page: Page, jobs: Stack, table: Path) -> None:
     page.route("**/jobs/*", lambda route: route.abort(), times=1)
     stages = record(page, "stage")
@@ -71,6 +76,7 @@ def test_cancel_dismisses_the_job(page: Page, jobs: Stack, table: Path) -> None:
     expect(page.locator("#say-table")).to_have_text("Cancelled")
     job = f"{jobs.http}/jobs/{_only_job(jobs)}"
     until(lambda: plainhttp.get(job).json()["status"] == "dismissed")
+    assert _kept(page) == 0
 
 
 def test_a_job_without_a_result_says_why(page: Page, jobs: Stack, table: Path) -> None:
@@ -79,3 +85,31 @@ def test_a_job_without_a_result_says_why(page: Page, jobs: Stack, table: Path) -
     plainhttp.delete(f"{jobs.http}/jobs/{_only_job(jobs)}")
     expect(page.locator("#table-problem")).to_contain_text("the job was dismissed")
     expect(page.locator("#work")).to_be_hidden()
+    assert _kept(page) == 0
+
+
+def test_a_reloaded_tab_goes_on_with_its_job(page: Page, jobs: Stack, table: Path) -> None:
+    page.set_input_files("#file", table)
+    expect(page.locator("#stage")).to_have_text(WAITING)
+    page.reload()
+    expect(page.locator("#stage")).to_have_text(WAITING)
+    with page.expect_download() as download:
+        jobs.add_worker()
+    assert download.value.suggested_filename == "long-predicted.csv"
+    target = table.with_name("saved.csv")
+    download.value.save_as(target)
+    result = plainhttp.get(f"{jobs.http}/jobs/{_only_job(jobs)}/results")
+    assert target.read_bytes() == result.content
+    assert _kept(page) == 0
+
+
+def test_a_job_that_ended_while_nobody_looked(page: Page, jobs: Stack, table: Path) -> None:
+    page.set_input_files("#file", table)
+    expect(page.locator("#stage")).to_have_text(WAITING)
+    page.goto("about:blank")
+    plainhttp.delete(f"{jobs.http}/jobs/{_only_job(jobs)}")
+    page.goto(jobs.http)
+    expect(page.locator("#table-problem")).to_contain_text("the job was dismissed")
+    page.reload()
+    page.locator("#drop").wait_for()
+    expect(page.locator("#table-problem")).to_be_hidden()
