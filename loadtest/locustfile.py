@@ -11,6 +11,7 @@ import os
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,19 @@ PLAN = json.loads(Path(os.environ["LOADTEST_PLAN"]).read_text())
 SHAPE = Shape(tuple((t, r) for t, r in PLAN["points"]))
 RATE_PER_USER = float(PLAN["rate_per_user"])
 
-started = PLAN["started"]
+FOLDER = Path(PLAN["folder"])
+
+
+def _started() -> float:
+    """When the first of Locust's processes was ready: time 0 of all of them."""
+    own, of_all = FOLDER / f"{os.getpid()}.started", FOLDER / "started"
+    own.write_text(repr(time.time()))
+    with suppress(FileExistsError):
+        os.link(own, of_all)
+    return float(of_all.read_text())
+
+
+started = _started()
 
 
 class Caller(FastHttpUser):
@@ -61,7 +74,7 @@ class Follow(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
         """Return users and users/s to start; None ends the test."""
         now = time.time() - started
-        if now >= SHAPE.seconds:
+        if now >= SHAPE.seconds or (FOLDER / "stop").exists():
             return None
         users = max(1, math.ceil(SHAPE.rate(now) / RATE_PER_USER))
         return users, max(100.0, users)
@@ -110,12 +123,12 @@ def flush(file: Any, second: int) -> None:
 @events.test_start.add_listener
 def begin(environment: Environment, **_: Any) -> None:
     """Start the writer, in every process that sends requests."""
-    gevent.spawn(write_seconds, Path(PLAN["folder"]) / f"{os.getpid()}.jsonl")
+    gevent.spawn(write_seconds, FOLDER / f"{os.getpid()}.jsonl")
 
 
 @events.quitting.add_listener
 def end(environment: Environment, **_: Any) -> None:
     """Write what is left."""
-    with (Path(PLAN["folder"]) / f"{os.getpid()}.jsonl").open("a") as file:
+    with (FOLDER / f"{os.getpid()}.jsonl").open("a") as file:
         for second in list(current):
             flush(file, second)

@@ -65,9 +65,8 @@ class Traffic:
         command += ["--exit-code-on-error", "0"]
         if self.processes > 1:
             command += ["--processes", str(self.processes)]
-        self.started = time.time()
         plan = Path(self.folder.name) / "plan.json"
-        plan.write_text(json.dumps({**self.plan, "started": self.started}))
+        plan.write_text(json.dumps(self.plan))
         self.log = (Path(self.folder.name) / "locust.log").open("w+")
         self.process = subprocess.Popen(
             command,
@@ -79,7 +78,15 @@ class Traffic:
             stdout=self.log,
             stderr=subprocess.STDOUT,
         )
+        self.started = self._started()
         return self
+
+    def _started(self) -> float:
+        """When Locust was ready, which takes it seconds on a busy machine."""
+        file = Path(self.folder.name) / "started"
+        while not file.exists() and self.running:
+            time.sleep(0.05)
+        return float(file.read_text())
 
     def __exit__(
         self,
@@ -87,14 +94,18 @@ class Traffic:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        if kind is None:
+            self.stop()
+        else:
+            self.process.terminate()
+            self.process.wait(timeout=60)
         self.read()
         self.log.close()
         self.folder.cleanup()
 
     @property
     def now(self) -> float:
-        """Seconds since the start."""
+        """Seconds since the load began."""
         return time.time() - self.started
 
     @property
@@ -113,10 +124,12 @@ class Traffic:
         return code is None
 
     def stop(self) -> None:
-        """Ask Locust to end, after the answers that are under way."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(timeout=60)
+        """Have Locust end, after the answers that are under way.
+
+        By a file, since a signal may end it before it has written its last second.
+        """
+        (Path(self.folder.name) / "stop").touch()
+        self.process.wait(timeout=60)
 
     def read(self) -> dict[int, Second]:
         """Return what was counted so far, by second since the start."""
