@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
+from httptools import HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.declinedupgrade import head_without_offer
 from service.exchange import WHOLE, Headers
 from service.onewrite import OneWrite
 from service.protocols.errorforms import error_form
 from service.services.problems import Problem
 from service.settings import Settings
+from service.unframed import send_unframed
 
 if TYPE_CHECKING:
     from service.asgi import Front
@@ -38,6 +42,7 @@ class Connection(HttpToolsProtocol):
         self.in_body = False
         self.deadline = 0.0
         self._answering: Any = None
+        self._piece = self._unread = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a header."""
@@ -47,7 +52,9 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Refuse a header that is too large before it fills memory."""
         begun, was_in_body = self._begun, self.in_body
-        super().data_received(data)
+        self._unread = data
+        while self._unread:
+            super().data_received(self._take_unread())
         if not self.in_header or not self._begun:
             return
         if self._begun == begun:
@@ -66,9 +73,29 @@ class Connection(HttpToolsProtocol):
         self._begun += 1
         self.deadline = time.monotonic() + self._settings.header_timeout_seconds
 
+    def _take_unread(self) -> bytes:
+        self._piece, self._unread = self._unread, b""
+        return self._piece
+
+    def _should_upgrade(self) -> bool:
+        """Whether the request is to be read again, without the offer."""
+        return True
+
+    def handle_websocket_upgrade(self) -> None:
+        """Read the request without its offer to upgrade, to whatever that was."""
+        method, version = self.scope["method"], self.scope["http_version"]
+        if method == "CONNECT":
+            self.refuse(Problem(405, "CONNECT is not allowed here: this is no proxy"))
+            return
+        upgrade = cast(HttpParserUpgrade, sys.exception())
+        head = head_without_offer(method, self.url, version, self.headers)
+        self._unread = head + self._piece[upgrade.args[0] :]
+
     def on_headers_complete(self) -> None:
         """Begin the request; say in its answer whether the connection ends with it."""
         super().on_headers_complete()
+        if self.parser.should_upgrade():
+            return
         self.in_header = False
         self.in_body = True
         self.deadline = time.monotonic() + self._settings.body_timeout_seconds
@@ -86,6 +113,8 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the wait for the body."""
         super().on_message_complete()
+        if self.parser.should_upgrade():
+            return
         self.in_body = False
         if self.cycle.response_complete:
             self.deadline = time.monotonic() + self.timeout_keep_alive
@@ -95,6 +124,8 @@ class Connection(HttpToolsProtocol):
         if answer is not None:
             self._write_whole(cycle, *answer)
             return
+        if cycle.scope["http_version"] == "1.0":
+            send_unframed(cycle)
         self._answering = cycle
         cycle.scope[WHOLE] = self._offer_whole
         super()._start_asgi_task(cycle, app)
