@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
@@ -16,6 +18,15 @@ OFFERED = (JSON, CSV, NPY, NDJSON)
 JSON_ACCEPTS = frozenset({"", "*/*", "application/json", "application/*"})
 
 
+def _without_parameters(accept: str) -> MIMEAccept:
+    """What is accepted, whatever the charset or the like: an answer has its own.
+
+    Java's HttpURLConnection writes a quality as ``.2``, which RFC 9110 does not allow.
+    """
+    said = parse_accept_header(re.sub(r"\bq=\.", "q=0.", accept), MIMEAccept)
+    return MIMEAccept([(kind.partition(";")[0].strip(), quality) for kind, quality in said])
+
+
 def answer_type(accept: str) -> str:
     """The media type to answer with.
 
@@ -28,7 +39,7 @@ def answer_type(accept: str) -> str:
     """
     if accept in JSON_ACCEPTS:
         return JSON
-    best: str | None = parse_accept_header(accept, MIMEAccept).best_match(OFFERED)
+    best: str | None = _without_parameters(accept).best_match(OFFERED)
     if best is None:
         raise Problem(
             406,
