@@ -11,7 +11,7 @@ from flask import Request
 
 from service.model import Model
 from service.services import answering, negotiation
-from service.services.body import open_body, unpacked
+from service.services.body import open_body, refuse_larger, unpacked
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.options import Options
 from service.services.problems import Problem, malformed, too_large, unusable
@@ -48,6 +48,7 @@ def read_with(
     query: Fields = list(request.args.items(multi=True))
     if request.method in ("GET", "HEAD"):
         return reader.fields(query)
+    refuse_larger(request.content_length, settings.max_body_bytes)
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     counted = answering.needs_count(media_type)
     kind = request.mimetype
@@ -59,6 +60,7 @@ def read_with(
         return _read_multipart(request, reader, query, counted, settings.max_body_bytes)
     body = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
     if kind in ("application/json", ""):
+        reader.refuse_large_json(request.content_length or 0)
         return reader.json(body, query)
     if kind in _CSV_TYPES:
         _refuse_other_charset(request)

@@ -24,7 +24,10 @@ def points(names: tuple[str, ...]) -> dict[str, Any]:
 
 def prediction() -> dict[str, Any]:
     """The answer; which members it has depends on the options."""
-    value = {"type": ["number", "array", "null"]}
+    anything: dict[str, Any] = {}  # the depth of a list is that of the points
+    value = {"type": ["number", "array", "null"], "items": anything}
+    reason = {"row": {"type": "integer"}, "reason": {"type": "string"}}
+    bad_row = {"type": "object", "required": [*reason], "properties": reason}
     numbers = dict.fromkeys(("mean", "variance", "lower", "upper", "covariance"), value)
     return {
         "type": "object",
@@ -32,9 +35,9 @@ def prediction() -> dict[str, Any]:
         "properties": {
             **numbers,
             "gradient": {"type": "object"},
-            "samples": {"type": "array"},
-            "extrapolated": {"type": ["boolean", "array"]},
-            "errors": {"type": "array"},
+            "samples": {"type": "array", "items": anything},
+            "extrapolated": {"type": ["boolean", "array"], "items": anything},
+            "errors": {"type": "array", "items": bad_row},
         },
     }
 

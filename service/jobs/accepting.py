@@ -24,6 +24,8 @@ def prefers_async() -> bool:
 
 
 def _preferences() -> dict[str, str | None]:
+    if request.method == "HEAD":  # it must change nothing
+        return {}
     said = parse_dict_header(request.headers.get("Prefer", ""))
     return {name.lower(): value for name, value in said.items()}
 

@@ -105,6 +105,11 @@ def schemas() -> dict[str, dict[str, Any]]:
     text = {"type": "string"}
     numbers = {"type": "array", "items": {"type": "number"}}
     columns = {"type": "object", "additionalProperties": numbers}
+    link = {
+        "type": "object",
+        "properties": dict.fromkeys(("rel", "href", "type"), text),
+        "required": ["rel", "href"],
+    }
     job = {
         "jobID": text,
         "status": {"enum": ["accepted", "running", "successful", "failed", "dismissed"]},
@@ -116,7 +121,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "points": {"type": "object"},
         "version": text,
         "problem": {"type": "object"},
-        "links": {"type": "array"},
+        "links": {"type": "array", "items": link},
     }
     required = ["jobID", "status", "type", "processID", "progress", "message", "created", "links"]
     inputs = {"oneOf": [{"type": "array", "items": numbers}, columns]}

@@ -39,6 +39,7 @@ def keep_training(request: Request, job: Job, settings: Settings) -> Training:
 
 
 def _read(request: Request, limit: int) -> tuple[bytes, dict[str, Any]]:
+    _refuse_larger(request.content_length or 0, limit)
     options: dict[str, Any] = dict(request.args.items())
     kind = request.mimetype
     if kind == "multipart/form-data":
@@ -62,9 +63,13 @@ def _read(request: Request, limit: int) -> tuple[bytes, dict[str, Any]]:
 
 def _bounded(body: BinaryIO, limit: int) -> bytes:
     data = body.read(limit + 1)
-    if len(data) > limit:
-        raise too_large(f"training data of more than {limit} bytes", limit=limit)
+    _refuse_larger(len(data), limit)
     return data
+
+
+def _refuse_larger(size: int, limit: int) -> None:
+    if size > limit:
+        raise too_large(f"training data of more than {limit} bytes", limit=limit)
 
 
 def _spec(options: dict[str, Any]) -> Training:

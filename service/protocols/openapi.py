@@ -92,7 +92,7 @@ def _v2() -> dict[str, dict[str, Operation]]:
         get(path + "/ready", "say whether the model is ready", 404, 503)
         get(path + "/stats", "count what the model has predicted", 404)
         described[path + "/infer"] = {"post": _infer(path + "/infer", error)}
-    index = _operation("v2: list the models", {"type": "array"}, error)
+    index = _operation("v2: list the models", {"type": "array", "items": {}}, error)
     described["/v2/repository/index"] = {"post": index}
     return described
 
@@ -107,7 +107,7 @@ def _infer(path: str, error: dict[str, Any]) -> Operation:
         name=_TEXT,
         shape={"type": "array", "items": _INDEX},
         datatype={"type": "string", "enum": ["FP64", "FP32"]},
-        data={"type": "array"},
+        data={"type": "array", "items": {}},
     )
     schema = {
         "type": "object",

@@ -24,9 +24,10 @@ def _body() -> bytes:
     settings = current_runtime().settings
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     limit = settings.max_json_bytes
+    announced = request.content_length or 0
     stream = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
-    body = stream.read(limit + 1)
-    if len(body) > limit:
+    body = b"" if announced > limit else stream.read(limit + 1)
+    if max(announced, len(body)) > limit:
         raise too_large(f"the call is larger than {limit} bytes: send fewer points", limit=limit)
     return body
 

@@ -18,7 +18,7 @@ from service.protocols import inference, tensors, v2metadata
 from service.protocols.tensors import Inference, Parameters
 from service.protocols.v2metadata import HEADER_LENGTH
 from service.requests import current_runtime
-from service.services.body import Spool, open_body
+from service.services.body import Spool, open_body, refuse_larger
 from service.services.problems import malformed, too_large
 
 v2 = Blueprint("v2", __name__)
@@ -138,22 +138,27 @@ def _body() -> tuple[bytes | None, bytes | mmap.mmap]:
     """The JSON, and the bytes after it; no JSON when the body is one raw tensor."""
     settings = current_runtime().settings
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    refuse_larger(request.content_length, settings.max_body_bytes)
     body = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
-    said = request.headers.get(HEADER_LENGTH)
-    limit = settings.max_json_bytes
-    length = limit + 1 if said is None else _length(said)
-    if said is not None and length > limit:
-        raise too_large(f"JSON of more than {limit} bytes: send binary tensors", limit=limit)
-    text = body.read(length)
+    said, limit = request.headers.get(HEADER_LENGTH), settings.max_json_bytes
     if said is None:
-        if len(text) > limit:
-            raise too_large(f"JSON of more than {limit} bytes: send binary tensors", limit=limit)
+        _refuse_large_json(request.content_length or 0, limit)
+        text = body.read(limit + 1)
+        _refuse_large_json(len(text), limit)
         return text, b""
+    length = _length(said)
+    _refuse_large_json(length, limit)
+    text = body.read(length)
     if len(text) < length:
         raise malformed(
             f"the body ends before the {length} bytes of JSON that {HEADER_LENGTH} says"
         )
     return text if length else None, Spool(body).buffer()
+
+
+def _refuse_large_json(size: int, limit: int) -> None:
+    if size > limit:
+        raise too_large(f"JSON of more than {limit} bytes: send binary tensors", limit=limit)
 
 
 def _length(said: str) -> int:

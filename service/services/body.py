@@ -39,14 +39,18 @@ class Bounded(io.RawIOBase):
         except (gzip.BadGzipFile, zlib.error) as error:
             raise malformed(f"the body is not gzip as its Content-Encoding says: {error}") from None
         self._given += len(piece)
-        if self._given > self._limit:
-            raise _over(self._limit)
+        refuse_larger(self._given, self._limit)
         buffer[: len(piece)] = piece
         return len(piece)
 
 
-def _over(limit: int) -> Problem:
-    return too_large(f"the body is larger than {limit} bytes: send it in parts", limit=limit)
+def refuse_larger(size: int | None, limit: int) -> None:
+    """413 for a body of more than `limit` bytes, come or announced.
+
+    Whoever asks by ``Expect`` need not send what is refused by its announced length.
+    """
+    if (size or 0) > limit:
+        raise too_large(f"the body is larger than {limit} bytes: send it in parts", limit=limit)
 
 
 def open_body(source: IO[bytes], encoding: str, limit: int) -> BinaryIO:

@@ -45,15 +45,19 @@ class Reader:
     def json(self, body: BinaryIO, query: Fields) -> tuple[Source, Options]:
         """Points and options of a JSON body; options may also stand in the query."""
         text = body.read(self.max_json_bytes + 1)
-        if len(text) > self.max_json_bytes:
+        self.refuse_large_json(len(text))
+        read = read_json(text, self.names)
+        given = optional.read(self._options_only(query), text=True)
+        return self._source(read), read.options if given == optional.PLAIN else given
+
+    def refuse_large_json(self, size: int) -> None:
+        """413 for JSON of so many bytes, whether they came or are announced."""
+        if size > self.max_json_bytes:
             raise too_large(
                 f"JSON of more than {self.max_json_bytes} bytes: send CSV or .npy, which are "
                 "read piece by piece",
                 limit=self.max_json_bytes,
             )
-        read = read_json(text, self.names)
-        given = optional.read(self._options_only(query), text=True)
-        return self._source(read), read.options if given == optional.PLAIN else given
 
     def fields(self, fields: Fields) -> tuple[Source, Options]:
         """Points and options of a query string or a form."""

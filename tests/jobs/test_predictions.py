@@ -177,3 +177,11 @@ def test_unknown_jobs_are_404(http: httpx.Client) -> None:
         answer = http.request(method, f"/jobs/0123456789{path}")
         assert answer.status_code == 404
         assert answer.json()["type"].endswith("/no-such-job")
+
+
+def test_head_starts_no_job(http: httpx.Client) -> None:
+    before = http.get("/jobs").json()
+    answer = http.head("/predict?lat=-20&long=181&depth=500&stations=30", headers=ASYNC)
+    assert answer.status_code == 200
+    assert "Location" not in answer.headers
+    assert http.get("/jobs").json() == before

@@ -87,6 +87,25 @@ def test_expect_100_continue(wire: socket.socket) -> None:
     assert read_answer(wire)[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "length"),
+    [
+        ("/predict", "text/csv", 3 << 30),
+        ("/predict", "application/json", 3 << 30),
+        ("/predict", "multipart/form-data; boundary=x", 3 << 30),
+        ("/v2/models/quakes/infer", "application/json", 3 << 30),
+        ("/v2/models/quakes/infer", "application/octet-stream", 3 << 30),
+        ("/Evaluate", "application/json", 3 << 30),
+    ],
+)
+def test_what_is_announced_too_large_need_not_be_sent(
+    wire: socket.socket, path: str, kind: str, length: int
+) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: gp\r\nContent-Type: {kind}\r\n"
+    wire.sendall(f"{head}Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n".encode())
+    assert read_answer(wire)[0] == 413
+
+
 def test_length_and_chunks_together_are_refused(wire: socket.socket) -> None:
     head, _, body = REQUEST.partition(b"\r\n\r\n")
     wire.sendall(head + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
