@@ -21,6 +21,7 @@ from pymoo.core.problem import Problem
 from pymoo.optimize import minimize
 
 from examples.figures import generations_figure
+from examples.plotfile import PlotFile
 from examples.surrogate import AT_LEAST_ONE, FloatArray, Surrogate
 
 
@@ -90,7 +91,7 @@ def report(bound: Bound, x: FloatArray) -> None:
 @click.option("--kappa", default=2.0, show_default=True, help="Standard deviations of caution.")
 @click.option("--minimise", is_flag=True, help="Look for the smallest output instead.")
 @click.option("--seed", default=1, type=click.IntRange(min=0), show_default=True)
-@click.option("--plot", type=click.Path(path_type=Path), default=Path("genetic.png"))
+@click.option("--plot", type=PlotFile(), default=Path("genetic.png"))
 def main(
     url: str,
     host: str,

@@ -16,6 +16,7 @@ import click
 import numpy as np
 
 from examples.figures import propagation_figure
+from examples.plotfile import PlotFile
 from examples.surrogate import AT_LEAST_ONE, FloatArray, Surrogate
 
 
@@ -119,7 +120,7 @@ def draw_inputs(
 )
 @click.option("--normal", multiple=True, metavar="NAME=MEAN,DEVIATION", callback=normals)
 @click.option("--seed", default=1, type=click.IntRange(min=0), show_default=True)
-@click.option("--plot", type=click.Path(path_type=Path), default=Path("montecarlo.png"))
+@click.option("--plot", type=PlotFile(), default=Path("montecarlo.png"))
 def main(
     url: str,
     host: str,

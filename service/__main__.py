@@ -8,6 +8,8 @@ from typing import BinaryIO, Literal
 
 import click
 
+from service.newfile import NewFile
+
 BUNDLED_DATA = Path(__file__).resolve().parent.parent / "data" / "quakes.csv"
 BUNDLED_TARGET = "mag"
 BUNDLED_MODEL = Path(__file__).resolve().parent / "pretrained.npz"
@@ -30,7 +32,7 @@ def main() -> None:
 @click.option("--restarts", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--held-out", default=0.2, show_default=True, type=click.FloatRange(0.01, 0.9))
 @click.option("--name", help="The model's name; default: the data's.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The model file.")
+@click.option("--out", type=NewFile(), help="The model file.")
 def train(
     data: Path | None,
     target: str | None,
@@ -106,7 +108,7 @@ def predict(
 @click.argument("pickle_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--features", help="Names of the inputs, with commas; default: x1, x2, …")
 @click.option("--output", "output_name", default="y", show_default=True)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The model file.")
+@click.option("--out", type=NewFile(), help="The model file.")
 @click.option("--yes-i-trust-this-file", "trusted", is_flag=True, help="Do not ask.")
 def convert(
     pickle_file: Path, features: str | None, output_name: str, out: Path | None, trusted: bool

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as arrayformat
 
 from service.featurenames import check_feature_names
 from service.kernels import FORMS, Bias, Kernel, Stationary, Term, White
@@ -87,6 +88,8 @@ def decode(data: bytes) -> Posterior:
         The file is no archive of arrays, has another format number, or one of its arrays is
         missing, cut short, pickled, of a wrong type or shape, or not finite; it says which.
     """
+    if not data.startswith((b"PK", arrayformat.MAGIC_PREFIX)):
+        raise ModelFileError("not an .npz model file, or cut short: it is no zip archive")
     try:
         archive = past_parser_race(lambda: np.load(io.BytesIO(data), allow_pickle=False))
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:

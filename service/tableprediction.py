@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+import io
+from typing import BinaryIO, cast
 
 from threadpoolctl import threadpool_limits
 
 from service.model import Model
 from service.services import answering, negotiation
+from service.services.body import GZIP_MAGIC, open_body
 from service.services.chunks import CHUNK_TILES
 from service.services.options import Options
 from service.services.prediction import Limits
@@ -30,13 +32,19 @@ def predict_table(model: Model, source: BinaryIO, target: BinaryIO, options: Opt
     reader = Reader(names, rows, _UNLIMITED, _UNLIMITED)
     limits = Limits(_UNLIMITED, _UNLIMITED)
     try:
-        table = reader.table(source, options, counted=False)
+        table = reader.table(_unpacked(source), options, counted=False)
         with threadpool_limits(1, "blas"):  # as in the service: tiles run side by side instead
             target.writelines(
                 answering.pieces(model, table, options, negotiation.CSV, TilePool().predict, limits)
             )
     except Problem as problem:
         raise ValueError(_with_line(problem)) from None
+
+
+def _unpacked(source: BinaryIO) -> BinaryIO:
+    buffered = io.BufferedReader(cast(io.RawIOBase, source))
+    gzipped = buffered.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+    return open_body(buffered, "gzip" if gzipped else "", _UNLIMITED)
 
 
 def _with_line(problem: Problem) -> str:

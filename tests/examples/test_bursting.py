@@ -122,6 +122,19 @@ def test_none_at_all_is_refused(program: click.Command, option: str) -> None:
     assert f"'{option}': 0 is not in the range x>=1" in " ".join(done.stderr.split())
 
 
+@pytest.mark.parametrize("program", [genetic.main, montecarlo.main])
+@pytest.mark.parametrize(
+    ("plot", "reason"),
+    [("nowhere/x.png", "no file can be written in nowhere"), ("x.foo", "a plot is one of")],
+)
+def test_a_plot_that_cannot_be_written_is_refused_first(
+    program: click.Command, plot: str, reason: str
+) -> None:
+    done = _called(program, "http://localhost:1", f"--plot={plot}")
+    assert done.exit_code == 2
+    assert f"{plot}: {reason}" in " ".join(done.stderr.split())
+
+
 def test_an_ingress_is_reached_by_its_address(tmp_path: Path) -> None:
     """It knows the service by a name, and another name not at all."""
     service, hosts = create_app(Runtime(Settings())).wsgi_app, set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,28 @@ def test_target_must_be_named(tmp_path: Path) -> None:
     done = run("train", table(tmp_path / "data.csv"))
     assert done.exit_code == 2
     assert "--target" in done.output
+
+
+def test_a_gzipped_table_is_read(tmp_path: Path) -> None:
+    data = table(tmp_path / "data.csv")
+    packed = tmp_path / "data.csv.gz"
+    packed.write_bytes(gzip.compress(data.read_bytes()))
+    model = tmp_path / "model.npz"
+    assert run("train", data, "--target", "y", "--restarts", "1", "--out", model).exit_code == 0
+    plain = run("predict", data, "--model", model)
+    assert plain.exit_code == 0
+    assert run("predict", packed, "--model", model).stdout_bytes == plain.stdout_bytes
+
+
+def test_a_folder_that_is_not_there_is_refused_before_the_work(tmp_path: Path) -> None:
+    out = tmp_path / "nowhere" / "model.npz"
+    done = run("train", table(tmp_path / "data.csv"), "--target", "y", "--out", out)
+    assert done.exit_code == 2
+    assert f"{out}: the folder {out.parent} is not there" in done.output
+
+
+def test_a_table_is_no_model(tmp_path: Path) -> None:
+    data = table(tmp_path / "data.csv")
+    done = run("predict", data, "--model", data)
+    assert done.exit_code == 1
+    assert "not an .npz model file, or cut short: it is no zip archive" in done.output
