@@ -40,7 +40,7 @@ def train_file(
             inducing=inducing,
             restarts=restarts,
             held_out=held_out,
-            name=name or data.stem,
+            name=name or Path(data.name.removesuffix(".gz")).stem,
             progress=lambda: bar.update(1),
         )
     found = model.description.scores

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service.model import FloatArray
+from service.services.body import GZIP_MAGIC
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -42,7 +45,7 @@ class TrainingData:
 
 
 def read_training_data(path: Path, target: str, features: Sequence[str] = ()) -> TrainingData:
-    """Read a CSV with a header; inputs are `features`, or all columns but the target.
+    """Read a CSV with a header, perhaps gzipped; inputs are `features`, or all but the target.
 
     Raises
     ------
@@ -50,13 +53,21 @@ def read_training_data(path: Path, target: str, features: Sequence[str] = ()) ->
         The header lacks a column, cells are not finite numbers, rows are too few, or the output
         is constant.
     """
-    return parse_training_data(path.read_bytes(), path.name, target, features)
+    raw = path.read_bytes()
+    if raw.startswith(GZIP_MAGIC):
+        try:
+            raw = gzip.decompress(raw)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise TrainingDataError(f"{path.name} cannot be gunzipped: {error}") from error
+    return parse_training_data(raw, path.name, target, features)
 
 
 def parse_training_data(
     raw: bytes, label: str, target: str, features: Sequence[str] = ()
 ) -> TrainingData:
     """The same from a file's content; without a `target` the last column is the output."""
+    if raw.startswith(GZIP_MAGIC):
+        raise TrainingDataError(f"{label} looks gzipped: send 'Content-Encoding: gzip' with it")
     try:
         lines = raw.decode("utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError as error:

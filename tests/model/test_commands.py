@@ -92,7 +92,8 @@ def test_a_gzipped_table_is_read(tmp_path: Path) -> None:
     packed = tmp_path / "data.csv.gz"
     packed.write_bytes(gzip.compress(data.read_bytes()))
     model = tmp_path / "model.npz"
-    assert run("train", data, "--target", "y", "--restarts", "1", "--out", model).exit_code == 0
+    assert run("train", packed, "--target", "y", "--restarts", "1", "--out", model).exit_code == 0
+    assert GPR.load(model).description.name == "data"
     plain = run("predict", data, "--model", model)
     assert plain.exit_code == 0
     assert run("predict", packed, "--model", model).stdout_bytes == plain.stdout_bytes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.trainingdata import TrainingDataError, read_training_data
+from service.trainingdata import TrainingDataError, parse_training_data, read_training_data
 from tests.model.commandline import run
 
 GOOD = "\n".join(f"{i},{i % 7},{i % 5}" for i in range(30)) + "\n"
@@ -53,3 +53,15 @@ def test_data_that_are_no_text(tmp_path: Path) -> None:
     path.write_bytes("a,b,y\n1,2,3\n".encode("utf-16"))
     with pytest.raises(TrainingDataError, match="not UTF-8"):
         read_training_data(path, "y")
+
+
+def test_a_broken_gzip_file_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "data.csv.gz"
+    broken.write_bytes(b"\x1f\x8b no more")
+    with pytest.raises(TrainingDataError, match=r"data\.csv\.gz cannot be gunzipped"):
+        read_training_data(broken, "y")
+
+
+def test_an_upload_that_looks_gzipped_gets_a_hint() -> None:
+    with pytest.raises(TrainingDataError, match="looks gzipped: send 'Content-Encoding: gzip'"):
+        parse_training_data(b"\x1f\x8b\x08", "the table", "y")
