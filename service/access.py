@@ -20,5 +20,5 @@ def require_token(authorization: str, token: str) -> None:
     scheme, _, given = authorization.partition(" ")
     if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
         return
-    said = "the bearer token is wrong" if authorization else "a bearer token is needed"
+    said = "the bearer token is wrong" if scheme.lower() == "bearer" else "a bearer token is needed"
     raise Problem(401, said, headers={"WWW-Authenticate": "Bearer"})

@@ -55,6 +55,7 @@ class Connection(HttpToolsProtocol):
         self._unread = data
         while self._unread:
             super().data_received(self._take_unread())
+        self._piece = b""  # an idle connection keeps nothing
         if not self.in_header or not self._begun:
             return
         if self._begun == begun:
@@ -192,6 +193,10 @@ class Connection(HttpToolsProtocol):
         """Begin to wait for the client to read."""
         super().pause_writing()
         self.deadline = time.monotonic() + self._settings.body_timeout_seconds
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser cannot read, in the path's form when that is known."""
+        self.refuse(Problem(400, "this cannot be read as an HTTP request"))
 
     def refuse(self, problem: Problem) -> None:
         """Send a problem past the application, in its path's form when that is known, and close."""

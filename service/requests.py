@@ -75,6 +75,7 @@ def install(app: Flask, runtime: Runtime) -> None:
     @app.after_request
     def end(response: flask.Response) -> flask.Response:
         response.headers["X-Request-Id"] = g.request_id
+        response.headers.pop("Date", None)  # the server sets it as well
         finish = _Finish(runtime, response.status_code)
         if response.is_streamed:
             response.response = _to_the_end(response.response, finish)

@@ -11,7 +11,8 @@ def points(names: tuple[str, ...]) -> dict[str, Any]:
     many = {"type": "array", "items": number, "minItems": 1}
     point = {"type": "object", "properties": dict.fromkeys(names, number), "required": [*names]}
     columns = {"type": "object", "properties": dict.fromkeys(names, many), "required": [*names]}
-    matrix = {"points": {"type": "array", "minItems": 1, "items": many}}
+    rows = {"oneOf": [many, point]}
+    matrix = {"points": {"type": "array", "minItems": 1, "items": rows}}
     return {
         "oneOf": [
             point,

@@ -12,6 +12,7 @@ import numpy as np
 from service.fitting import fit_and_score
 from service.gpr import GPR
 from service.model import Description
+from service.modelname import check_model_name
 from service.scoring import split
 from service.trainingdata import read_training_data
 
@@ -30,6 +31,8 @@ def train_file(
     name: str | None,
 ) -> GPR:
     """Train on a part of the rows, score on the rest, write the file, and say how it went."""
+    name = name or Path(data.name.removesuffix(".gz")).stem
+    check_model_name(name)
     table = read_training_data(data, target, features)
     known, unseen = split(len(table.y), held_out)
     with click.progressbar(length=restarts, label=f"fitting {kernel} to {len(known)} rows") as bar:
@@ -40,7 +43,7 @@ def train_file(
             inducing=inducing,
             restarts=restarts,
             held_out=held_out,
-            name=name or Path(data.name.removesuffix(".gz")).stem,
+            name=name,
             progress=lambda: bar.update(1),
         )
     found = model.description.scores

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from service.jobs.listing import Listing
 from service.jobs.specs import Training
 from service.openapi import header, responses
 from service.services import negotiation
@@ -40,8 +41,8 @@ def job_operations() -> dict[str, dict[str, Any]]:
         "jobs.train": {"post": _train()},
         "jobs.list_jobs": {
             "get": {
-                "parameters": [header("Authorization")],
-                "responses": responses(_OBJECT, {}, 503),
+                "parameters": [*_query(Listing), header("Authorization")],
+                "responses": responses(_OBJECT, {}, 422, 503),
             }
         },
         "jobs.job": {
@@ -75,15 +76,15 @@ def _train() -> dict[str, Any]:
         "multipart/form-data": {"schema": upload},
     }
     return {
-        "parameters": [*_options(), header("Authorization"), header("Idempotency-Key")],
+        "parameters": [*_query(Training), header("Authorization"), header("Idempotency-Key")],
         "requestBody": {"required": True, "content": content},
         "responses": {"202": accepted(), **said},
     }
 
 
-def _options() -> list[dict[str, Any]]:
-    _, components = msgspec.json.schema_components([Training])
-    properties = components["Training"]["properties"]
+def _query(of: type[Training | Listing]) -> list[dict[str, Any]]:
+    _, components = msgspec.json.schema_components([of])
+    properties = components[of.__name__]["properties"]
     return [
         {
             "name": name,

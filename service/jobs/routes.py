@@ -14,8 +14,6 @@ from service.services import negotiation
 
 jobs = Blueprint("jobs", __name__)
 
-_LISTED = 100
-
 
 @jobs.before_app_request
 def _digest_body() -> None:
@@ -46,11 +44,12 @@ def train() -> flask.Response:
 def list_jobs() -> flask.Response:
     """List one's own jobs, the newest first: those sent with the same credentials."""
     from service.jobs.jobdocument import document
+    from service.jobs.listing import listed, read_listing
     from service.jobs.service import owner_of, reachable
 
-    owner = owner_of(request.headers.get("Authorization", ""))
+    owner, listing = owner_of(request.headers.get("Authorization", "")), read_listing(request.args)
     with reachable():
-        found = current_runtime().jobs().documents.of(owner, _LISTED)
+        found = listed(current_runtime().jobs().documents, owner, listing)
     return flask.jsonify({"jobs": [document(record) for record in found], "links": []})
 
 

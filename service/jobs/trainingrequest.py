@@ -12,6 +12,7 @@ from service.jobs.specs import INPUT, Training
 from service.jobs.training import read_table
 from service.jobs.trainingjson import table_of_json
 from service.jobs.uploads import refuse_truncated
+from service.modelname import check_model_name
 from service.services.body import open_body, unpacked
 from service.services.problems import Problem, malformed, too_large, unusable
 from service.services.reading import only_file
@@ -81,8 +82,12 @@ def _spec(options: dict[str, Any]) -> Training:
         name, known = min(unknown), ", ".join(Training.__struct_fields__)
         raise unusable(f"no option is called {name[:40]!r}; there are {known}", option=name[:40])
     try:
-        return msgspec.convert(options, Training, strict=False)
+        spec = msgspec.convert(options, Training, strict=False)
+        check_model_name(spec.name)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
         option = path.rstrip("`")
         raise unusable(f"option {option!r}: {reason}", option=option) from None
+    except ValueError as error:
+        raise unusable(str(error), option="name") from None
+    return spec

@@ -19,10 +19,13 @@ def read_fields(fields: Iterable[tuple[str, str]], names: Sequence[str]) -> Poin
         422, with the feature's name where it is known.
     """
     columns: dict[str, list[str]] = {}
+    given: list[tuple[str, str]] = []
     for key, value in fields:
-        columns.setdefault(key, []).append(value)
-    given = {k: columns.pop(k)[-1] for k in optional.NAMES & columns.keys() if k not in names}
-    options = optional.read(given, text=True)
+        if key in optional.NAMES and key not in names:
+            given.append((key, value))
+        else:
+            columns.setdefault(key, []).append(value)
+    options = optional.read(optional.once(given), text=True)
     check_names(columns.keys(), names, None)
     n = max(len(columns[name]) for name in names)
     for name in names:

@@ -64,14 +64,17 @@ def _not_json(body: bytes, error: Exception) -> Problem:
 
 def _read_shapes(value: Any, names: Sequence[str]) -> Points:
     if isinstance(value, list):
-        return Points(_read_objects(value, names), (len(value),), optional.PLAIN)
+        return Points(_read_objects(value, names, "$"), (len(value),), optional.PLAIN)
     if not isinstance(value, dict):
         raise unusable(f"the JSON body must be {SHAPES}", path="$")
     given = {k: value.pop(k) for k in optional.NAMES & value.keys() if k not in names}
     options = optional.read(given, text=False)
     if "points" in value:
         refuse_unknown(value.keys() - {"points"}, names, "$")
-        rows, shape = _read_matrix(value["points"], len(names))
+        points = value["points"]
+        if isinstance(points, list) and points and isinstance(points[0], dict):
+            return Points(_read_objects(points, names, "$.points"), (len(points),), options)
+        rows, shape = _read_matrix(points, len(names))
         return Points(rows, shape, options)
     check_names(value.keys(), names, "$")
     if any(isinstance(value[name], list) for name in names):
@@ -80,19 +83,19 @@ def _read_shapes(value: Any, names: Sequence[str]) -> Points:
     return Points([[_number(value[n], f"$.{n}", n) for n in names]], (), options)
 
 
-def _read_objects(items: list[Any], names: Sequence[str]) -> Rows:
+def _read_objects(items: list[Any], names: Sequence[str], path: str) -> Rows:
     if not items:
-        raise unusable("there are no points: the list is empty", path="$")
+        raise unusable("there are no points: the list is empty", path=path)
     rows: Rows = []
     for i, item in enumerate(items):
         if not isinstance(item, dict):
             raise unusable(
                 f"a point must be an object with {listed(names)}; "
                 'rows of numbers go in {"points": [[…], …]}',
-                path=f"$[{i}]",
+                path=f"{path}[{i}]",
             )
-        check_names(item.keys(), names, f"$[{i}]")
-        rows.append([_number(item[name], f"$[{i}].{name}", name) for name in names])
+        check_names(item.keys(), names, f"{path}[{i}]")
+        rows.append([_number(item[name], f"{path}[{i}].{name}", name) for name in names])
     return rows
 
 

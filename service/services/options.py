@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -49,6 +49,16 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 NAMES = frozenset(Options.__struct_fields__)
 PLAIN = Options()
 LATENT = Options(noise=False)
+
+
+def once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Options by name; a `Problem` 422 for one that is given twice, since they may differ."""
+    given: dict[str, str] = {}
+    for name, value in fields:
+        if name in given:
+            raise unusable(f"option {name!r} is given twice", option=name)
+        given[name] = value
+    return given
 
 
 def read(values: Mapping[str, object], *, text: bool) -> Options:

@@ -105,7 +105,7 @@ class Reader:
                 f"{', '.join(sorted(optional.NAMES))}",
                 where={"option": unknown[0][:80]},
             )
-        return dict(fields)
+        return optional.once(fields)
 
     def _source(self, read: Points) -> Source:
         refuse_too_many(len(read.rows), self.max_points)

@@ -26,6 +26,11 @@ def test_version_in_headers(http: httpx.Client, gpr: GPR, X: FloatArray) -> None
         assert answer.headers["ETag"] == f'"{version}"'
 
 
+@pytest.mark.parametrize("path", ["/", "/model", "/model.npz", "/page/page.js", "/healthz"])
+def test_one_date(http: httpx.Client, path: str) -> None:
+    assert len(http.get(path).headers.get_list("Date")) == 1
+
+
 def test_if_match_pins_the_version(http: httpx.Client, gpr: GPR, X: FloatArray) -> None:
     for pin in (f'"{gpr.description.version}"', "*", f'"x", "{gpr.description.version}"'):
         answer = http.post("/predict", json={"points": X.tolist()}, headers={"If-Match": pin})

@@ -49,6 +49,15 @@ def test_query_string_batch(http: httpx.Client, X: FloatArray, P: FloatArray, na
     same(http.get("/predict", params=httpx.QueryParams(tuple(pairs))), P[:3])
 
 
+def test_objects_with_options(
+    http: httpx.Client, X: FloatArray, P: FloatArray, names: Names
+) -> None:
+    points = [dict(zip(names, row, strict=True)) for row in X.tolist()]
+    answer = http.post("/predict", json={"points": points, "interval": 0.95})
+    same(answer, P)
+    assert len(answer.json()["upper"]) == len(X)
+
+
 def test_form(http: httpx.Client, X: FloatArray, P: FloatArray, names: Names) -> None:
     same(http.post("/predict", data=dict(zip(names, map(str, X[0]), strict=True))), P[0])
 

@@ -91,6 +91,8 @@ def test_json_and_a_version_that_waits(jobs: Stack, http: httpx.Client) -> None:
         (_table(8000), {}, 422, "too many for an exact GP"),
         ("a,b\n" + "1,2\n" * 30, {}, 422, "the output 'b' is constant"),
         ("a,b\n" + "".join(f"1,{i}\n" for i in range(30)), {}, 422, "the input 'a' is constant"),
+        (_table(), {"name": "../hill"}, 422, "would be read as a folder"),
+        (_table(), {"name": "a\0b"}, 422, "cannot be printed"),
         ("noise,b\n" + "".join(f"{i},{i}\n" for i in range(30)), {}, 422, "noise"),
     ],
 )

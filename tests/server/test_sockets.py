@@ -106,6 +106,14 @@ def test_what_is_announced_too_large_need_not_be_sent(
     assert read_answer(wire)[0] == 413
 
 
+def test_what_is_no_http_gets_a_problem_document(wire: socket.socket) -> None:
+    wire.sendall("GET /prédict HTTP/1.1\r\nHost: gp\r\n\r\n".encode())
+    head, _, body = read_to_the_end(wire).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["detail"] == "this cannot be read as an HTTP request"
+
+
 def test_length_and_chunks_together_are_refused(wire: socket.socket) -> None:
     head, _, body = REQUEST.partition(b"\r\n\r\n")
     wire.sendall(head + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + body)

@@ -1,0 +1,53 @@
+"""The list of one's jobs, chosen by the parameters of OGC API – Processes."""
+
+from __future__ import annotations
+
+import uuid
+
+import httpx
+import pytest
+
+from tests.jobs.stack import Stack
+
+ASYNC = {"Prefer": "respond-async"}
+POINT = "/predict?lat=-20&long=181&depth=500&stations=30"
+
+
+@pytest.fixture
+def mine() -> dict[str, str]:
+    """Credentials of nobody else."""
+    return {"Authorization": f"Bearer {uuid.uuid4()}"}
+
+
+def test_it_is_chosen(jobs: Stack, http: httpx.Client, mine: dict[str, str]) -> None:
+    ids = []
+    for _ in range(3):
+        ids.append(http.get(POINT, headers=ASYNC | mine).json()["jobID"])
+        assert jobs.follow(ids[-1])["status"] == "successful"
+
+    def listed(**parameters: str | int) -> list[str]:
+        answer = http.get("/jobs", params=parameters, headers=mine)
+        assert answer.status_code == 200, answer.text
+        return [document["jobID"] for document in answer.json()["jobs"]]
+
+    newest_first = ids[::-1]
+    assert listed() == newest_first
+    assert listed(limit=2) == newest_first[:2]
+    assert listed(status="successful", limit=1) == newest_first[:1]
+    assert listed(processID="predict") == newest_first
+    assert listed(status="failed") == listed(processID="train") == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ("limit=0", "limit"),
+        ("limit=many", "limit"),
+        ("status=lost", "status"),
+        ("offset=3", "offset"),
+    ],
+)
+def test_what_cannot_be_chosen_is_said(http: httpx.Client, parameters: str, reason: str) -> None:
+    answer = http.get(f"/jobs?{parameters}")
+    assert answer.status_code == 422
+    assert reason in answer.json()["detail"]
