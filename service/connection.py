@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from httptools import HttpParserUpgrade
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from service.declinedupgrade import head_without_offer
+from service.declinedupgrade import DecliningProtocol
 from service.exchange import WHOLE, Headers
 from service.onewrite import OneWrite
 from service.protocols.errorforms import error_form
@@ -26,7 +24,7 @@ _LAST_REQUEST_SECONDS = 1.0
 """At the end of a drain, time for a request that is on its way."""
 
 
-class Connection(HttpToolsProtocol):
+class Connection(DecliningProtocol):
     """A connection that knows since when it has waited for a header, a body, or its reader."""
 
     front: Front
@@ -42,7 +40,6 @@ class Connection(HttpToolsProtocol):
         self.in_body = False
         self.deadline = 0.0
         self._answering: Any = None
-        self._piece = self._unread = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a header."""
@@ -52,10 +49,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Refuse a header that is too large before it fills memory."""
         begun, was_in_body = self._begun, self.in_body
-        self._unread = data
-        while self._unread:
-            super().data_received(self._take_unread())
-        self._piece = b""  # an idle connection keeps nothing
+        super().data_received(data)
         if not self.in_header or not self._begun:
             return
         if self._begun == begun:
@@ -74,28 +68,10 @@ class Connection(HttpToolsProtocol):
         self._begun += 1
         self.deadline = time.monotonic() + self._settings.header_timeout_seconds
 
-    def _take_unread(self) -> bytes:
-        self._piece, self._unread = self._unread, b""
-        return self._piece
-
-    def _should_upgrade(self) -> bool:
-        """Whether the request is to be read again, without the offer."""
-        return True
-
-    def handle_websocket_upgrade(self) -> None:
-        """Read the request without its offer to upgrade, to whatever that was."""
-        method, version = self.scope["method"], self.scope["http_version"]
-        if method == "CONNECT":
-            self.refuse(Problem(405, "CONNECT is not allowed here: this is no proxy"))
-            return
-        upgrade = cast(HttpParserUpgrade, sys.exception())
-        head = head_without_offer(method, self.url, version, self.headers)
-        self._unread = head + self._piece[upgrade.args[0] :]
-
     def on_headers_complete(self) -> None:
         """Begin the request; say in its answer whether the connection ends with it."""
         super().on_headers_complete()
-        if self.parser.should_upgrade():
+        if self.is_declining:
             return
         self.in_header = False
         self.in_body = True
@@ -114,7 +90,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the wait for the body."""
         super().on_message_complete()
-        if self.parser.should_upgrade():
+        if self.is_declining:
             return
         self.in_body = False
         if self.cycle.response_complete:
