@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar, Unpack
 
-import httpx
 from tenacity import AsyncRetrying
 
 from gpserve_client import calls, retries
 from gpserve_client.answers import ModelInfo, Prediction
 from gpserve_client.calls import Call
+from gpserve_client.connections import OfLoop
 from gpserve_client.errors import VersionChanged, checked
 from gpserve_client.jobresults import Asked, result_of
 from gpserve_client.jobs import JobStatus, pauses
@@ -20,6 +20,7 @@ from gpserve_client.points import as_array
 from gpserve_client.predicting import ROWS
 from gpserve_client.progress import Bar
 from gpserve_client.settings import Settings
+from gpserve_client.sharedtask import SharedTask
 
 T = TypeVar("T")
 
@@ -39,11 +40,18 @@ class AsyncClient:
         timeout: float = 60.0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = Settings(
-            url, token, version, rows, concurrency, attempts, timeout, headers or {}
+        self.__setstate__(
+            Settings(url, token, version, rows, concurrency, attempts, timeout, headers or {})
         )
-        self._http = httpx.AsyncClient(**self._settings.http())
+
+    def __getstate__(self) -> Settings:
+        return self._settings
+
+    def __setstate__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connections = OfLoop(settings)
         self._model: ModelInfo | None = None
+        self._first_model = SharedTask(self.model)
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,7 +61,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._connections.own().aclose()
 
     async def model(self) -> ModelInfo:
         """What is served now."""
@@ -77,7 +85,7 @@ class AsyncClient:
         return await retrying(self._predict, points, options)
 
     async def _predict(self, points: Any, options: Options) -> Prediction:
-        info = self._model or await self.model()
+        info = self._model or await self._first_model.result()
         plan = self._settings.plan(as_array(points, info.feature_names), options, info)
         try:
             return plan.answer(await self._all(plan.calls()))
@@ -91,7 +99,7 @@ class AsyncClient:
         return await retrying(self._submit, points, Options(**options), calls.new_key())
 
     async def _submit(self, points: Any, options: Options, key: str) -> AsyncJob:
-        info = self._model or await self.model()
+        info = self._model or await self._first_model.result()
         X = as_array(points, info.feature_names)
         try:
             status = await self._do(calls.submit(X, options, info.version, key))
@@ -137,7 +145,7 @@ class AsyncClient:
         return await retrying(self._send, call)
 
     async def _send(self, call: Call[T]) -> T:
-        response = await self._http.request(
+        response = await self._connections.own().request(
             call.method, call.path, params=call.params, headers=call.headers, content=call.content
         )
         return call.read(checked(response))

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar, Unpack
 
-import httpx
 from tenacity import Retrying
 
 from gpserve_client import calls, retries
 from gpserve_client.answers import ModelInfo, Prediction
 from gpserve_client.calls import Call
+from gpserve_client.connections import OfProcess
 from gpserve_client.errors import VersionChanged, checked
 from gpserve_client.jobresults import Asked, result_of
 from gpserve_client.jobs import JobStatus, pauses
@@ -54,10 +54,16 @@ class Client:
         timeout: float = 60.0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = Settings(
-            url, token, version, rows, concurrency, attempts, timeout, headers or {}
+        self.__setstate__(
+            Settings(url, token, version, rows, concurrency, attempts, timeout, headers or {})
         )
-        self._http = httpx.Client(**self._settings.http())
+
+    def __getstate__(self) -> Settings:
+        return self._settings
+
+    def __setstate__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connections = OfProcess(settings)
         self._model: ModelInfo | None = None
 
     def __enter__(self) -> Self:
@@ -68,7 +74,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._connections.own().close()
 
     def model(self) -> ModelInfo:
         """What is served now."""
@@ -171,7 +177,7 @@ class Client:
         return answer
 
     def _send(self, call: Call[T]) -> T:
-        response = self._http.request(
+        response = self._connections.own().request(
             call.method, call.path, params=call.params, headers=call.headers, content=call.content
         )
         return call.read(checked(response))
