@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar, Unpack
 
 from tenacity import Retrying
@@ -21,6 +20,7 @@ from gpserve_client.points import as_array
 from gpserve_client.predicting import ROWS
 from gpserve_client.progress import Bar
 from gpserve_client.settings import Settings
+from gpserve_client.together import Sleep, together
 
 T = TypeVar("T")
 
@@ -166,14 +166,11 @@ class Client:
     def _all(self, asked: Sequence[Call[T]]) -> list[T]:
         if len(asked) == 1:
             return [self._do(asked[0])]
-        executor = ThreadPoolExecutor(min(self._settings.concurrency, len(asked)), "gpserve")
-        try:
-            return list(executor.map(self._do, asked))
-        finally:
-            executor.shutdown(cancel_futures=True)
+        return together(self._do, asked, self._settings.concurrency)
 
-    def _do(self, call: Call[T]) -> T:
-        answer: T = Retrying(**retries.of_requests(self._settings.attempts))(self._send, call)
+    def _do(self, call: Call[T], sleep: Sleep = time.sleep) -> T:
+        retrying = Retrying(**retries.of_requests(self._settings.attempts), sleep=sleep)
+        answer: T = retrying(self._send, call)
         return answer
 
     def _send(self, call: Call[T]) -> T:
