@@ -37,7 +37,7 @@ class AsyncClient:
         rows: int = ROWS,
         concurrency: int = 8,
         attempts: int = 10,
-        timeout: float = 60.0,
+        timeout: float | None = 60.0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.__setstate__(

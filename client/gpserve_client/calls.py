@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -21,6 +22,7 @@ from gpserve_client.tables import as_csv
 T = TypeVar("T")
 
 NPY = "application/x-npy"
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,15 @@ def train(data: Any, target: str, options: Mapping[str, Any], key: str) -> Call[
     """Train a new version on a table."""
     query = {"target": target, **{name: _text(value) for name, value in options.items()}}
     headers = {"Content-Type": "text/csv", "Idempotency-Key": key}
-    return Call("POST", "/train", _job, query, headers, as_csv(data))
+    table = as_csv(data)
+    if table.startswith(GZIP_MAGIC):
+        headers["Content-Encoding"] = "gzip"
+    return Call("POST", "/train", _job, query, headers, table)
 
 
 def activate(version: str) -> Call[dict[str, Any]]:
     """Serve this version from now on."""
-    return Call("POST", f"/models/{version}/activate", _json)
+    return Call("POST", f"/models/{_segment(version)}/activate", _json)
 
 
 def models() -> Call[dict[str, Any]]:
@@ -138,18 +143,18 @@ def jobs() -> Call[list[JobStatus]]:
 
 def job(id: str) -> Call[JobStatus]:
     """How far a job is."""
-    return Call("GET", f"/jobs/{id}", _job)
+    return Call("GET", f"/jobs/{_segment(id)}", _job)
 
 
 def results(id: str) -> Call[httpx.Response]:
     """What a job gives."""
     accept = {"Accept": f"{NPY}, application/json;q=0.9"}
-    return Call("GET", f"/jobs/{id}/results", lambda response: response, headers=accept)
+    return Call("GET", f"/jobs/{_segment(id)}/results", lambda response: response, headers=accept)
 
 
 def dismiss(id: str) -> Call[JobStatus]:
     """Cancel a job; one that has ended stays what it is."""
-    return Call("DELETE", f"/jobs/{id}", _job)
+    return Call("DELETE", f"/jobs/{_segment(id)}", _job)
 
 
 def npy(X: FloatArray) -> bytes:
@@ -177,7 +182,13 @@ def _job(response: httpx.Response) -> JobStatus:
     return JobStatus.from_json(response.json())
 
 
+def _segment(id: str) -> str:
+    """An id within a path, from which it cannot lead away: of ``..`` it is the dots that would."""
+    return quote(str(id), safe="").replace(".", "%2E")
+
+
 def _text(value: Any) -> str:
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    listed = isinstance(value, Iterable) and not isinstance(value, str)
+    return ",".join(map(str, value)) if listed else str(value)

@@ -37,9 +37,17 @@ class Client:
     concurrency : requests at the same time
     attempts : how often a request is sent while the server is full or away; a server that asks to
         wait for more than two minutes is not asked again
-    timeout : seconds without a byte
+    timeout : seconds without a byte; None waits for ever
     headers : sent with every request: the ``Host`` that an ingress knows, or what a proxy asks for;
         an ``Authorization`` among them takes the place of `token`
+
+    A child made by `fork` opens connections of its own; a copy by pickle is set alike, token
+    included.
+
+    Raises
+    ------
+    ValueError
+        `rows`, `concurrency` or `attempts` is less than 1, or `timeout` is not positive.
     """
 
     def __init__(
@@ -51,7 +59,7 @@ class Client:
         rows: int = ROWS,
         concurrency: int = 8,
         attempts: int = 10,
-        timeout: float = 60.0,
+        timeout: float | None = 60.0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.__setstate__(
