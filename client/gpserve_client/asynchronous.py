@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from tenacity import AsyncRetrying
 
-from gpserve_client import calls, retries
+from gpserve_client import calls, managing, retries
 from gpserve_client.answers import ModelInfo, Prediction
 from gpserve_client.calls import Call
 from gpserve_client.connections import OfLoop
@@ -96,13 +96,13 @@ class AsyncClient:
     async def submit(self, points: Any, **options: Unpack[JobOptions]) -> AsyncJob:
         """As `Client.submit`."""
         retrying = AsyncRetrying(**retries.of_versions(self._settings.version_seconds))
-        return await retrying(self._submit, points, Options(**options), calls.new_key())
+        return await retrying(self._submit, points, Options(**options), managing.new_key())
 
     async def _submit(self, points: Any, options: Options, key: str) -> AsyncJob:
         info = self._model or await self._first_model.result()
         X = as_array(points, info.feature_names)
         try:
-            status = await self._do(calls.submit(X, options, info.version, key))
+            status = await self._do(managing.submit(X, options, info.version, key))
         except VersionChanged:
             self._model = None
             raise
@@ -110,26 +110,26 @@ class AsyncClient:
 
     async def train(self, data: Any, target: str, **options: Unpack[TrainingOptions]) -> AsyncJob:
         """As `Client.train`."""
-        status = await self._do(calls.train(data, target, options, calls.new_key()))
+        status = await self._do(managing.train(data, target, options, managing.new_key()))
         self._model = None
         return AsyncJob(self, status)
 
     async def activate(self, version: str) -> dict[str, Any]:
         """As `Client.activate`."""
         self._model = None
-        return await self._do(calls.activate(version))
+        return await self._do(managing.activate(version))
 
     async def models(self) -> dict[str, Any]:
         """All versions, with their scores."""
-        return await self._do(calls.models())
+        return await self._do(managing.models())
 
     async def jobs(self) -> list[JobStatus]:
         """As `Client.jobs`."""
-        return await self._do(calls.jobs())
+        return await self._do(managing.jobs())
 
     async def job(self, id: str, options: Options | None = None) -> AsyncJob:
         """As `Client.job`."""
-        return AsyncJob(self, await self._do(calls.job(id)), Asked(options or Options()))
+        return AsyncJob(self, await self._do(managing.job(id)), Asked(options or Options()))
 
     async def _all(self, asked: Sequence[Call[T]]) -> list[T]:
         # the HTTP client lets so many through at a time as there are connections
@@ -167,7 +167,7 @@ class AsyncJob:
 
     async def refresh(self) -> JobStatus:
         """Look how far it is."""
-        self.status = await self._client._do(calls.job(self.id))
+        self.status = await self._client._do(managing.job(self.id))
         return self.status
 
     async def wait(self, *, timeout: float | None = None, progress: bool = False) -> JobStatus:
@@ -183,10 +183,10 @@ class AsyncJob:
     async def result(self, *, timeout: float | None = None, progress: bool = False) -> Any:
         """As `Job.result`."""
         (await self.wait(timeout=timeout, progress=progress)).refuse_failed()
-        response = await self._client._do(calls.results(self.id))
+        response = await self._client._do(managing.results(self.id))
         return result_of(response, self._asked)
 
     async def cancel(self) -> JobStatus:
         """Stop it, if it is not over."""
-        self.status = await self._client._do(calls.dismiss(self.id))
+        self.status = await self._client._do(managing.dismiss(self.id))
         return self.status

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from tenacity import Retrying
 
-from gpserve_client import calls, retries
+from gpserve_client import calls, managing, retries
 from gpserve_client.answers import ModelInfo, Prediction
 from gpserve_client.calls import Call
 from gpserve_client.connections import OfProcess
@@ -131,13 +131,13 @@ class Client:
         It goes on without this program: `job` finds it again by its id.
         """
         retrying = Retrying(**retries.of_versions(self._settings.version_seconds))
-        return retrying(self._submit, points, Options(**options), calls.new_key())
+        return retrying(self._submit, points, Options(**options), managing.new_key())
 
     def _submit(self, points: Any, options: Options, key: str) -> Job:
         info = self._model or self.model()
         X = as_array(points, info.feature_names)
         try:
-            status = self._do(calls.submit(X, options, info.version, key))
+            status = self._do(managing.submit(X, options, info.version, key))
         except VersionChanged:
             self._model = None
             raise
@@ -148,28 +148,28 @@ class Client:
 
         See `TrainingOptions`; those that are not given are up to the service.
         """
-        status = self._do(calls.train(data, target, options, calls.new_key()))
+        status = self._do(managing.train(data, target, options, managing.new_key()))
         self._model = None
         return Job(self, status)
 
     def activate(self, version: str) -> dict[str, Any]:
         """Serve this version: every replica does within two seconds."""
         self._model = None
-        return self._do(calls.activate(version))
+        return self._do(managing.activate(version))
 
     def models(self) -> dict[str, Any]:
         """All versions, with their scores."""
-        return self._do(calls.models())
+        return self._do(managing.models())
 
     def jobs(self) -> list[JobStatus]:
         """One's own jobs, the newest first: with a token those that it sent, else those of all
         who send none.
         """
-        return self._do(calls.jobs())
+        return self._do(managing.jobs())
 
     def job(self, id: str, options: Options | None = None) -> Job:
         """A job that was submitted before, with the options of its prediction."""
-        return Job(self, self._do(calls.job(id)), Asked(options or Options()))
+        return Job(self, self._do(managing.job(id)), Asked(options or Options()))
 
     def _all(self, asked: Sequence[Call[T]]) -> list[T]:
         if len(asked) == 1:
@@ -199,7 +199,7 @@ class Job:
 
     def refresh(self) -> JobStatus:
         """Look how far it is."""
-        self.status = self._client._do(calls.job(self.id))
+        self.status = self._client._do(managing.job(self.id))
         return self.status
 
     def wait(self, *, timeout: float | None = None, progress: bool = False) -> JobStatus:
@@ -227,10 +227,10 @@ class Job:
             There is none.
         """
         self.wait(timeout=timeout, progress=progress).refuse_failed()
-        response = self._client._do(calls.results(self.id))
+        response = self._client._do(managing.results(self.id))
         return result_of(response, self._asked)
 
     def cancel(self) -> JobStatus:
         """Stop it, if it is not over."""
-        self.status = self._client._do(calls.dismiss(self.id))
+        self.status = self._client._do(managing.dismiss(self.id))
         return self.status
