@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar, Unpack
 
-import httpx
 from tenacity import AsyncRetrying
 
-from gpserve_client import calls, retries
+from gpserve_client import calls, managing, retries
 from gpserve_client.answers import ModelInfo, Prediction
 from gpserve_client.calls import Call
+from gpserve_client.connections import OfLoop
 from gpserve_client.errors import VersionChanged, checked
 from gpserve_client.jobresults import Asked, result_of
 from gpserve_client.jobs import JobStatus, pauses
@@ -20,6 +20,7 @@ from gpserve_client.points import as_array
 from gpserve_client.predicting import ROWS
 from gpserve_client.progress import Bar
 from gpserve_client.settings import Settings
+from gpserve_client.sharedtask import SharedTask
 
 T = TypeVar("T")
 
@@ -36,14 +37,21 @@ class AsyncClient:
         rows: int = ROWS,
         concurrency: int = 8,
         attempts: int = 10,
-        timeout: float = 60.0,
+        timeout: float | None = 60.0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = Settings(
-            url, token, version, rows, concurrency, attempts, timeout, headers or {}
+        self.__setstate__(
+            Settings(url, token, version, rows, concurrency, attempts, timeout, headers or {})
         )
-        self._http = httpx.AsyncClient(**self._settings.http())
+
+    def __getstate__(self) -> Settings:
+        return self._settings
+
+    def __setstate__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connections = OfLoop(settings)
         self._model: ModelInfo | None = None
+        self._first_model = SharedTask(self.model)
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,7 +61,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._connections.own().aclose()
 
     async def model(self) -> ModelInfo:
         """What is served now."""
@@ -77,7 +85,7 @@ class AsyncClient:
         return await retrying(self._predict, points, options)
 
     async def _predict(self, points: Any, options: Options) -> Prediction:
-        info = self._model or await self.model()
+        info = self._model or await self._first_model.result()
         plan = self._settings.plan(as_array(points, info.feature_names), options, info)
         try:
             return plan.answer(await self._all(plan.calls()))
@@ -88,13 +96,13 @@ class AsyncClient:
     async def submit(self, points: Any, **options: Unpack[JobOptions]) -> AsyncJob:
         """As `Client.submit`."""
         retrying = AsyncRetrying(**retries.of_versions(self._settings.version_seconds))
-        return await retrying(self._submit, points, Options(**options), calls.new_key())
+        return await retrying(self._submit, points, Options(**options), managing.new_key())
 
     async def _submit(self, points: Any, options: Options, key: str) -> AsyncJob:
-        info = self._model or await self.model()
+        info = self._model or await self._first_model.result()
         X = as_array(points, info.feature_names)
         try:
-            status = await self._do(calls.submit(X, options, info.version, key))
+            status = await self._do(managing.submit(X, options, info.version, key))
         except VersionChanged:
             self._model = None
             raise
@@ -102,26 +110,26 @@ class AsyncClient:
 
     async def train(self, data: Any, target: str, **options: Unpack[TrainingOptions]) -> AsyncJob:
         """As `Client.train`."""
-        status = await self._do(calls.train(data, target, options, calls.new_key()))
+        status = await self._do(managing.train(data, target, options, managing.new_key()))
         self._model = None
         return AsyncJob(self, status)
 
     async def activate(self, version: str) -> dict[str, Any]:
         """As `Client.activate`."""
         self._model = None
-        return await self._do(calls.activate(version))
+        return await self._do(managing.activate(version))
 
     async def models(self) -> dict[str, Any]:
         """All versions, with their scores."""
-        return await self._do(calls.models())
+        return await self._do(managing.models())
 
     async def jobs(self) -> list[JobStatus]:
         """As `Client.jobs`."""
-        return await self._do(calls.jobs())
+        return await self._do(managing.jobs())
 
     async def job(self, id: str, options: Options | None = None) -> AsyncJob:
         """As `Client.job`."""
-        return AsyncJob(self, await self._do(calls.job(id)), Asked(options or Options()))
+        return AsyncJob(self, await self._do(managing.job(id)), Asked(options or Options()))
 
     async def _all(self, asked: Sequence[Call[T]]) -> list[T]:
         # the HTTP client lets so many through at a time as there are connections
@@ -137,7 +145,7 @@ class AsyncClient:
         return await retrying(self._send, call)
 
     async def _send(self, call: Call[T]) -> T:
-        response = await self._http.request(
+        response = await self._connections.own().request(
             call.method, call.path, params=call.params, headers=call.headers, content=call.content
         )
         return call.read(checked(response))
@@ -159,7 +167,7 @@ class AsyncJob:
 
     async def refresh(self) -> JobStatus:
         """Look how far it is."""
-        self.status = await self._client._do(calls.job(self.id))
+        self.status = await self._client._do(managing.job(self.id))
         return self.status
 
     async def wait(self, *, timeout: float | None = None, progress: bool = False) -> JobStatus:
@@ -175,10 +183,10 @@ class AsyncJob:
     async def result(self, *, timeout: float | None = None, progress: bool = False) -> Any:
         """As `Job.result`."""
         (await self.wait(timeout=timeout, progress=progress)).refuse_failed()
-        response = await self._client._do(calls.results(self.id))
+        response = await self._client._do(managing.results(self.id))
         return result_of(response, self._asked)
 
     async def cancel(self) -> JobStatus:
         """Stop it, if it is not over."""
-        self.status = await self._client._do(calls.dismiss(self.id))
+        self.status = await self._client._do(managing.dismiss(self.id))
         return self.status

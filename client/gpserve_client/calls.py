@@ -1,22 +1,19 @@
-"""Requests and how their answers are read, without sending anything: both faces use them."""
+"""The requests of a prediction and how their answers are read, without sending anything."""
 
 from __future__ import annotations
 
 import io
 import json
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import httpx
 import numpy as np
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from gpserve_client.answers import FloatArray, ModelInfo
-from gpserve_client.jobs import JobStatus
 from gpserve_client.options import Options
-from gpserve_client.tables import as_csv
 
 T = TypeVar("T")
 
@@ -86,72 +83,6 @@ def covariance(X: FloatArray, options: Options, version: str) -> Call[Part]:
     return Call("POST", "/predict", read, {**query, "covariance": "true"}, headers, npy(X))
 
 
-def new_key() -> str:
-    """A key under which a repeated request is the same job."""
-    return str(uuid.uuid4())
-
-
-def submit(X: FloatArray, options: Options, version: str, key: str) -> Call[JobStatus]:
-    """Points of shape (..., d) as a job; a repeated `key` is the same job.
-
-    Raises
-    ------
-    ValueError
-        A covariance is asked for, which is no array of numbers a point.
-    """
-    if options.covariance:
-        raise ValueError("a job gives no covariance: ask `predict` for it")
-    headers = {
-        "Content-Type": NPY,
-        "Prefer": "respond-async",
-        "If-Match": f'"{version}"',
-        "Idempotency-Key": key,
-    }
-    return Call("POST", "/predict", _job, options.query(), headers, npy(X))
-
-
-def train(data: Any, target: str, options: Mapping[str, Any], key: str) -> Call[JobStatus]:
-    """Train a new version on a table."""
-    query = {"target": target, **{name: _text(value) for name, value in options.items()}}
-    headers = {"Content-Type": "text/csv", "Idempotency-Key": key}
-    return Call("POST", "/train", _job, query, headers, as_csv(data))
-
-
-def activate(version: str) -> Call[dict[str, Any]]:
-    """Serve this version from now on."""
-    return Call("POST", f"/models/{version}/activate", _json)
-
-
-def models() -> Call[dict[str, Any]]:
-    """All versions."""
-    return Call("GET", "/models", _json)
-
-
-def jobs() -> Call[list[JobStatus]]:
-    """One's own jobs, the newest first."""
-
-    def read(response: httpx.Response) -> list[JobStatus]:
-        return [JobStatus.from_json(document) for document in response.json()["jobs"]]
-
-    return Call("GET", "/jobs", read)
-
-
-def job(id: str) -> Call[JobStatus]:
-    """How far a job is."""
-    return Call("GET", f"/jobs/{id}", _job)
-
-
-def results(id: str) -> Call[httpx.Response]:
-    """What a job gives."""
-    accept = {"Accept": f"{NPY}, application/json;q=0.9"}
-    return Call("GET", f"/jobs/{id}/results", lambda response: response, headers=accept)
-
-
-def dismiss(id: str) -> Call[JobStatus]:
-    """Cancel a job; one that has ended stays what it is."""
-    return Call("DELETE", f"/jobs/{id}", _job)
-
-
 def npy(X: FloatArray) -> bytes:
     """An array in NumPy's .npy format."""
     out = io.BytesIO()
@@ -167,17 +98,3 @@ def read_array(response: httpx.Response) -> FloatArray:
     another thread parses too (gh-106905), ours or the caller's own: it is parsed again then.
     """
     return np.asarray(np.load(io.BytesIO(response.content), allow_pickle=False))
-
-
-def _json(response: httpx.Response) -> Any:
-    return response.json()
-
-
-def _job(response: httpx.Response) -> JobStatus:
-    return JobStatus.from_json(response.json())
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -15,9 +15,18 @@ SAMPLE_VALUES = 1_000_000
 """Points times draws that a server takes in a request, unless its settings say otherwise."""
 
 
-def rows_with(samples: int, rows: int) -> int:
-    """Points of one request: `rows`, or fewer with many draws of each, but a tile."""
-    return min(rows, max(TILE, SAMPLE_VALUES // samples)) if samples else rows
+def rows_of_draws(samples: int, rows: int) -> int:
+    """Points of one request with so many draws of each: `rows`, or fewer."""
+    return min(rows, max(1, SAMPLE_VALUES // samples))
+
+
+def draws_apart(n: int, samples: int) -> bool:
+    """Whether the draws of n points are asked for by themselves, apart from mean and variance.
+
+    They are the same functions however they are cut. The others keep their bits only where no part
+    is shorter than a tile, which takes parts of up to two: so many draws would be too much.
+    """
+    return samples * n > SAMPLE_VALUES and samples * 2 * TILE > SAMPLE_VALUES
 
 
 def parts(n: int, rows: int, at_once: int) -> Iterator[slice]:

@@ -28,7 +28,13 @@ class ServiceError(Exception):
         self.where = {key: value for key, value in problem.items() if key not in _TOLD_APART}
         self.request_id = str(problem.get("request_id", ""))
         self.retry_after = retry_after
+        self._problem = dict(problem)
         super().__init__(f"{status}: {self.detail}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own would hand the message to __init__; a pool whose worker's error cannot
+        # be read waits for ever
+        return type(self), (self.status, self._problem, self.retry_after), self.__dict__
 
 
 class VersionChanged(ServiceError):

@@ -27,7 +27,13 @@ class Asked:
 
 
 def result_of(response: httpx.Response, asked: Asked) -> Any:
-    """A `Prediction` of an array, else the JSON document."""
+    """A `Prediction` of an array, else the JSON document.
+
+    Raises
+    ------
+    ValueError
+        The job was sent with other options.
+    """
     if not response.headers.get("Content-Type", "").startswith(NPY):
         return response.json()
     values = read_array(response)
@@ -35,4 +41,8 @@ def result_of(response: httpx.Response, asked: Asked) -> Any:
     d = (values.shape[-1] - options.width(0)) // 2 if options.gradient else 0
     version = response.headers.get("X-Model-Version", "")
     outside = asked.outside if version == asked.version else None
-    return prediction(values, options, version, outside, d)
+    try:
+        return prediction(values, options, version, outside, d)
+    except ValueError as error:
+        hint = "pass those of the job, as in job(id, Options(interval=0.9))"
+        raise ValueError(f"{error}: {hint}") from None

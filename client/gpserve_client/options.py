@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TypedDict
 
@@ -66,7 +67,7 @@ class TrainingOptions(TypedDict, total=False):
     activate : False stores the version and serves the old one
     """
 
-    features: list[str] | tuple[str, ...]
+    features: Iterable[str]
     kernel: str
     ard: bool
     restarts: int

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gpserve_client.answers import FloatArray
+from gpserve_client.named import by_name, stacked
+from gpserve_client.numbers import as_numbers
 
 
 def as_array(points: Any, names: Sequence[str]) -> FloatArray:
@@ -15,48 +17,29 @@ def as_array(points: Any, names: Sequence[str]) -> FloatArray:
 
     Parameters
     ----------
-    points : numbers in lists or arrays of shape (..., d); a data frame (pandas, polars) or a
-        mapping with the features' columns, in any order and beside others; one row of a pandas
-        data frame; a list of mappings or of such rows
+    points : numbers in lists or arrays of shape (..., d); a data frame (pandas, polars), a table
+        of pyarrow, a structured array or a mapping with the features' columns, in any order and
+        beside others, where a number alone stands for all points; one row of a pandas data frame;
+        a named tuple; a list of mappings or of such rows or tuples
     names : the d feature names
 
     Raises
     ------
     ValueError
-        A feature is missing, or the last axis has another length than d.
+        A feature is missing or there twice, columns differ in length, the last axis has another
+        length than d, or there are no points.
     """
-    points = _by_name(points)
-    if isinstance(points, Mapping):
-        _refuse_missing(points, names)
-        return np.stack([_numbers(points[name]) for name in names], axis=-1)
-    if hasattr(points, "columns"):
-        _refuse_missing(points.columns, names)
-        return _numbers(points[list(names)])
-    if isinstance(points, Sequence) and points and isinstance(_by_name(points[0]), Mapping):
+    columns = by_name(points, names)
+    if columns is not None:
+        return stacked(columns, names)
+    if isinstance(points, Sequence) and points and by_name(points[0], names) is not None:
         return np.stack([as_array(point, names) for point in points])
-    X = _numbers(points)
+    X = as_numbers(points)
+    if X.shape == (0,):
+        raise ValueError("there are no points")
     if X.ndim == 0 or X.shape[-1] != len(names):
         raise ValueError(
             f"the points have shape {X.shape}; their last axis must hold the {len(names)} "
             f"features {', '.join(names)}"
         )
     return X
-
-
-def _by_name(points: Any) -> Any:
-    """A pandas Series whose labels are names as a mapping; anything else as it is."""
-    if hasattr(points, "columns") or not (hasattr(points, "index") and hasattr(points, "to_dict")):
-        return points
-    return points.to_dict() if all(isinstance(label, str) for label in points.index) else points
-
-
-def _numbers(values: Any) -> FloatArray:
-    return np.asarray(values, dtype=np.float64, order="C")
-
-
-def _refuse_missing(given: Any, names: Sequence[str]) -> None:
-    have = list(given)
-    missing = [name for name in names if name not in have]
-    if missing:
-        listed = ", ".join(map(str, have))
-        raise ValueError(f"the points lack {', '.join(missing)}; they have {listed}")

@@ -10,7 +10,7 @@ import numpy as np
 from gpserve_client import calls
 from gpserve_client.answers import FloatArray, ModelInfo, Prediction, joined, prediction
 from gpserve_client.calls import Call, Part
-from gpserve_client.cutting import parts, rows_with
+from gpserve_client.cutting import draws_apart, parts, rows_of_draws
 from gpserve_client.errors import ServiceError
 from gpserve_client.options import Options
 
@@ -38,27 +38,56 @@ class Plan:
     at_once: int
 
     def calls(self) -> list[Call[Part]]:
-        """The requests, in the order of the points; a covariance comes last."""
-        d = self.X.shape[-1]
-        flat = self.X.reshape(-1, d)
+        """The requests in the order of the points; then draws that are apart; then a covariance."""
+        flat = self._flat
         if len(flat) == 0:
             raise ValueError(f"there are no points: the array has shape {self.X.shape}")
         if len(flat) == 1 and self.options == Options() and np.isfinite(flat).all():
             return [calls.predict_one(flat[0], self.info)]
-        options, version = replace(self.options, covariance=False), self.info.version
-        cut = parts(len(flat), rows_with(options.samples, self.rows), self.at_once)
-        asked = [calls.predict(flat[part], options, version) for part in cut]
+        asked = self._cut(self._numbers)
+        if self._apart:
+            asked += self._cut(Options(samples=self.options.samples, seed=self.options.seed))
         if len(asked) > 1:
             _refuse_nonfinite(flat)
         if self.options.covariance:
-            asked.append(calls.covariance(flat, self.options, version))
+            asked.append(calls.covariance(flat, self.options, self.info.version))
         return asked
+
+    @property
+    def _flat(self) -> FloatArray:
+        return self.X.reshape(-1, self.X.shape[-1])
+
+    @property
+    def _apart(self) -> bool:
+        return draws_apart(len(self._flat), self.options.samples)
+
+    @property
+    def _numbers(self) -> Options:
+        """What is asked of each point, without draws that are apart."""
+        options = replace(self.options, covariance=False)
+        return replace(options, samples=0, seed=0) if self._apart else options
+
+    def _cut(self, options: Options) -> list[Call[Part]]:
+        flat, rows = self._flat, self.rows
+        if options.samples:
+            rows = rows_of_draws(options.samples, rows)
+        cut = parts(len(flat), rows, self.at_once)
+        return [calls.predict(flat[part], options, self.info.version) for part in cut]
 
     def answer(self, answers: Sequence[Part]) -> Prediction:
         """The prediction, from the answers of `calls`."""
-        d, shape = self.X.shape[-1], self.X.shape[:-1]
         arrays = [answer.values for answer in answers]
         K = arrays.pop() if self.options.covariance else None
-        outside = self.info.outside(self.X)
-        made = prediction(joined(arrays, shape), self.options, self.info.version, outside, d)
+        outside, d = self.info.outside(self.X), self.X.shape[-1]
+        values = self._values(arrays)
+        made = prediction(values, self.options, self.info.version, outside, d)
         return replace(made, covariance=K, answered_by=frozenset(part.server for part in answers))
+
+    def _values(self, arrays: Sequence[FloatArray]) -> FloatArray:
+        """All numbers of each point, shape (..., k)."""
+        shape = self.X.shape[:-1]
+        if not self._apart:
+            return joined(arrays, shape)
+        first = sum(1 for _ in parts(len(self._flat), self.rows, self.at_once))
+        draws = joined(arrays[first:], shape)[..., Options().width(0) :]
+        return np.concatenate([joined(arrays[:first], shape), draws], axis=-1)

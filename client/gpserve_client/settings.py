@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import httpx
@@ -19,7 +20,13 @@ VERSION_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Settings:
-    """See `Client`."""
+    """See `Client`.
+
+    Raises
+    ------
+    ValueError
+        A number is too small for any request to be sent.
+    """
 
     url: str
     token: str
@@ -27,8 +34,16 @@ class Settings:
     rows: int
     concurrency: int
     attempts: int
-    timeout: float
+    timeout: float | None
     headers: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "concurrency", "attempts"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"timeout must be more than 0 seconds, not {self.timeout!r}")
 
     def http(self) -> dict[str, Any]:
         """The arguments of an HTTP client."""

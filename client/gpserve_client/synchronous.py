@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar, Unpack
 
-import httpx
 from tenacity import Retrying
 
-from gpserve_client import calls, retries
+from gpserve_client import calls, managing, retries
 from gpserve_client.answers import ModelInfo, Prediction
 from gpserve_client.calls import Call
+from gpserve_client.connections import OfProcess
 from gpserve_client.errors import VersionChanged, checked
 from gpserve_client.jobresults import Asked, result_of
 from gpserve_client.jobs import JobStatus, pauses
@@ -21,6 +20,7 @@ from gpserve_client.points import as_array
 from gpserve_client.predicting import ROWS
 from gpserve_client.progress import Bar
 from gpserve_client.settings import Settings
+from gpserve_client.together import Sleep, together
 
 T = TypeVar("T")
 
@@ -37,9 +37,17 @@ class Client:
     concurrency : requests at the same time
     attempts : how often a request is sent while the server is full or away; a server that asks to
         wait for more than two minutes is not asked again
-    timeout : seconds without a byte
+    timeout : seconds without a byte; None waits for ever
     headers : sent with every request: the ``Host`` that an ingress knows, or what a proxy asks for;
         an ``Authorization`` among them takes the place of `token`
+
+    A child made by `fork` opens connections of its own; a copy by pickle is set alike, token
+    included.
+
+    Raises
+    ------
+    ValueError
+        `rows`, `concurrency` or `attempts` is less than 1, or `timeout` is not positive.
     """
 
     def __init__(
@@ -51,13 +59,19 @@ class Client:
         rows: int = ROWS,
         concurrency: int = 8,
         attempts: int = 10,
-        timeout: float = 60.0,
+        timeout: float | None = 60.0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = Settings(
-            url, token, version, rows, concurrency, attempts, timeout, headers or {}
+        self.__setstate__(
+            Settings(url, token, version, rows, concurrency, attempts, timeout, headers or {})
         )
-        self._http = httpx.Client(**self._settings.http())
+
+    def __getstate__(self) -> Settings:
+        return self._settings
+
+    def __setstate__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connections = OfProcess(settings)
         self._model: ModelInfo | None = None
 
     def __enter__(self) -> Self:
@@ -68,7 +82,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._connections.own().close()
 
     def model(self) -> ModelInfo:
         """What is served now."""
@@ -117,13 +131,13 @@ class Client:
         It goes on without this program: `job` finds it again by its id.
         """
         retrying = Retrying(**retries.of_versions(self._settings.version_seconds))
-        return retrying(self._submit, points, Options(**options), calls.new_key())
+        return retrying(self._submit, points, Options(**options), managing.new_key())
 
     def _submit(self, points: Any, options: Options, key: str) -> Job:
         info = self._model or self.model()
         X = as_array(points, info.feature_names)
         try:
-            status = self._do(calls.submit(X, options, info.version, key))
+            status = self._do(managing.submit(X, options, info.version, key))
         except VersionChanged:
             self._model = None
             raise
@@ -134,44 +148,41 @@ class Client:
 
         See `TrainingOptions`; those that are not given are up to the service.
         """
-        status = self._do(calls.train(data, target, options, calls.new_key()))
+        status = self._do(managing.train(data, target, options, managing.new_key()))
         self._model = None
         return Job(self, status)
 
     def activate(self, version: str) -> dict[str, Any]:
         """Serve this version: every replica does within two seconds."""
         self._model = None
-        return self._do(calls.activate(version))
+        return self._do(managing.activate(version))
 
     def models(self) -> dict[str, Any]:
         """All versions, with their scores."""
-        return self._do(calls.models())
+        return self._do(managing.models())
 
     def jobs(self) -> list[JobStatus]:
         """One's own jobs, the newest first: with a token those that it sent, else those of all
         who send none.
         """
-        return self._do(calls.jobs())
+        return self._do(managing.jobs())
 
     def job(self, id: str, options: Options | None = None) -> Job:
         """A job that was submitted before, with the options of its prediction."""
-        return Job(self, self._do(calls.job(id)), Asked(options or Options()))
+        return Job(self, self._do(managing.job(id)), Asked(options or Options()))
 
     def _all(self, asked: Sequence[Call[T]]) -> list[T]:
         if len(asked) == 1:
             return [self._do(asked[0])]
-        executor = ThreadPoolExecutor(min(self._settings.concurrency, len(asked)), "gpserve")
-        try:
-            return list(executor.map(self._do, asked))
-        finally:
-            executor.shutdown(cancel_futures=True)
+        return together(self._do, asked, self._settings.concurrency)
 
-    def _do(self, call: Call[T]) -> T:
-        answer: T = Retrying(**retries.of_requests(self._settings.attempts))(self._send, call)
+    def _do(self, call: Call[T], sleep: Sleep = time.sleep) -> T:
+        retrying = Retrying(**retries.of_requests(self._settings.attempts), sleep=sleep)
+        answer: T = retrying(self._send, call)
         return answer
 
     def _send(self, call: Call[T]) -> T:
-        response = self._http.request(
+        response = self._connections.own().request(
             call.method, call.path, params=call.params, headers=call.headers, content=call.content
         )
         return call.read(checked(response))
@@ -188,7 +199,7 @@ class Job:
 
     def refresh(self) -> JobStatus:
         """Look how far it is."""
-        self.status = self._client._do(calls.job(self.id))
+        self.status = self._client._do(managing.job(self.id))
         return self.status
 
     def wait(self, *, timeout: float | None = None, progress: bool = False) -> JobStatus:
@@ -216,10 +227,10 @@ class Job:
             There is none.
         """
         self.wait(timeout=timeout, progress=progress).refuse_failed()
-        response = self._client._do(calls.results(self.id))
+        response = self._client._do(managing.results(self.id))
         return result_of(response, self._asked)
 
     def cancel(self) -> JobStatus:
         """Stop it, if it is not over."""
-        self.status = self._client._do(calls.dismiss(self.id))
+        self.status = self._client._do(managing.dismiss(self.id))
         return self.status

@@ -13,6 +13,8 @@ from typing import Any
 def as_csv(data: Any) -> bytes:
     """A CSV file's path, a data frame (pandas, polars) or a mapping of columns, as CSV.
 
+    A file that is gzipped stays so.
+
     Raises
     ------
     TypeError

@@ -120,6 +120,12 @@ def test_jobs_are_found_again_by_those_who_sent_them(stack: Stack, X: FloatArray
             gp.job(ids[0], Options(interval=0.9)).result()
         with pytest.raises(ServiceError, match="404: there is no job 'nothing'"):
             gp.job("nothing")
+        with pytest.raises(ValueError, match=r"4 numbers a point, .* 2: pass those of the job"):
+            gp.job(gp.submit(X, interval=0.9).id).result()
+        for astray in ("../models", "..", "1/results", "a?b#c"):
+            with pytest.raises(ServiceError) as refused:
+                gp.job(astray)
+            assert refused.value.status == 404
 
 
 def test_a_table_that_another_program_sent(stack: Stack, gp: Client, X: FloatArray) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -123,6 +124,33 @@ def test_many_draws_of_many_points(gpserve: WSGI, gpr: GPR) -> None:
     assert answer.samples.shape == (1000, 1030)
     np.testing.assert_allclose(answer.samples[:2, -9:], gpr.samples(many[-9:], 2, 3), rtol=1e-9)
     np.testing.assert_array_equal(answer.mean, plain.mean)
+
+
+def test_more_draws_than_a_tile_of_points_may_have(gpserve: WSGI, gpr: GPR) -> None:
+    """They are cut below a tile, the other numbers are not: those keep the bits of the whole."""
+    low, high = gpr.description.training_range.T
+    many = np.random.default_rng(5).uniform(low, high, (300, 4))
+    options: dict[str, Any] = {"noise": False, "interval": 0.9, "gradient": True}
+    with in_process(gpserve) as url, Client(url) as gp:
+        answer = gp.predict(many.reshape(3, 100, 4), samples=4000, seed=3, **options)
+        plain = gp.predict(many.reshape(3, 100, 4), **options)
+    assert answer.samples is not None
+    assert answer.samples.shape == (4000, 3, 100)
+    draws = answer.samples.reshape(4000, 300)
+    np.testing.assert_allclose(draws[:2], gpr.samples(many, 2, 3), rtol=1e-9, atol=1e-9)
+    for name in ("mean", "variance", "lower", "upper"):
+        np.testing.assert_array_equal(getattr(answer, name), getattr(plain, name))
+    assert answer.gradient is not None
+    assert plain.gradient is not None
+    np.testing.assert_array_equal(answer.gradient.variance, plain.gradient.variance)
+
+
+def test_no_numbers_get_other_bits_beside_draws(gpserve: WSGI, gpr: GPR) -> None:
+    low, high = gpr.description.training_range.T
+    many = np.random.default_rng(5).uniform(low, high, (420, 4))
+    with in_process(gpserve) as url, Client(url) as gp:
+        answer, plain = gp.predict(many, samples=2500), gp.predict(many)
+    np.testing.assert_array_equal(np.array([*answer]), np.array([*plain]))
 
 
 def test_options(gp: Client, gpr: GPR, X: FloatArray) -> None:

@@ -33,13 +33,15 @@ def gp(stack: Stack) -> Iterator[Client]:
         yield client
 
 
-@pytest.mark.parametrize("kind", ["path", "columns", "frame"])
+@pytest.mark.parametrize("kind", ["path", "gzipped", "columns", "frame"])
 def test_train(gp: Client, tmp_path: Path, kind: str) -> None:
     before, path = gp.models()["current"], tmp_path / "data.csv"
     frame = pd.DataFrame(TABLE)
     frame.to_csv(path, index=False)
-    data = {"path": path, "columns": TABLE, "frame": frame}[kind]
-    options = FAST | {"features": ["right", "left"], "ard": False, "activate": False}
+    gzipped = tmp_path / "data.csv.gz"
+    frame.to_csv(gzipped, index=False)
+    data = {"path": path, "gzipped": gzipped, "columns": TABLE, "frame": frame}[kind]
+    options = FAST | {"features": np.array(["right", "left"]), "ard": False, "activate": False}
     job = gp.train(data, "height", **options)
     result = job.result()
     assert (job.status.process, job.status.status) == ("train", "successful")

@@ -1,0 +1,43 @@
+"""What a client is told: numbers that allow no request are refused, lists may be any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from gpserve_client import AsyncClient, Client
+from gpserve_client.managing import train
+
+BAD: list[tuple[str, Any]] = [
+    ("rows", 0),
+    ("rows", -5),
+    ("rows", 2.5),
+    ("concurrency", 0),
+    ("attempts", 0),
+    ("attempts", "3"),
+    ("timeout", 0),
+    ("timeout", -1.0),
+    ("timeout", float("nan")),
+]
+
+
+@pytest.mark.parametrize("face", [Client, AsyncClient])
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_number_that_allows_no_request(face: type[Any], name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be .*{value!r}$"):
+        face("http://localhost", **{name: value})
+
+
+def test_numbers_that_are_right() -> None:
+    rows: Any = np.int64(1)
+    Client("http://localhost", rows=rows, concurrency=1, attempts=1, timeout=None).close()
+
+
+@pytest.mark.parametrize("hold", [list, tuple, np.array, pd.Index, pd.Series, iter])
+def test_features_in_anything(hold: Any) -> None:
+    features: Iterable[str] = hold(["depth", "stations"])
+    call = train({"depth": [1]}, "mag", {"features": features, "ard": np.bool_(False)}, "key")
+    assert call.params == {"target": "mag", "features": "depth,stations", "ard": "false"}

@@ -1,0 +1,125 @@
+"""Points as callers hold them become an array, by their names where they carry any."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from gpserve_client.points import as_array
+
+NAMES = ("lat", "depth", "stations")
+WANTED = np.array([[-20.0, 100, 30], [-21, 200, 40]])
+FRAME = pd.DataFrame(WANTED, columns=list(NAMES))
+SHUFFLED = FRAME[["stations", "lat", "depth"]]
+ROW = namedtuple("ROW", ["depth", "stations", "lat"])
+
+
+class ArrowTable:
+    """As pyarrow's, whose `columns` are values."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+        self.column_names = list(frame.columns)
+        self.columns = [self._frame[name] for name in self.column_names]
+
+    def __getitem__(self, name: str) -> Any:
+        return self._frame[name]
+
+
+def _records() -> Any:
+    return SHUFFLED.to_records(index=False)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        list(SHUFFLED.itertuples(index=False)),
+        list(SHUFFLED.itertuples()),
+        [ROW(100, 30, -20), ROW(200, 40, -21)],
+        np.array(_records()),
+        list(_records()),
+        ArrowTable(SHUFFLED),
+        SHUFFLED.astype("Int64"),
+        np.ma.array(WANTED, mask=False),
+        {"lat": [-20, -21], "depth": pd.Series([100, 200]), "stations": (30, 40)},
+    ],
+)
+def test_names_come_before_places(points: Any) -> None:
+    np.testing.assert_array_equal(as_array(points, NAMES), WANTED)
+
+
+def test_one_point_by_name() -> None:
+    for point in (ROW(100, 30, -20), _records()[0], {"lat": -20, "depth": 100, "stations": 30}):
+        np.testing.assert_array_equal(as_array(point, NAMES), WANTED[0])
+
+
+def test_a_tuple_without_these_names_is_read_by_place() -> None:
+    tuples = list(FRAME.set_axis(["a", "b", "c"], axis=1).itertuples(index=False))
+    np.testing.assert_array_equal(as_array(tuples, NAMES), WANTED)
+
+
+def test_a_number_alone_stands_for_all_points() -> None:
+    points = {"lat": -20, "depth": [[100, 200]], "stations": np.float64(30)}
+    np.testing.assert_array_equal(
+        as_array(points, NAMES), [[[-20.0, 100.0, 30.0], [-20.0, 200.0, 30.0]]]
+    )
+
+
+MISSING = WANTED.copy()
+MISSING[1, 1] = np.nan
+MASKED = np.ma.masked_invalid(np.where(np.isnan(MISSING), np.nan, WANTED))
+MASKED.data[1, 1] = 200
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        MASKED,
+        list(MASKED),
+        {name: MASKED[:, i] for i, name in enumerate(NAMES)},
+        pd.DataFrame({"lat": [-20, -21], "depth": [100, pd.NA], "stations": [30, 40]}),
+        FRAME.astype("Int64").assign(depth=pd.array([100, pd.NA], dtype="Int64")),
+        {"lat": [-20, -21], "depth": [100, pd.NA], "stations": [30, 40]},
+        [[-20, 100, 30], [-21, pd.NA, 40]],
+        [[-20, 100, 30], [-21, None, 40]],
+        [{"lat": -20, "depth": 100, "stations": 30}, {"lat": -21, "depth": pd.NA, "stations": 40}],
+    ],
+)
+def test_what_is_missing_or_masked_is_nan(points: Any) -> None:
+    """Which the service refuses by the place of its point."""
+    np.testing.assert_array_equal(as_array(points, NAMES), MISSING)
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ([], r"^there are no points$"),
+        (
+            {"lat": [1, 2], "depth": [1, 2, 3], "stations": 5},
+            r"^the columns differ in length: lat 2, depth 3$",
+        ),
+        (
+            {"lat": [1, 2], "depth": [[1, 2]], "stations": 5},
+            r"^the columns differ in length: lat 2, depth \(1, 2\)$",
+        ),
+        (
+            pd.concat([FRAME, FRAME["depth"]], axis=1),
+            r"^the points have depth more than once$",
+        ),
+        (
+            np.zeros(2, dtype=[("lat", float), ("depth", float)]),
+            r"^the points lack stations; they have lat, depth$",
+        ),
+        (
+            ArrowTable(FRAME[["lat", "depth"]]),
+            r"^the points lack stations; they have lat, depth$",
+        ),
+        ([["a", 1, 2]], "could not convert string to float: 'a'"),
+    ],
+)
+def test_what_cannot_be_read_is_named(points: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        as_array(points, NAMES)
