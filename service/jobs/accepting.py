@@ -81,10 +81,11 @@ def _source_as_job(
     model: Model, source: Source, options: Options, media_type: str
 ) -> flask.Response:
     from service.jobs.jobblobs import Job
-    from service.jobs.uploads import refuse_truncated, store_source
+    from service.jobs.uploads import refuse_truncated, refuse_what_is_too_much, store_source
 
     runtime = current_runtime()
     refuse_truncated(request)
+    refuse_what_is_too_much(source, options, runtime.settings)
     accepted, version = runtime.jobs(), runtime.live.version_of(model)
 
     def spec(id: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -19,6 +20,7 @@ from service.services import answers, arrays, negotiation
 from service.services.answers import Answered, Layout
 from service.services.chunks import CHUNK_TILES, Chunk, Source
 from service.services.options import Options
+from service.services.prediction import Limits, refuse_large_covariance, refuse_many_samples
 from service.services.problems import Problem, malformed, unusable
 from service.services.reading import Reader
 from service.services.tables import Table
@@ -83,9 +85,21 @@ def keep(
     )
     source, options = requestbody.read_with(reader, request, settings, media_type)
     refuse_truncated(request)
+    refuse_what_is_too_much(source, options, settings)
     if not stored:
         return store_source(job, source, options, version, media_type)
     return _prediction(version, stored[0], options, media_type, source)
+
+
+def refuse_what_is_too_much(source: Source, options: Options, settings: Settings) -> None:
+    """413 for more draws or covariances than a worker would give, when the points are counted."""
+    if source.shape is None:
+        return
+    n = math.prod(source.shape)
+    limits = Limits(settings.max_covariance_points, settings.max_sample_values)
+    refuse_many_samples(options, n, limits)
+    if options.covariance:
+        refuse_large_covariance(n, limits)
 
 
 def store_source(

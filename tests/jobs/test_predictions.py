@@ -140,6 +140,12 @@ def test_a_bad_row_fails_the_job_by_its_line(jobs: Stack, http: httpx.Client, ta
         (_npy(np.ones((3, 4)))[:-8], NPY, 400),
         (b"{", {"Content-Type": "application/json"}, 400),
         (b'{"points": [[1, 2]]}', {"Content-Type": "application/json"}, 422),
+        (
+            b'{"points": [[1, 2, 3, 4]], "samples": 2000000}',
+            {"Content-Type": "application/json"},
+            413,
+        ),
+        (json.dumps({"points": [[1, 2, 3, 4]] * 1001, "covariance": True}).encode(), {}, 413),
         (b"x", {"Content-Type": "image/png"}, 415),
         (b"1,2,3,4\n", CSV | {"Accept": "image/png"}, 406),
         (b"1,2,3,4\n", CSV | {"If-Match": '"000000000000"'}, 412),
@@ -185,3 +191,11 @@ def test_head_starts_no_job(http: httpx.Client) -> None:
     assert answer.status_code == 200
     assert "Location" not in answer.headers
     assert http.get("/jobs").json() == before
+
+
+def test_too_many_draws_of_an_array_are_refused_at_once(http: httpx.Client) -> None:
+    answer = http.post(
+        "/predict?samples=1000", content=_npy(np.ones((1001, 4))), headers=NPY | ASYNC
+    )
+    assert answer.status_code == 413
+    assert "1000 samples of 1001 points are more than 1000000" in answer.json()["detail"]
