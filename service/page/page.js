@@ -1,6 +1,7 @@
 // The page: what the person sets, what the model says.
 
 import * as api from "./api.js";
+import { noise, onChoice } from "./band.js";
 import { OutputAxis, drawGauge } from "./chart.js";
 import { cut, extent, lines, pointsOf } from "./curves.js";
 import { Feature } from "./feature.js";
@@ -25,7 +26,6 @@ let looking = 0;
 
 const names = () => model.feature_names;
 const point = () => features.map((feature) => feature.value);
-const noise = () => $("main").querySelector("[name=band]:checked").value === "observation";
 
 function say(text) {
   $("say").textContent = text;
@@ -173,7 +173,7 @@ async function copyCommand() {
 
 $("middle").addEventListener("click", reset);
 $("copy").addEventListener("click", copyCommand);
-for (const radio of document.querySelectorAll("[name=band]")) radio.addEventListener("change", changed);
+onChoice(changed);
 addEventListener("hashchange", visit);
 new ResizeObserver(draw).observe($("main"));
 new TablePanel(sayOfTable);

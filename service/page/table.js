@@ -1,6 +1,7 @@
 // A whole table: a CSV file to the server, and back with the answer, as it streams.
 
 import { sendTable } from "./api.js";
+import { noise } from "./band.js";
 import { takeFiles } from "./fileinput.js";
 import { follow } from "./job.js";
 import { forgetJob, keepJob, keptJob } from "./keptjob.js";
@@ -130,6 +131,7 @@ export class TablePanel {
 function options() {
   return {
     extrapolated: true,
+    ...(noise() ? {} : { noise: false }),
     ...($("with-interval").checked ? { interval: 0.95 } : {}),
     ...($("spare-rows").checked ? { on_bad_row: "nan" } : {}),
   };

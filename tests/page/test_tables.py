@@ -33,7 +33,7 @@ SMALL_PIECES = """() => {
 }"""
 
 
-def _direct(site: Server, text: str, **options: float) -> bytes:
+def _direct(site: Server, text: str, **options: float | str) -> bytes:
     """What the API answers to the same table."""
     answer = plainhttp.post(
         f"{site.url}/predict",
@@ -68,6 +68,20 @@ def test_without_the_band(page: Page, site: Server, tmp_path: Path) -> None:
     path.write_text(HEADER + ROWS)
     page.get_by_label("add the ends of the 95 % band").uncheck()
     assert _saved(page, path, tmp_path) == _direct(site, HEADER + ROWS)
+
+
+@pytest.mark.parametrize("interval", [True, False])
+def test_the_band_is_the_one_on_the_screen(
+    page: Page, site: Server, tmp_path: Path, interval: bool
+) -> None:
+    path = tmp_path / "quakes.csv"
+    path.write_text(HEADER + ROWS)
+    page.get_by_label("the true mean, without noise").check()
+    page.get_by_label("add the ends of the 95 % band").set_checked(interval)
+    options: dict[str, float] = {"interval": 0.95} if interval else {}
+    noisy = _direct(site, HEADER + ROWS, **options)
+    without = _direct(site, HEADER + ROWS, noise="false", **options)
+    assert _saved(page, path, tmp_path) == without != noisy
 
 
 def test_a_compressed_table(page: Page, site: Server, tmp_path: Path) -> None:
