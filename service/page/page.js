@@ -1,7 +1,7 @@
 // The page: what the person sets, what the model says.
 
 import * as api from "./api.js";
-import { noise, onChoice } from "./band.js";
+import { noise, onChoice, setNoise } from "./band.js";
 import { OutputAxis, drawGauge } from "./chart.js";
 import { cut, extent, lines, pointsOf } from "./curves.js";
 import { Feature } from "./feature.js";
@@ -55,7 +55,7 @@ function changed() {
     return;
   }
   showOutside();
-  remember(names(), at);
+  remember(names(), at, noise());
   showCommand($("curl"), curl(names(), at, noise()));
   latest.put({ at, noise: noise() });
 }
@@ -140,7 +140,7 @@ function setUp(served) {
   axis = new OutputAxis();
   shown = null;
   describe(model);
-  const given = before.size ? before : remembered();
+  const given = before.size ? before : linked();
   features = names().map((name, j) => {
     const feature = new Feature(name, model.training_range[name], j, changed);
     if (given.has(name)) feature.set(given.get(name));
@@ -159,9 +159,16 @@ function reset() {
 
 /** Go where a link leads that is opened in this tab. */
 function visit() {
-  const given = remembered();
+  const given = linked();
   for (const feature of features) if (given.has(feature.name)) feature.set(given.get(feature.name));
   changed();
+}
+
+/** The values of the address, whose band is chosen. */
+function linked() {
+  const { values, noise } = remembered();
+  setNoise(noise);
+  return values;
 }
 
 async function copyCommand() {
