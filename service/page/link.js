@@ -1,5 +1,7 @@
 // What is asked, in the page's address, so that it can be shared, and as a curl command.
 
+import { read } from "./numbers.js";
+
 const encode = (text) => encodeURIComponent(text).replaceAll("'", "%27");
 
 const pairs = (names, point) => names.map((name, j) => `${encode(name)}=${encode(String(point[j]))}`);
@@ -29,8 +31,9 @@ export function remember(names, point, noise) {
 /** What the address holds: `values` by feature name, only numbers, and the `noise`. */
 export function remembered() {
   const given = new URLSearchParams(location.hash.slice(1));
-  const numbers = [...given].map(([k, v]) => [k, parseFloat(v)]).filter(([, v]) => Number.isFinite(v));
-  return { values: new Map(numbers), noise: given.get("noise") !== "false" };
+  const numbers = [...given].map(([name, text]) => [name, read(text)]);
+  const values = new Map(numbers.filter(([, value]) => !Number.isNaN(value)));
+  return { values, noise: given.get("noise") !== "false" };
 }
 
 /** Copy an element's text; also where the browser hides its clipboard, as on plain http. */
