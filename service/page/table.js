@@ -5,12 +5,13 @@ import { noise } from "./band.js";
 import { takeFiles } from "./fileinput.js";
 import { follow } from "./job.js";
 import { forgetJob, keepJob, keptJob } from "./keptjob.js";
-import { Lines, countRecords } from "./lines.js";
+import { countRecords } from "./lines.js";
 import { count } from "./numbers.js";
+import { BrokenOff, receive } from "./receive.js";
 import { answerName, size, summary } from "./tablewords.js";
 
 const $ = (id) => document.getElementById(id);
-const PREVIEW_ROWS = 5;
+const RELOAD = "Reload the page: the server keeps the answer of its job.";
 
 export class TablePanel {
   /** @param say (text) tells those who listen instead of look */
@@ -35,7 +36,7 @@ export class TablePanel {
     this.#begin();
     try {
       const response = await answered(stop.signal);
-      const answer = await this.#receive(response, stop.signal);
+      const answer = await receive(response, (rows) => this.#progress(rows), stop.signal);
       await this.counted;
       forgetJob();
       this.#finish(name, answer);
@@ -78,22 +79,6 @@ export class TablePanel {
     Object.assign($("progress"), { max: points.total, value: points.done });
   }
 
-  /** Read the answer piece by piece, so that its progress shows and memory can be let go. */
-  async #receive(response, signal) {
-    const lines = new Lines(PREVIEW_ROWS);
-    const pieces = [];
-    const reader = response.body.getReader();
-    for (let piece; !(piece = await reader.read()).done; ) {
-      signal.throwIfAborted();
-      pieces.push(piece.value);
-      lines.add(piece.value);
-      if (pieces.length === 256) pieces.splice(0, 256, new Blob(pieces));
-      this.#progress(lines.rows);
-    }
-    lines.end();
-    return { blob: new Blob(pieces, { type: "text/csv" }), lines };
-  }
-
   #progress(rows) {
     const { total } = this;
     $("stage").textContent = total
@@ -123,9 +108,14 @@ export class TablePanel {
       this.say("Cancelled");
       return;
     }
-    $("table-problem").textContent = error.message;
+    $("table-problem").textContent = `${error.message} ${advice(error)}`.trim();
     $("table-problem").hidden = false;
   }
+}
+
+function advice(error) {
+  if (keptJob()) return RELOAD;
+  return error instanceof BrokenOff ? "Send the file again." : "";
 }
 
 function options() {
