@@ -8,7 +8,7 @@ import { forgetJob, keepJob, keptJob } from "./keptjob.js";
 import { countRecords } from "./lines.js";
 import { count } from "./numbers.js";
 import { BrokenOff, receive } from "./receive.js";
-import { answerName, size, summary } from "./tablewords.js";
+import { answerName, oneAtATime, size, summary } from "./tablewords.js";
 
 const $ = (id) => document.getElementById(id);
 const RELOAD = "Reload the page: the server keeps the answer of its job.";
@@ -18,14 +18,16 @@ export class TablePanel {
   constructor(say) {
     this.say = say;
     this.stop = new AbortController();
-    takeFiles((file) => this.send(file));
+    takeFiles((file, more) => this.send(file, more));
     $("cancel").addEventListener("click", () => this.stop.abort());
     const kept = keptJob();
     if (kept) this.#work(kept.name, (signal) => this.#followed(kept.job, kept.name, signal));
   }
 
-  /** Answer a file; one at a time, a new one ends the one before. */
-  send(file) {
+  /** Answer a file; one at a time, a new one ends the one before. `more` came with it. */
+  send(file, more) {
+    $("one-file").hidden = more === 0;
+    $("one-file").textContent = oneAtATime(file.name, more);
     return this.#work(file.name, (signal) => this.#answered(file, signal));
   }
 
