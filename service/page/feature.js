@@ -84,6 +84,11 @@ export class Feature {
     return clamp(Number(raw.toFixed(this.decimals)), this.low, this.high);
   }
 
+  /** "field" or "slider" when it has the focus. */
+  get focused() {
+    return ["field", "slider"].find((part) => this[part] === document.activeElement);
+  }
+
   get outside() {
     return this.value < this.low || this.value > this.high;
   }

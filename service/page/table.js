@@ -3,6 +3,7 @@
 import { sendTable } from "./api.js";
 import { noise } from "./band.js";
 import { takeFiles } from "./fileinput.js";
+import { hide } from "./focus.js";
 import { follow } from "./job.js";
 import { forgetJob, keepJob, keptJob } from "./keptjob.js";
 import { countRecords } from "./lines.js";
@@ -50,8 +51,9 @@ export class TablePanel {
   #begin() {
     forgetJob();
     this.total = 0;
-    for (const id of ["table-problem", "done"]) $(id).hidden = true;
     $("work").hidden = false;
+    $("table-problem").hidden = true;
+    hide($("done"), $("cancel"));
     $("progress").removeAttribute("value");
   }
 
@@ -90,7 +92,6 @@ export class TablePanel {
   }
 
   #finish(name, { blob, lines }) {
-    $("work").hidden = true;
     $("done").hidden = false;
     URL.revokeObjectURL($("save").href);
     $("save").href = URL.createObjectURL(blob);
@@ -100,11 +101,12 @@ export class TablePanel {
     $("summary").textContent = text;
     $("preview").replaceChildren(preview(lines));
     this.say(text);
+    hide($("work"), $("save"));
     $("save").click();
   }
 
   #failed(error, aborted) {
-    $("work").hidden = true;
+    hide($("work"), $("file"));
     if (aborted || error.status) forgetJob(); // else the way to the server is at fault: try again
     if (aborted) {
       this.say("Cancelled");

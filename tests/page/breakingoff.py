@@ -33,7 +33,8 @@ def breaking() -> Iterator[Breaking]:
             self.wfile.write(BEGINNING)
             made.broken.wait()
 
-        do_POST = do_GET
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def log_message(self, format: str, *args: object) -> None:
             """Says nothing."""

@@ -133,7 +133,8 @@ def test_a_drop_without_a_file_changes_nothing(page: Page) -> None:
     page.evaluate(
         """() => {
             const event = new DragEvent("drop", { cancelable: true });
-            Object.defineProperty(event, "dataTransfer", { value: { types: ["Files"], files: [] } });
+            const dataTransfer = { types: ["Files"], files: [] };
+            Object.defineProperty(event, "dataTransfer", { value: dataTransfer });
             dispatchEvent(event);
         }"""
     )
