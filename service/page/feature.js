@@ -1,14 +1,15 @@
 // One feature: its number field, its slider, and the plot along it.
 
 import { drawCurve } from "./chart.js";
-import { clamp, decimalsFor, niceStep, show } from "./numbers.js";
+import { clamp, decimalsFor, niceStep, read, show } from "./numbers.js";
 
 const POSITIONS = 200;
 
+// A field of type "number" leaves out what it does not know: of 1,5 it makes 15, of −5 it makes 5.
 const TEMPLATE = `
   <div class="head">
     <label></label>
-    <input class="number" type="number" inputmode="text" autocomplete="off">
+    <input class="number" type="text" role="spinbutton" autocomplete="off" spellcheck="false">
   </div>
   <svg class="plot" role="img"></svg>
   <div class="track"><input type="range" min="0" max="${POSITIONS}" step="1"></div>
@@ -17,6 +18,9 @@ const TEMPLATE = `
 
 /** A number with the decimals that it has. */
 const exact = (value) => show(value, (String(value).split(".")[1] ?? "").length);
+
+const notRead = (text) =>
+  text.includes(",") ? "Type a number with a decimal point, such as 1.5." : "Type a number.";
 
 export class Feature {
   /** @param onChange called after every change by the person */
@@ -43,7 +47,7 @@ export class Feature {
     label.htmlFor = this.field.id = `feature-${index}`;
     this.hint.id = `hint-${index}`;
     this.field.setAttribute("aria-describedby", this.hint.id);
-    this.field.step = niceStep((this.high - this.low || 1) / POSITIONS);
+    this.step = niceStep((this.high - this.low || 1) / POSITIONS);
     this.slider.setAttribute("aria-label", `${this.name}, slider`);
     const [from, to] = root.querySelectorAll(".ends span");
     from.textContent = exact(this.low);
@@ -52,14 +56,24 @@ export class Feature {
 
   #listen() {
     this.field.addEventListener("input", () => {
-      this.value = this.field.validity.badInput ? NaN : parseFloat(this.field.value);
+      this.value = read(this.field.value);
       this.#showValue(false);
       this.onChange();
     });
+    this.field.addEventListener("change", () => this.#showValue(!Number.isNaN(this.value)));
+    this.field.addEventListener("keydown", (event) => this.#stepped(event));
     this.slider.addEventListener("input", () => {
       this.set(this.#at(Number(this.slider.value)));
       this.onChange();
     });
+  }
+
+  #stepped(event) {
+    const steps = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    if (!steps || Number.isNaN(this.value)) return;
+    event.preventDefault(); // the arrow would move the caret as well
+    this.set(Number((this.value + steps * this.step).toPrecision(12)));
+    this.onChange();
   }
 
   /** The value at a position of the slider: the exact ends, and round numbers between them. */
@@ -68,6 +82,11 @@ export class Feature {
     if (position === POSITIONS) return this.high;
     const raw = this.low + (position / POSITIONS) * (this.high - this.low);
     return clamp(Number(raw.toFixed(this.decimals)), this.low, this.high);
+  }
+
+  /** "field" or "slider" when it has the focus. */
+  get focused() {
+    return ["field", "slider"].find((part) => this[part] === document.activeElement);
   }
 
   get outside() {
@@ -85,15 +104,16 @@ export class Feature {
   }
 
   #showValue(fieldToo) {
-    if (fieldToo) this.field.value = this.value;
+    if (fieldToo) this.field.value = Number.isNaN(this.value) ? "" : this.value;
     const share = (this.value - this.low) / (this.high - this.low || 1);
     if (Number.isFinite(share)) this.slider.value = Math.round(share * POSITIONS);
     this.slider.setAttribute("aria-valuetext", String(this.value));
+    this.field.ariaValueNow = Number.isNaN(this.value) ? null : this.value;
     this.root.classList.toggle("outside", this.outside);
     this.field.setAttribute("aria-invalid", String(Number.isNaN(this.value)));
     this.hint.hidden = !this.outside && !Number.isNaN(this.value);
     this.hint.textContent = Number.isNaN(this.value)
-      ? "Type a number."
+      ? notRead(this.field.value)
       : `Outside the training data: ${exact(this.low)} to ${exact(this.high)}.`;
   }
 

@@ -4,10 +4,10 @@ const $ = (id) => document.getElementById(id);
 const brings = ({ dataTransfer }) => dataTransfer.types.includes("Files");
 const mark = (on) => $("drop").classList.toggle("over", on);
 
-/** Call `take` (file) for each file that comes. */
+/** Call `take` (file, how many more came with it) for each choice and each drop. */
 export function takeFiles(take) {
   $("file").addEventListener("change", ({ target }) => {
-    if (target.files.length) take(target.files[0]);
+    takeFirst(target.files, take);
     target.value = "";
   });
   addEventListener("dragover", (event) => {
@@ -20,6 +20,10 @@ export function takeFiles(take) {
     if (!brings(event)) return;
     event.preventDefault();
     mark(false);
-    take(event.dataTransfer.files[0]);
+    takeFirst(event.dataTransfer.files, take);
   });
+}
+
+function takeFirst([first, ...more], take) {
+  if (first) take(first, more.length);
 }

@@ -1,12 +1,17 @@
-// The point in the page's address, so that it can be shared, and as a curl command.
+// What is asked, in the page's address, so that it can be shared, and as a curl command.
+
+import { read } from "./numbers.js";
 
 const encode = (text) => encodeURIComponent(text).replaceAll("'", "%27");
 
 const pairs = (names, point) => names.map((name, j) => `${encode(name)}=${encode(String(point[j]))}`);
 
+// As in the API, where no feature may have this name; without it the noise counts.
+const WITHOUT_NOISE = "noise=false";
+
 /** The command that asks for what the page shows. */
 export function curl(names, point, noise) {
-  const options = ["interval=0.95", ...(noise ? [] : ["noise=false"])];
+  const options = ["interval=0.95", ...(noise ? [] : [WITHOUT_NOISE])];
   const query = [...pairs(names, point), ...options].join("&");
   return `curl '${new URL("predict", document.baseURI)}?${query}'`;
 }
@@ -17,15 +22,18 @@ export function showCommand(element, command) {
   element.replaceChildren(...parts.flatMap((part) => [part, document.createElement("wbr")]));
 }
 
-/** Keep the point in the address. */
-export function remember(names, point) {
-  history.replaceState(null, "", `#${pairs(names, point).join("&")}`);
+/** Keep the point and whether its band counts the noise in the address. */
+export function remember(names, point, noise) {
+  const parts = [...pairs(names, point), ...(noise ? [] : [WITHOUT_NOISE])];
+  history.replaceState(null, "", `#${parts.join("&")}`);
 }
 
-/** The values of the address by feature name; only numbers. */
+/** What the address holds: `values` by feature name, only numbers, and the `noise`. */
 export function remembered() {
-  const given = [...new URLSearchParams(location.hash.slice(1))];
-  return new Map(given.map(([k, v]) => [k, parseFloat(v)]).filter(([, v]) => Number.isFinite(v)));
+  const given = new URLSearchParams(location.hash.slice(1));
+  const numbers = [...given].map(([name, text]) => [name, read(text)]);
+  const values = new Map(numbers.filter(([, value]) => !Number.isNaN(value)));
+  return { values, noise: given.get("noise") !== "false" };
 }
 
 /** Copy an element's text; also where the browser hides its clipboard, as on plain http. */

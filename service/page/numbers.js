@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Numbers as people read and write them.
 
 /** Decimals that show `span` with about three significant digits. */
 export function decimalsFor(span) {
@@ -13,6 +13,17 @@ export function show(value, decimals) {
   const plain = size === 0 || (size < 1e7 && size >= 1e-4);
   const text = plain ? value.toFixed(Math.min(decimals, 6)) : value.toExponential(3);
   return text.replace("-", "\u2212");
+}
+
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const THOUSANDS = /^[+-]?[1-9]\d{0,2},\d{3}(?!\d)/; // or a decimal comma: nobody can tell
+
+/** The number that a person wrote, with the true minus sign or a decimal comma; NaN when in doubt. */
+export function read(text) {
+  const written = text.trim().replaceAll("\u2212", "-");
+  const plain = THOUSANDS.test(written) ? "" : written.replace(",", ".");
+  const number = NUMBER.test(plain) ? Number(plain) : NaN;
+  return Number.isFinite(number) ? number : NaN;
 }
 
 /** A count with its thousands apart. */

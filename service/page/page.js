@@ -1,9 +1,10 @@
 // The page: what the person sets, what the model says.
 
 import * as api from "./api.js";
+import { noise, onChoice, setNoise } from "./band.js";
 import { OutputAxis, drawGauge } from "./chart.js";
 import { cut, extent, lines, pointsOf } from "./curves.js";
-import { Feature } from "./feature.js";
+import { Inputs } from "./inputs.js";
 import { Latest } from "./latest.js";
 import { copy, curl, remember, remembered, showCommand } from "./link.js";
 import { describe, exampleTable } from "./modelwords.js";
@@ -17,15 +18,14 @@ const SETTLED = 600; // ms without a change until the axis fits anew and the ans
 const $ = (id) => document.getElementById(id);
 
 let model;
-let features = [];
 let axis = new OutputAxis();
 let shown = null; // the answer on the screen and its question
 let settling = 0;
 let looking = 0;
 
 const names = () => model.feature_names;
-const point = () => features.map((feature) => feature.value);
-const noise = () => $("main").querySelector("[name=band]:checked").value === "observation";
+
+const inputs = new Inputs(changed);
 
 function say(text) {
   $("say").textContent = text;
@@ -47,7 +47,7 @@ const latest = new Latest(
 );
 
 function changed() {
-  const at = point();
+  const at = inputs.point;
   $("outside").hidden = true;
   if (at.some(Number.isNaN)) {
     latest.drop();
@@ -55,13 +55,13 @@ function changed() {
     return;
   }
   showOutside();
-  remember(names(), at);
+  remember(names(), at, noise());
   showCommand($("curl"), curl(names(), at, noise()));
   latest.put({ at, noise: noise() });
 }
 
 function showOutside() {
-  const outside = features.filter((feature) => feature.outside).map(({ name }) => name);
+  const { outside } = inputs;
   $("outside").hidden = outside.length === 0;
   $("outside").textContent = `Outside the training range in ${listed(outside)}: the model is guessing.`;
 }
@@ -93,7 +93,7 @@ function draw() {
   if (!shown) return;
   const { answer, at } = shown;
   drawGauge($("gauge"), answer, axis);
-  features.forEach((f, j) => f.draw(answer.curves[j], at[j], answer, axis));
+  inputs.draw(answer, at, axis);
 }
 
 function settle() {
@@ -133,35 +133,35 @@ async function load() {
 }
 
 function setUp(served) {
-  const before = new Map(features.map((f) => [f.name, f.value]));
+  const given = model ? inputs.values : linked();
   if (model) say(`The model is now version ${served.version}.`);
   latest.drop(); // an answer on its way has the old model's shape
   model = served;
   axis = new OutputAxis();
   shown = null;
   describe(model);
-  const given = before.size ? before : remembered();
-  features = names().map((name, j) => {
-    const feature = new Feature(name, model.training_range[name], j, changed);
-    if (given.has(name)) feature.set(given.get(name));
-    return feature;
-  });
-  $("features").replaceChildren(...features.map((f) => f.root));
+  inputs.become(model, given);
   $("main").hidden = false;
   $("example").href = URL.createObjectURL(exampleTable(model));
   changed();
 }
 
 function reset() {
-  for (const feature of features) feature.reset();
+  inputs.reset();
   changed();
 }
 
 /** Go where a link leads that is opened in this tab. */
 function visit() {
-  const given = remembered();
-  for (const feature of features) if (given.has(feature.name)) feature.set(given.get(feature.name));
+  inputs.set(linked());
   changed();
+}
+
+/** The values of the address, whose band is chosen. */
+function linked() {
+  const { values, noise } = remembered();
+  setNoise(noise);
+  return values;
 }
 
 async function copyCommand() {
@@ -173,7 +173,7 @@ async function copyCommand() {
 
 $("middle").addEventListener("click", reset);
 $("copy").addEventListener("click", copyCommand);
-for (const radio of document.querySelectorAll("[name=band]")) radio.addEventListener("change", changed);
+onChoice(changed);
 addEventListener("hashchange", visit);
 new ResizeObserver(draw).observe($("main"));
 new TablePanel(sayOfTable);

@@ -1,29 +1,34 @@
 // A whole table: a CSV file to the server, and back with the answer, as it streams.
 
 import { sendTable } from "./api.js";
+import { noise } from "./band.js";
 import { takeFiles } from "./fileinput.js";
+import { hide } from "./focus.js";
 import { follow } from "./job.js";
 import { forgetJob, keepJob, keptJob } from "./keptjob.js";
-import { Lines, countRecords } from "./lines.js";
+import { countRecords } from "./lines.js";
 import { count } from "./numbers.js";
-import { answerName, size, summary } from "./tablewords.js";
+import { BrokenOff, receive } from "./receive.js";
+import { answerName, oneAtATime, size, summary } from "./tablewords.js";
 
 const $ = (id) => document.getElementById(id);
-const PREVIEW_ROWS = 5;
+const RELOAD = "Reload the page: the server keeps the answer of its job.";
 
 export class TablePanel {
   /** @param say (text) tells those who listen instead of look */
   constructor(say) {
     this.say = say;
     this.stop = new AbortController();
-    takeFiles((file) => this.send(file));
+    takeFiles((file, more) => this.send(file, more));
     $("cancel").addEventListener("click", () => this.stop.abort());
     const kept = keptJob();
     if (kept) this.#work(kept.name, (signal) => this.#followed(kept.job, kept.name, signal));
   }
 
-  /** Answer a file; one at a time, a new one ends the one before. */
-  send(file) {
+  /** Answer a file; one at a time, a new one ends the one before. `more` came with it. */
+  send(file, more) {
+    $("one-file").hidden = more === 0;
+    $("one-file").textContent = oneAtATime(file.name, more);
     return this.#work(file.name, (signal) => this.#answered(file, signal));
   }
 
@@ -34,7 +39,7 @@ export class TablePanel {
     this.#begin();
     try {
       const response = await answered(stop.signal);
-      const answer = await this.#receive(response, stop.signal);
+      const answer = await receive(response, (rows) => this.#progress(rows), stop.signal);
       await this.counted;
       forgetJob();
       this.#finish(name, answer);
@@ -46,8 +51,9 @@ export class TablePanel {
   #begin() {
     forgetJob();
     this.total = 0;
-    for (const id of ["table-problem", "done"]) $(id).hidden = true;
     $("work").hidden = false;
+    $("table-problem").hidden = true;
+    hide($("done"), $("cancel"));
     $("progress").removeAttribute("value");
   }
 
@@ -77,22 +83,6 @@ export class TablePanel {
     Object.assign($("progress"), { max: points.total, value: points.done });
   }
 
-  /** Read the answer piece by piece, so that its progress shows and memory can be let go. */
-  async #receive(response, signal) {
-    const lines = new Lines(PREVIEW_ROWS);
-    const pieces = [];
-    const reader = response.body.getReader();
-    for (let piece; !(piece = await reader.read()).done; ) {
-      signal.throwIfAborted();
-      pieces.push(piece.value);
-      lines.add(piece.value);
-      if (pieces.length === 256) pieces.splice(0, 256, new Blob(pieces));
-      this.#progress(lines.rows);
-    }
-    lines.end();
-    return { blob: new Blob(pieces, { type: "text/csv" }), lines };
-  }
-
   #progress(rows) {
     const { total } = this;
     $("stage").textContent = total
@@ -102,7 +92,6 @@ export class TablePanel {
   }
 
   #finish(name, { blob, lines }) {
-    $("work").hidden = true;
     $("done").hidden = false;
     URL.revokeObjectURL($("save").href);
     $("save").href = URL.createObjectURL(blob);
@@ -112,24 +101,31 @@ export class TablePanel {
     $("summary").textContent = text;
     $("preview").replaceChildren(preview(lines));
     this.say(text);
+    hide($("work"), $("save"));
     $("save").click();
   }
 
   #failed(error, aborted) {
-    $("work").hidden = true;
+    hide($("work"), $("file"));
     if (aborted || error.status) forgetJob(); // else the way to the server is at fault: try again
     if (aborted) {
       this.say("Cancelled");
       return;
     }
-    $("table-problem").textContent = error.message;
+    $("table-problem").textContent = `${error.message} ${advice(error)}`.trim();
     $("table-problem").hidden = false;
   }
+}
+
+function advice(error) {
+  if (keptJob()) return RELOAD;
+  return error instanceof BrokenOff ? "Send the file again." : "";
 }
 
 function options() {
   return {
     extrapolated: true,
+    ...(noise() ? {} : { noise: false }),
     ...($("with-interval").checked ? { interval: 0.95 } : {}),
     ...($("spare-rows").checked ? { on_bad_row: "nan" } : {}),
   };

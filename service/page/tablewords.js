@@ -9,6 +9,11 @@ export const answerName = (name) =>
 export const size = (bytes) =>
   bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 
+/** What becomes of several files that came at once. */
+export const oneAtATime = (name, more) =>
+  `Files are answered one at a time: this is ${name}. ` +
+  `Bring the other ${more === 1 ? "one" : count(more)} when it is done.`;
+
 /** How many rows an answer has, and what is special about some. */
 export function summary({ rows, outside, bad }) {
   const notes = [

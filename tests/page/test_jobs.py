@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests import plainhttp
 from tests.jobs.stack import Stack, stack
+from tests.page.breakingoff import breaking
 from tests.page.browser import new_page
 from tests.page.conftest import record
 from tests.patience import until
@@ -96,6 +98,30 @@ def test_a_reloaded_tab_goes_on_with_its_job(page: Page, jobs: Stack, table: Pat
     with page.expect_download() as download:
         jobs.add_worker()
     assert download.value.suggested_filename == "long-predicted.csv"
+    target = table.with_name("saved.csv")
+    download.value.save_as(target)
+    result = plainhttp.get(f"{jobs.http}/jobs/{_only_job(jobs)}/results")
+    assert target.read_bytes() == result.content
+    assert _kept(page) == 0
+
+
+def test_a_jobs_answer_that_broke_off_is_fetched_again(
+    page: Page, jobs: Stack, table: Path
+) -> None:
+    results = re.compile("/jobs/[^/]+/results$")
+    with breaking() as server:
+        page.route(results, lambda route: route.continue_(url=server.url))
+        page.set_input_files("#file", table)
+        expect(page.locator("#stage")).to_have_text(WAITING)
+        jobs.add_worker()
+        expect(page.locator("#stage")).to_have_text("2 of 3,000 rows")
+        server.broken.set()
+        problem = page.locator("#table-problem")
+        expect(problem).to_contain_text("The answer broke off after 2 rows")
+        expect(problem).to_contain_text("Reload the page")
+    page.unroute(results)
+    with page.expect_download() as download:
+        page.reload()
     target = table.with_name("saved.csv")
     download.value.save_as(target)
     result = plainhttp.get(f"{jobs.http}/jobs/{_only_job(jobs)}/results")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from service.gpr import GPR
@@ -103,6 +106,43 @@ def test_no_width_scrolls_sideways(
         page.set_input_files("#file", table)
         expect(page.locator("#preview")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize(("width", "size"), [(320, "100%"), (320, "200%"), (640, "200%")])
+def test_no_word_is_broken(browser: Browser, site: Server, width: int, size: str) -> None:
+    """Names and headings, on the narrowest phone and in letters twice as large (WCAG 1.4.4)."""
+    with new_page(browser, viewport={"width": width, "height": 844}) as page:
+        page.goto(site.url)
+        page.locator(".plot .dot").last.wait_for()
+        page.evaluate("size => { document.documentElement.style.fontSize = size }", size)
+        assert page.evaluate(_BROKEN) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+# A word on two lines is two boxes.
+_BROKEN = """() => {
+    const broken = [];
+    for (const { firstChild: text } of document.querySelectorAll("h1, h2, .head label")) {
+        for (const { 0: word, index } of text?.data.matchAll(/\\S+/g) ?? []) {
+            const range = document.createRange();
+            range.setStart(text, index);
+            range.setEnd(text, index + word.length);
+            if (range.getClientRects().length > 1) broken.push(word);
+        }
+    }
+    return broken;
+}"""
+
+
+def test_with_forced_colours_a_track_is_seen(browser: Browser, site: Server) -> None:
+    with new_page(browser, forced_colors="active") as page:
+        page.goto(site.url)
+        page.locator(".plot .dot").last.wait_for()
+        slider = page.get_by_role("slider").first
+        slider.press("End")  # the thumb is at the right, and off what is looked at
+        picture = np.asarray(Image.open(BytesIO(slider.screenshot())).convert("L"))
+    width = picture.shape[1]
+    assert np.ptp(picture[:, width // 4 : width // 2]) > 128
 
 
 def test_on_a_phone_the_answer_stays_in_view(browser: Browser, site: Server) -> None:

@@ -131,6 +131,29 @@ def test_the_address_keeps_the_point(page: Page, gpr: GPR, site: Server) -> None
     expect_answer(other, expected(gpr, x))
 
 
+def test_the_address_keeps_the_band(page: Page, gpr: GPR) -> None:
+    page.get_by_label("the true mean, without noise").check()
+    without = expected(gpr, fields(page), noise=False)
+    expect_answer(page, without)
+    page.reload()
+    expect_answer(page, without)
+    expect(page.locator("#curl")).to_contain_text("noise=false")
+    colleague = page.context.new_page()
+    colleague.goto(page.url)
+    expect_answer(colleague, without)
+    expect(colleague.get_by_label("the true mean, without noise")).to_be_checked()
+
+
+def test_a_link_in_the_same_tab_chooses_the_band(page: Page, gpr: GPR) -> None:
+    first = page.url.partition("#")[2]
+    page.evaluate("hash => { location.hash = hash }", f"{first}&noise=false")
+    expect_answer(page, expected(gpr, fields(page), noise=False))
+    expect(page.get_by_label("the true mean, without noise")).to_be_checked()
+    page.evaluate("hash => { location.hash = hash }", first)
+    expect_answer(page, expected(gpr, fields(page)))
+    expect(page.get_by_label("new observations")).to_be_checked()
+
+
 def test_a_link_that_is_opened_in_the_same_tab(page: Page, gpr: GPR) -> None:
     point = np.array([-21.0, 181.5, 500.0, 30.0])
     hash = "&".join(f"{name}={value}" for name, value in zip(NAMES, point, strict=True))

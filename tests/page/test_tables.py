@@ -33,7 +33,7 @@ SMALL_PIECES = """() => {
 }"""
 
 
-def _direct(site: Server, text: str, **options: float) -> bytes:
+def _direct(site: Server, text: str, **options: float | str) -> bytes:
     """What the API answers to the same table."""
     answer = plainhttp.post(
         f"{site.url}/predict",
@@ -70,6 +70,20 @@ def test_without_the_band(page: Page, site: Server, tmp_path: Path) -> None:
     assert _saved(page, path, tmp_path) == _direct(site, HEADER + ROWS)
 
 
+@pytest.mark.parametrize("interval", [True, False])
+def test_the_band_is_the_one_on_the_screen(
+    page: Page, site: Server, tmp_path: Path, interval: bool
+) -> None:
+    path = tmp_path / "quakes.csv"
+    path.write_text(HEADER + ROWS)
+    page.get_by_label("the true mean, without noise").check()
+    page.get_by_label("add the ends of the 95 % band").set_checked(interval)
+    options: dict[str, float] = {"interval": 0.95} if interval else {}
+    noisy = _direct(site, HEADER + ROWS, **options)
+    without = _direct(site, HEADER + ROWS, noise="false", **options)
+    assert _saved(page, path, tmp_path) == without != noisy
+
+
 def test_a_compressed_table(page: Page, site: Server, tmp_path: Path) -> None:
     path = tmp_path / "quakes.csv.gz"
     path.write_bytes(gzip.compress((HEADER + ROWS).encode()))
@@ -77,19 +91,54 @@ def test_a_compressed_table(page: Page, site: Server, tmp_path: Path) -> None:
     expect(page.locator("#save")).to_have_attribute("download", "quakes-predicted.csv")
 
 
-def test_a_dropped_table(page: Page) -> None:
+def _drop(page: Page, *names: str) -> None:
     transfer = page.evaluate_handle(
-        """text => {
+        """([text, names]) => {
             const transfer = new DataTransfer();
-            transfer.items.add(new File([text], "dropped.csv"));
+            for (const name of names) transfer.items.add(new File([text], name));
             return transfer;
         }""",
-        HEADER + ROWS,
+        [HEADER + ROWS, names],
     )
     page.dispatch_event("#drop", "dragover", {"dataTransfer": transfer})
+    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+
+
+def test_a_dropped_table(page: Page) -> None:
     with page.expect_download() as download:
-        page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+        _drop(page, "dropped.csv")
     assert download.value.suggested_filename == "dropped-predicted.csv"
+    expect(page.locator("#one-file")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("names", "other"), [(("a.csv", "b.csv"), "one"), (("a.csv", "b.csv", "c.csv"), "2")]
+)
+def test_of_several_dropped_tables_one_is_taken(
+    page: Page, names: tuple[str, ...], other: str
+) -> None:
+    with page.expect_download() as download:
+        _drop(page, *names)
+    assert download.value.suggested_filename == "a-predicted.csv"
+    expect(page.locator("#one-file")).to_have_text(
+        f"Files are answered one at a time: this is a.csv. Bring the other {other} when it is done."
+    )
+    with page.expect_download():
+        _drop(page, "b.csv")
+    expect(page.locator("#one-file")).to_be_hidden()
+
+
+def test_a_drop_without_a_file_changes_nothing(page: Page) -> None:
+    """Its error would fail the test."""
+    page.evaluate(
+        """() => {
+            const event = new DragEvent("drop", { cancelable: true });
+            const dataTransfer = { types: ["Files"], files: [] };
+            Object.defineProperty(event, "dataTransfer", { value: dataTransfer });
+            dispatchEvent(event);
+        }"""
+    )
+    expect(page.locator("#work")).to_be_hidden()
 
 
 def test_the_example_can_be_sent_as_it_is(page: Page, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from service.gpr import GPR
 from tests import plainhttp
 from tests.model.oracle import kernel, regression
+from tests.page.breakingoff import breaking
 from tests.page.browser import new_page
 from tests.page.conftest import expect_answer, expected, fields, record, wait_until
 from tests.serving import Server, serving
@@ -47,6 +48,20 @@ def test_a_server_that_is_gone_is_said(browser: Browser, tmp_path: Path) -> None
         server.stop()
         page.get_by_role("slider").first.press("ArrowRight")
         expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+
+
+def test_an_answer_that_breaks_off_says_where(page: Page, tmp_path: Path) -> None:
+    table = tmp_path / "three.csv"
+    table.write_text("lat,long,depth,stations\n" + "-20,181,500,30\n" * 3)
+    with breaking() as server:
+        page.route("**/predict?*", lambda route: route.continue_(url=server.url))
+        page.set_input_files("#file", table)
+        expect(page.locator("#stage")).to_have_text("2 of 3 rows")
+        server.broken.set()
+        expect(page.locator("#table-problem")).to_have_text(
+            "The answer broke off after 2 rows, as the connection was lost. Send the file again."
+        )
+    expect(page.locator("#work")).to_be_hidden()
 
 
 def test_a_new_version_takes_over(browser: Browser, site: Server, gpr: GPR) -> None:
