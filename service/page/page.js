@@ -153,6 +153,7 @@ function reset() {
 
 /** Go where a link leads that is opened in this tab. */
 function visit() {
+  if (!model) return; // it is read once there is one
   inputs.set(linked());
   changed();
 }

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,15 @@ def test_the_others_do_not_go_on_when_one_has_failed(gpserve: WSGI, gpr: GPR) ->
     assert max(full.seen.values()) == 1
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as in a terminal: a shell starts what runs in the background deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_is_obeyed_at_once(gpserve: WSGI, gpr: GPR) -> None:
     full = Full(gpserve, 4, refuses=False)
 
@@ -87,6 +96,7 @@ def test_an_interrupt_is_obeyed_at_once(gpserve: WSGI, gpr: GPR) -> None:
     assert list(full.seen.values()) == [1] * 4
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_nor_is_an_answer_awaited_that_is_under_way(gpserve: WSGI, gpr: GPR) -> None:
     came, gate = threading.Event(), threading.Event()
 
