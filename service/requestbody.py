@@ -60,8 +60,7 @@ def read_with(
         return _read_multipart(request, reader, query, counted, settings.max_body_bytes)
     body = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
     if kind in ("application/json", ""):
-        reader.refuse_large_json(request.content_length or 0)
-        return reader.json(body, query)
+        return reader.json(body, query, request.content_length)
     if kind in _CSV_TYPES:
         _refuse_other_charset(request)
         options = reader.options(query)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self, TypeVar, Unpack
 
 from tenacity import AsyncRetrying
@@ -13,11 +13,11 @@ from gpserve_client.answers import ModelInfo, Prediction
 from gpserve_client.calls import Call
 from gpserve_client.connections import OfLoop
 from gpserve_client.errors import VersionChanged, checked
+from gpserve_client.face import Face
 from gpserve_client.jobresults import Asked, result_of
 from gpserve_client.jobs import JobStatus, pauses
 from gpserve_client.options import JobOptions, Options, TrainingOptions
 from gpserve_client.points import as_array
-from gpserve_client.predicting import ROWS
 from gpserve_client.progress import Bar
 from gpserve_client.settings import Settings
 from gpserve_client.sharedtask import SharedTask
@@ -25,27 +25,8 @@ from gpserve_client.sharedtask import SharedTask
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(Face):
     """`Client` with methods to await: the parameters and the answers are the same."""
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        token: str = "",
-        version: str = "",
-        rows: int = ROWS,
-        concurrency: int = 8,
-        attempts: int = 10,
-        timeout: float | None = 60.0,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        self.__setstate__(
-            Settings(url, token, version, rows, concurrency, attempts, timeout, headers or {})
-        )
-
-    def __getstate__(self) -> Settings:
-        return self._settings
 
     def __setstate__(self, settings: Settings) -> None:
         self._settings = settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self, TypeVar, Unpack
 
 from tenacity import Retrying
@@ -13,11 +13,11 @@ from gpserve_client.answers import ModelInfo, Prediction
 from gpserve_client.calls import Call
 from gpserve_client.connections import OfProcess
 from gpserve_client.errors import VersionChanged, checked
+from gpserve_client.face import Face
 from gpserve_client.jobresults import Asked, result_of
 from gpserve_client.jobs import JobStatus, pauses
 from gpserve_client.options import JobOptions, Options, TrainingOptions
 from gpserve_client.points import as_array
-from gpserve_client.predicting import ROWS
 from gpserve_client.progress import Bar
 from gpserve_client.settings import Settings
 from gpserve_client.together import Sleep, together
@@ -25,7 +25,7 @@ from gpserve_client.together import Sleep, together
 T = TypeVar("T")
 
 
-class Client:
+class Client(Face):
     """A gpserve service: ``gp = Client("http://localhost:5000"); gp.predict(X).mean``.
 
     Parameters
@@ -49,25 +49,6 @@ class Client:
     ValueError
         `rows`, `concurrency` or `attempts` is less than 1, or `timeout` is not positive.
     """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        token: str = "",
-        version: str = "",
-        rows: int = ROWS,
-        concurrency: int = 8,
-        attempts: int = 10,
-        timeout: float | None = 60.0,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        self.__setstate__(
-            Settings(url, token, version, rows, concurrency, attempts, timeout, headers or {})
-        )
-
-    def __getstate__(self) -> Settings:
-        return self._settings
 
     def __setstate__(self, settings: Settings) -> None:
         self._settings = settings

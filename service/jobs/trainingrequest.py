@@ -13,8 +13,8 @@ from service.jobs.training import read_table
 from service.jobs.trainingjson import table_of_json
 from service.jobs.uploads import refuse_truncated
 from service.modelname import check_model_name
-from service.services.body import open_body, unpacked
-from service.services.problems import Problem, malformed, too_large, unusable
+from service.services.body import open_body, read_whole, refuse_larger, unpacked
+from service.services.problems import Problem, malformed, unusable
 from service.services.reading import only_file
 from service.settings import Settings
 
@@ -40,7 +40,8 @@ def keep_training(request: Request, job: Job, settings: Settings) -> Training:
 
 
 def _read(request: Request, limit: int) -> tuple[bytes, dict[str, Any]]:
-    _refuse_larger(request.content_length or 0, limit)
+    too_much = f"training data of more than {limit} bytes"
+    refuse_larger(request.content_length, limit, too_much)
     options: dict[str, Any] = dict(request.args.items())
     kind = request.mimetype
     if kind == "multipart/form-data":
@@ -50,9 +51,10 @@ def _read(request: Request, limit: int) -> tuple[bytes, dict[str, Any]]:
             raise malformed(f"the form cannot be read: {error}") from None
         only_file(request.files)
         upload = cast(BinaryIO, request.files["file"].stream)
-        return _bounded(unpacked(upload, limit), limit), options
+        return read_whole(unpacked(upload, limit), limit, too_much), options
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
-    data = _bounded(open_body(cast(BinaryIO, request.stream), encoding, limit), limit)
+    body = open_body(cast(BinaryIO, request.stream), encoding, limit)
+    data = read_whole(body, limit, too_much)
     if kind in ("application/json", ""):
         table, members = table_of_json(data)
         return table, options | members
@@ -60,17 +62,6 @@ def _read(request: Request, limit: int) -> tuple[bytes, dict[str, Any]]:
         return data, options
     said = "text/csv, application/json, multipart/form-data with a part 'file'"
     raise Problem(415, f"Content-Type {kind[:80]!r} is not read here; these are: {said}")
-
-
-def _bounded(body: BinaryIO, limit: int) -> bytes:
-    data = body.read(limit + 1)
-    _refuse_larger(len(data), limit)
-    return data
-
-
-def _refuse_larger(size: int, limit: int) -> None:
-    if size > limit:
-        raise too_large(f"training data of more than {limit} bytes", limit=limit)
 
 
 def _spec(options: dict[str, Any]) -> Training:

@@ -14,8 +14,7 @@ from service.protocols import derivatives
 from service.protocols import umbridgecalls as calls
 from service.protocols.umbridgecalls import Call
 from service.requests import current_runtime
-from service.services.body import open_body
-from service.services.problems import too_large
+from service.services.body import open_body, read_whole
 
 umbridge = Blueprint("umbridge", __name__)
 
@@ -24,12 +23,9 @@ def _body() -> bytes:
     settings = current_runtime().settings
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     limit = settings.max_json_bytes
-    announced = request.content_length or 0
     stream = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
-    body = b"" if announced > limit else stream.read(limit + 1)
-    if max(announced, len(body)) > limit:
-        raise too_large(f"the call is larger than {limit} bytes: send fewer points", limit=limit)
-    return body
+    said = f"the call is larger than {limit} bytes: send fewer points"
+    return read_whole(stream, limit, said, request.content_length)
 
 
 def _read(feature: str = "") -> tuple[Model, Call]:

@@ -18,8 +18,8 @@ from service.protocols import inference, tensors, v2metadata
 from service.protocols.tensors import Inference, Parameters
 from service.protocols.v2metadata import HEADER_LENGTH
 from service.requests import current_runtime
-from service.services.body import Spool, open_body, refuse_larger
-from service.services.problems import malformed, too_large
+from service.services.body import Spool, open_body, read_whole, refuse_larger
+from service.services.problems import malformed
 
 v2 = Blueprint("v2", __name__)
 
@@ -141,24 +141,17 @@ def _body() -> tuple[bytes | None, bytes | mmap.mmap]:
     refuse_larger(request.content_length, settings.max_body_bytes)
     body = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
     said, limit = request.headers.get(HEADER_LENGTH), settings.max_json_bytes
+    too_much = f"JSON of more than {limit} bytes: send binary tensors"
     if said is None:
-        _refuse_large_json(request.content_length or 0, limit)
-        text = body.read(limit + 1)
-        _refuse_large_json(len(text), limit)
-        return text, b""
+        return read_whole(body, limit, too_much, request.content_length), b""
     length = _length(said)
-    _refuse_large_json(length, limit)
+    refuse_larger(length, limit, too_much)
     text = body.read(length)
     if len(text) < length:
         raise malformed(
             f"the body ends before the {length} bytes of JSON that {HEADER_LENGTH} says"
         )
     return text if length else None, Spool(body).buffer()
-
-
-def _refuse_large_json(size: int, limit: int) -> None:
-    if size > limit:
-        raise too_large(f"JSON of more than {limit} bytes: send binary tensors", limit=limit)
 
 
 def _length(said: str) -> int:

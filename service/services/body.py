@@ -44,13 +44,22 @@ class Bounded(io.RawIOBase):
         return len(piece)
 
 
-def refuse_larger(size: int | None, limit: int) -> None:
-    """413 for a body of more than `limit` bytes, come or announced.
+def refuse_larger(size: int | None, limit: int, said: str = "") -> None:
+    """413, which says `said`, for a body of more than `limit` bytes, come or announced.
 
     Whoever asks by ``Expect`` need not send what is refused by its announced length.
     """
     if (size or 0) > limit:
-        raise too_large(f"the body is larger than {limit} bytes: send it in parts", limit=limit)
+        detail = said or f"the body is larger than {limit} bytes: send it in parts"
+        raise too_large(detail, limit=limit)
+
+
+def read_whole(source: IO[bytes], limit: int, said: str, announced: int | None = None) -> bytes:
+    """All of a body; 413, which says `said`, when it is larger than `limit` or announced so."""
+    refuse_larger(announced, limit, said)
+    data = source.read(limit + 1)
+    refuse_larger(len(data), limit, said)
+    return data
 
 
 def open_body(source: IO[bytes], encoding: str, limit: int) -> BinaryIO:

@@ -11,13 +11,13 @@ from werkzeug.datastructures import FileStorage, MultiDict
 
 from service.services import arrays
 from service.services import options as optional
-from service.services.body import Spool
+from service.services.body import Spool, read_whole
 from service.services.chunks import Chunk, Source
 from service.services.fieldpoints import read_fields
 from service.services.jsonpoints import read_json
 from service.services.options import Options
 from service.services.points import Points, refuse_too_many
-from service.services.problems import Problem, malformed, too_large
+from service.services.problems import Problem, malformed
 from service.services.tables import Table
 from service.spans import spans
 
@@ -42,22 +42,15 @@ class Reader:
     max_points: int
     max_json_bytes: int
 
-    def json(self, body: BinaryIO, query: Fields) -> tuple[Source, Options]:
+    def json(
+        self, body: BinaryIO, query: Fields, announced: int | None = None
+    ) -> tuple[Source, Options]:
         """Points and options of a JSON body; options may also stand in the query."""
-        text = body.read(self.max_json_bytes + 1)
-        self.refuse_large_json(len(text))
-        read = read_json(text, self.names)
+        limit = self.max_json_bytes
+        said = f"JSON of more than {limit} bytes: send CSV or .npy, which are read piece by piece"
+        read = read_json(read_whole(body, limit, said, announced), self.names)
         given = optional.read(self._options_only(query), text=True)
         return self._source(read), read.options if given == optional.PLAIN else given
-
-    def refuse_large_json(self, size: int) -> None:
-        """413 for JSON of so many bytes, whether they came or are announced."""
-        if size > self.max_json_bytes:
-            raise too_large(
-                f"JSON of more than {self.max_json_bytes} bytes: send CSV or .npy, which are "
-                "read piece by piece",
-                limit=self.max_json_bytes,
-            )
 
     def fields(self, fields: Fields) -> tuple[Source, Options]:
         """Points and options of a query string or a form."""
