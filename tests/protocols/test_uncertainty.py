@@ -40,7 +40,10 @@ def test_emcee_samples_a_posterior(server: Server, gpr: GPR) -> None:
     sampler = emcee.EnsembleSampler(16, 4, log_probabilities, vectorize=True)
     sampler.run_mcmc(start, 60)
     chain = low + sampler.get_chain(discard=20, flat=True) * (high - low)
-    mean, variance = gpr.predict(np.ascontiguousarray(chain)).T
+    # In company as small as the sampler's: many points at once differ in the last digits, and
+    # where the two terms of a misfit cancel, that is more than any relative bound.
+    P = np.vstack([gpr.predict(points) for points in np.split(chain, len(chain) // 16)])
+    mean, variance = P.T
     want = -0.5 * ((4.6 - mean) ** 2 / variance + np.log(variance))
     np.testing.assert_allclose(sampler.get_log_prob(discard=20, flat=True), want, rtol=1e-9)
     assert abs(np.average(mean) - 4.6) < 0.25
