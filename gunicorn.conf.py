@@ -10,7 +10,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.workers.base import Worker
 
-from service.logs import log_config
+from service.runtime.logs import log_config
 from service.settings import read
 
 settings = read()
@@ -36,7 +36,7 @@ if _processes() > 1:
 bind = settings.bind
 workers = settings.workers
 threads = settings.threads
-worker_class = "service.worker.Worker"
+worker_class = "service.asgi.worker.Worker"
 preload_app = True  # workers share the model's memory, and a bad model stops the start
 timeout = int(settings.worker_timeout_seconds)
 graceful_timeout = int(settings.graceful_seconds + settings.drain_seconds)

@@ -138,9 +138,9 @@ def convert(
 @click.option("--tied", is_flag=True, help="End when the process that started this one ends.")
 def worker(tied: bool) -> None:
     """Work on jobs until SIGTERM; health and metrics on GPSERVE_WORKER_BIND."""
-    from service.jobs.worker import main as work
     from service.local.tied import end_with_parent
     from service.settings import SettingsError
+    from service.worker.worker import main as work
 
     if tied:
         end_with_parent()

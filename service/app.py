@@ -9,17 +9,22 @@ from typing import Any, cast
 import flask
 from flask import Blueprint, Flask, request
 
-from service import docs, probes, requestbody, requests, settings, webpage
-from service.conditions import mark_version, refuse_other_version
-from service.jobs.accepting import offer_job, predict_as_job, prefers_async
-from service.jobs.routes import jobs
+from service import settings
 from service.model import Model
-from service.protocols.umbridge import umbridge
-from service.protocols.v2 import v2
-from service.requests import current_runtime
-from service.runtime import Runtime
+from service.runtime import probes
+from service.runtime.runtime import Runtime
 from service.services import answering, negotiation
-from service.versions.routes import versions
+from service.web import body as requestbody
+from service.web import docs
+from service.web import hooks as requests
+from service.web import pages as webpage
+from service.web.conditions import mark_version, refuse_other_version
+from service.web.hooks import current_runtime
+from service.web.jobaccepting import offer_job, predict_as_job, prefers_async
+from service.web.jobs import jobs
+from service.web.umbridge import umbridge
+from service.web.v2 import v2
+from service.web.versions import versions
 
 api = Blueprint("api", __name__)
 

@@ -8,6 +8,7 @@ from typing import BinaryIO, cast
 from threadpoolctl import threadpool_limits
 
 from service.model import Model
+from service.runtime.pool import TilePool
 from service.services import answering, negotiation
 from service.services.body import GZIP_MAGIC, open_body
 from service.services.chunks import CHUNK_TILES
@@ -15,7 +16,6 @@ from service.services.options import Options
 from service.services.prediction import Limits
 from service.services.problems import Problem
 from service.services.reading import Reader
-from service.tilepool import TilePool
 
 _UNLIMITED = 2**63
 

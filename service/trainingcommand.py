@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from service.fitting import fit_and_score
 from service.gpr import GPR
+from service.gpr.fitting import fit_and_score
+from service.gpr.scoring import split
+from service.gpr.trainingdata import read_training_data
 from service.model import Description
 from service.modelname import check_model_name
-from service.scoring import split
-from service.trainingdata import read_training_data
 
 
 def train_file(

@@ -1,6 +1,6 @@
 """How long a test waits for what must come. A busy machine is late, and that is not wrong.
 
-Large tables are computed at a lower priority (service/tilepool.py): beside busy neighbours they
+Large tables are computed at a lower priority (service/runtime/pool.py): beside busy neighbours they
 get a tenth of a core and less, and half a second's work takes ten.
 """
 

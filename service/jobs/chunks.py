@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from service.jobs.jobblobs import Job
+from service.jobs.blobs import Job
 from service.jobs.plans import Plan, chunks_of
 from service.jobs.specs import Prediction
 from service.model import FloatArray, Model
 from service.parserrace import past_parser_race
 from service.services import answering
-from service.services.answers import Answered
 from service.services.chunks import CHUNK_TILES, Chunk
 from service.services.prediction import BoolArray, Limits, Predict, covariance
-from service.spans import spans
+from service.services.spans import spans
+from service.services.writing import Answered
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,8 +6,8 @@ import logging
 import threading
 import time
 
-from service.metrics import Metrics
-from service.tilepool import yield_priority
+from service.runtime.metrics import Metrics
+from service.runtime.pool import yield_priority
 
 _LOOK_SECONDS = 2.0
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from service.jobs.documents import Documents
+from service.jobs.ledger import Documents
 from service.jobs.records import Record
 from service.services.problems import unusable
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
-from service.jobs.jobblobs import Job, opened
+from service.jobs.blobs import Job, opened
 from service.jobs.specs import INPUT, Prediction
 from service.model import FloatArray, Model
 from service.services import arrays
@@ -16,9 +16,9 @@ from service.services.arrays import Header
 from service.services.body import Spool
 from service.services.chunks import Chunk
 from service.services.problems import unusable
+from service.services.spans import spans
 from service.services.tablecuts import CuttingTable
 from service.services.tables import Place, Table
-from service.spans import spans
 
 _POINTS = "points"
 _PLAN = "plan"

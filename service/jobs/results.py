@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 
 from service.jobs import specs
+from service.jobs.blobs import Job
 from service.jobs.chunks import answered_parts, read_numbers
-from service.jobs.jobblobs import Job
+from service.jobs.jobs import ogc_problem
 from service.jobs.plans import Plan, read_plan
 from service.jobs.records import DISMISSED, FAILED, SUCCESSFUL, Record
-from service.jobs.service import ogc_problem
 from service.jobs.specs import Prediction, Spec
 from service.services import negotiation
 from service.services.answering import layout_of, written

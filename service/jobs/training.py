@@ -9,10 +9,15 @@ import numpy as np
 
 from service.featurenames import check_feature_names
 from service.gpr import GPR
+from service.gpr.kernels import FORMS
+from service.gpr.trainingdata import (
+    EXACT_ROWS,
+    TrainingData,
+    TrainingDataError,
+    parse_training_data,
+)
 from service.jobs.specs import Training
-from service.kernels import FORMS
 from service.services.problems import Problem, unusable
-from service.trainingdata import EXACT_ROWS, TrainingData, TrainingDataError, parse_training_data
 
 _LINE = re.compile(r"line (\d+)")
 
@@ -67,7 +72,7 @@ def train(table: TrainingData, spec: Training, tell: Callable[[int], None]) -> G
     Problem
         422 when the optimiser finds no model.
     """
-    from service.fitting import fit_and_score  # needs GPy
+    from service.gpr.fitting import fit_and_score  # needs GPy
 
     done = 0
 

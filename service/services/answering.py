@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from service.model import Model
-from service.services import answers, negotiation
-from service.services.answers import Answered, Layout
+from service.services import negotiation
+from service.services import writing as answers
 from service.services.chunks import Chunk, Source
 from service.services.options import Options
 from service.services.prediction import (
@@ -23,6 +23,7 @@ from service.services.prediction import (
     refuse_many_samples,
 )
 from service.services.problems import unusable
+from service.services.writing import Answered, Layout
 
 _WRITERS = {
     negotiation.JSON: answers.json_pieces,

@@ -18,7 +18,7 @@ from service.parserrace import past_parser_race
 from service.services.body import Spool
 from service.services.chunks import Chunk, Source
 from service.services.problems import malformed, too_large, unusable
-from service.spans import spans
+from service.services.spans import spans
 
 MAGIC = b"\x93NUMPY"
 

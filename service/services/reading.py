@@ -18,8 +18,8 @@ from service.services.jsonpoints import read_json
 from service.services.options import Options
 from service.services.points import Points, refuse_too_many
 from service.services.problems import Problem, malformed
+from service.services.spans import spans
 from service.services.tables import Table
-from service.spans import spans
 
 Fields = list[tuple[str, str]]
 

@@ -10,9 +10,9 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.jobs.records import SUCCESSFUL, Record, now
-from service.jobs.workermetrics import WorkerMetrics
-from service.metrics import Metrics
+from service.runtime.metrics import Metrics
 from service.settings import PREFIX, Settings
+from service.worker.health import WorkerMetrics
 from tests.chart.conftest import CHART
 
 SET_BY_THE_CHART = {"model", "model_class", "bind", "graceful_seconds", "drain_seconds"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.app import create_app
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.settings import Settings
 from tests.inprocess import WSGI
 from tests.jobs.stack import Stack

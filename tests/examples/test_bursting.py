@@ -20,7 +20,7 @@ from examples.surrogate import Surrogate
 from service.app import create_app
 from service.gpr import GPR
 from service.model import FloatArray
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.settings import Settings
 from tests.inprocess import in_process
 from tests.serving import ROOT, Server

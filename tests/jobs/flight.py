@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from service.jobs.documents import Documents
+from service.jobs.ledger import Documents
 from service.jobs.records import DISMISSED, RUNNING, SUCCESSFUL
 from service.model import FloatArray
 from service.services.answering import pieces

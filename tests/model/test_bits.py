@@ -8,10 +8,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from service import tiles, trmm
-from service.gpr import GPR
+from service.gpr import GPR, tiles, trmm
+from service.gpr.posterior import Posterior
 from service.model import FloatArray
-from service.posterior import Posterior
 from tests.model import oracle
 
 

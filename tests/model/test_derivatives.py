@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from service.gpr import GPR
+from service.gpr.training import fit
 from service.model import FloatArray
-from service.training import fit
 from tests.model import oracle
 from tests.model.test_gpy_equality import SUMS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service import fitting
+from service.gpr import fitting
 
 
 @pytest.mark.parametrize(

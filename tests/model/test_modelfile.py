@@ -15,9 +15,9 @@ import GPy
 import numpy as np
 import pytest
 
-from service import modelfile
 from service.featurenames import RESERVED
 from service.gpr import GPR
+from service.gpr import file as modelfile
 from service.model import ModelFileError
 from tests.model import oracle
 
@@ -183,7 +183,7 @@ def test_the_bundled_model_loads_without_gpy_or_scipy() -> None:
         "m = GPR.load(Path('service/pretrained.npz')); m.predict(np.zeros((300, 4)));"
         "print([name for name in ('GPy', 'scipy', 'paramz') if name in sys.modules])"
     )
-    root = Path(modelfile.__file__).parent.parent
+    root = Path(modelfile.__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from service.gpr import GPR
-from service.kernels import Kernel, Stationary
+from service.gpr.kernels import Kernel, Stationary
+from service.gpr.posterior import Posterior
+from service.gpr.training import _packed
 from service.model import FloatArray
-from service.posterior import Posterior
-from service.training import _packed
 from tests.model import oracle
 
 finite = st.floats(-1e308, 1e308, allow_nan=False)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from service.gpr import GPR
+from service.gpr.sampling import FREQUENCIES
 from service.model import FloatArray
-from service.pathwise import FREQUENCIES
 from tests.model import oracle
 
 DRAWS = 800

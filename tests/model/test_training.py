@@ -11,8 +11,8 @@ import pytest
 
 from service.__main__ import BUNDLED_DATA, BUNDLED_MODEL
 from service.gpr import GPR
-from service.training import created_now, fit
-from service.trainingdata import read_training_data
+from service.gpr.training import created_now, fit
+from service.gpr.trainingdata import read_training_data
 from tests.model import oracle
 
 UNSERVED: dict[str, Callable[[], Any]] = {

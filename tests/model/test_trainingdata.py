@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.trainingdata import TrainingDataError, parse_training_data, read_training_data
+from service.gpr.trainingdata import TrainingDataError, parse_training_data, read_training_data
 from tests.model.commandline import run
 
 GOOD = "\n".join(f"{i},{i % 7},{i % 5}" for i in range(30)) + "\n"

@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from service.webpage import FOLDER
+from service.web.pages import FOLDER
 
 FILES = sorted(path.name for path in FOLDER.iterdir())
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service import tilepool
-from service.cpus import cpu_limit, threads_for
 from service.gpr import GPR
-from service.tilepool import TilePool
+from service.runtime import pool as tilepool
+from service.runtime.cpus import cpu_limit, threads_for
+from service.runtime.pool import TilePool
 
 
 def v1(folder: Path, quota: int, period: int = 100_000) -> None:

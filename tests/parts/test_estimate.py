@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service import runtime
 from service.model import FloatArray
+from service.runtime import runtime
 from tests.server.toys import Sum
 
 

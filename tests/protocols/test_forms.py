@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from service.app import create_app
-from service.protocols.errorforms import UMBRIDGE_CALLS, error_form
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
+from service.services.errorforms import UMBRIDGE_CALLS, error_form
 from service.services.problems import busy, unusable
 from service.settings import Settings
 

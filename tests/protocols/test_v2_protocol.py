@@ -12,7 +12,7 @@ import pytest
 from service.app import create_app
 from service.gpr import GPR
 from service.model import FloatArray
-from service.runtime import Runtime
+from service.runtime.runtime import Runtime
 from service.settings import Settings
 
 INFER = "/v2/models/quakes/infer"

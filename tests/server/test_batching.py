@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from service.backlog import Backlog
-from service.batching import Batcher
-from service.metrics import Metrics
+from service.runtime.backlog import Backlog
+from service.runtime.batching import Batcher
+from service.runtime.metrics import Metrics
+from service.runtime.pool import TilePool
+from service.runtime.share import Share
 from service.services.problems import Problem
-from service.share import Share
-from service.tilepool import TilePool
 from tests.patience import until
 from tests.server.toys import Broken, Sum
 

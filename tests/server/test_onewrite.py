@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from service.onewrite import OneWrite
+from service.asgi.transport import OneWrite
 
 
 class Wire:

@@ -16,7 +16,7 @@ import pytest
 
 from service.gpr import GPR
 from service.storage.files import FileBlobs
-from service.versions.store import Versions
+from service.storage.versions import Versions
 from tests import plainhttp
 from tests.patience import report_if_late, until
 from tests.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
@@ -163,8 +163,8 @@ def test_a_new_process_begins_with_the_current_version(gpr: GPR, tmp_path: Path)
 def test_a_process_that_knows_no_version_is_not_ready(tmp_path: Path) -> None:
     nowhere = "redis://127.0.0.1:1/0"
     code = (
-        "from service import probes, settings\n"
-        "from service.runtime import Runtime\n"
+        "from service import settings\nfrom service.runtime import probes\n"
+        "from service.runtime.runtime import Runtime\n"
         f"r = Runtime(settings.read({{'GPSERVE_REDIS_URL': {nowhere!r}}}))\n"
         "print(probes.readiness(r)[0])\n"
     )

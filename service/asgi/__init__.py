@@ -1,0 +1,1 @@
+"""The event loop: the server, its connections, and small requests answered without Flask."""

@@ -1,0 +1,83 @@
+"""Uvicorn's gunicorn worker with what it lacks: our front, limits on slow clients, a drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any
+
+from gunicorn.arbiter import Arbiter
+from uvicorn.config import Config
+from uvicorn.server import Server
+from uvicorn_worker import UvicornWorker
+
+from service.asgi.connection import Connection, end_stalled
+from service.asgi.front import Front
+from service.runtime.runtime import Runtime
+
+_SWEEP_SECONDS = 0.5
+
+
+class DrainingServer(Server):
+    """A server that tells its clients to go before it closes their connections."""
+
+    def __init__(self, config: Config, runtime: Runtime) -> None:
+        super().__init__(config)
+        self._runtime = runtime
+        self._drained_at = float("inf")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain on SIGTERM; stop at once on a second signal or on Ctrl-C."""
+        if sig == signal.SIGTERM and not self._runtime.draining:
+            self._runtime.draining = True
+            self._drained_at = time.monotonic() + self._runtime.settings.drain_seconds
+        else:
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Stop when the drain is over."""
+        if time.monotonic() >= self._drained_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+class Worker(UvicornWorker):
+    """Serves a Flask application of ours through the front."""
+
+    CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012
+        "loop": "uvloop",
+        "http": Connection,
+        "ws": "none",
+        "lifespan": "on",
+        "server_header": False,
+        "access_log": False,
+        "proxy_headers": False,  # nothing here asks for the address of the client
+    }
+
+    async def _serve(self) -> None:
+        front = Front(self.wsgi)
+        runtime = front.runtime
+        self.config.app = front
+        self.config.timeout_graceful_shutdown = int(runtime.settings.graceful_seconds)
+        server = DrainingServer(self.config, runtime)
+        Connection.front = front
+        self._install_sigquit_handler()
+        sweep = asyncio.create_task(self._sweep(server, runtime))
+        await server.serve(sockets=self.sockets)
+        sweep.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweep
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    async def _sweep(self, server: Server, runtime: Runtime) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            end_stalled(server.server_state.connections, runtime.settings)
+            if os.getppid() != self.ppid:  # the master was killed: leave the address to the next
+                server.should_exit = True

@@ -1,0 +1,185 @@
+"""Gaussian process regression: the `Model` that GPy trains and NumPy serves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from service.gpr import derivatives
+from service.gpr import file as modelfile
+from service.gpr.posterior import Posterior
+from service.gpr.sampling import PathwiseDraws
+from service.gpr.tiles import TiledPredictor
+from service.model import Description, FloatArray, Model
+
+LOWEST_VARIANCE = 1e-15
+"""GPy's own floor of the latent variance, in the model's units."""
+
+FARTHEST = 1e50
+"""In the model's units: a coordinate farther out is moved here, so that its square is finite."""
+
+RECENT_DRAWS = 4
+"""Draws kept, so that a large array that comes in pieces pays for them once."""
+
+
+class GPR(Model):
+    """A Gaussian process over `input_dim` inputs.
+
+    Parameters
+    ----------
+    input_dim : d
+    kernel : what `fit` trains: a sum of RBF, Matern32, Matern52, Bias and White, by name, as in
+        ``"Matern52 + White"`` (one lengthscale an input), or a GPy kernel
+    feature_names : default x1 … xd
+    output_name : default y
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        kernel: Any = "RBF",
+        *,
+        feature_names: Sequence[str] | None = None,
+        output_name: str = "y",
+    ) -> None:
+        self.input_dim = input_dim
+        self.kernel = kernel
+        self.feature_names = tuple(feature_names or (f"x{i + 1}" for i in range(input_dim)))
+        self.output_name = output_name
+        self._posterior: Posterior | None = None
+        self._recent: dict[tuple[int, int], PathwiseDraws] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_posterior(cls, posterior: Posterior) -> Self:
+        """Make a trained model of its data."""
+        return cls(posterior.X.shape[1])._take(posterior, modelfile.encode(posterior))
+
+    @classmethod
+    def from_gpy(cls, m: Any, feature_names: Sequence[str], output_name: str = "y") -> Self:
+        """Take over a trained ``GPy.models.GPRegression`` or ``SparseGPRegression``.
+
+        Raises
+        ------
+        ValueError
+            The model holds something that is not served (another kernel or likelihood, a mean
+            function, several outputs), or a feature name cannot be used.
+        """
+        from service.gpr.training import posterior_of
+
+        return cls.from_posterior(posterior_of(m, feature_names, output_name))
+
+    def _take(self, posterior: Posterior, data: bytes) -> Self:
+        self._posterior = posterior
+        self._recent = {}
+        self.input_dim = posterior.X.shape[1]
+        self.kernel = posterior.kernel.name
+        self.feature_names, self.output_name = posterior.feature_names, posterior.output_name
+        self.description: Description = posterior.description(modelfile.version_of(data))
+        self._tiles = TiledPredictor(posterior, self.large_tile)
+        variance = posterior.output_scale**2
+        self._floor = variance * LOWEST_VARIANCE
+        self._noise = variance * posterior.noise_variance
+        modelfile.prove(posterior, self.predict, self.large_tile)
+        return self
+
+    @property
+    def posterior(self) -> Posterior:
+        """What was trained."""
+        if self._posterior is None:
+            raise ValueError("the model is not trained: call fit, load or from_gpy")
+        return self._posterior
+
+    @property
+    def trained(self) -> bool:
+        """Whether `predict` can be called."""
+        return self._posterior is not None
+
+    def fit(self, X: FloatArray, y: FloatArray) -> Self:
+        """Train by GPy on X, shape (n, d), and y, shape (n,)."""
+        from service.gpr.training import fit
+
+        posterior = fit(X, y, self.kernel, self.feature_names, self.output_name)
+        return self._take(posterior, modelfile.encode(posterior))
+
+    def save(self, path: Path) -> None:
+        """Write the model file."""
+        modelfile.write(Path(path), modelfile.encode(self.posterior))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the model file and prove that it answers as GPy did."""
+        data = Path(path).read_bytes()
+        posterior = modelfile.decode(data)
+        return cls(posterior.X.shape[1])._take(posterior, data)
+
+    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        """Mean and variance at X, shape (n, 2).
+
+        Rasmussen & Williams, equations 2.25 and 2.26, with ‖L⁻¹k‖² for kᵀK⁻¹k.
+        """
+        X = self._checked(X)
+        out = np.empty((len(X), 2))
+        self._tiles.into(out, X)
+        variance = out[:, 1]
+        np.maximum(variance, self._floor, out=variance)
+        if noise:
+            variance += self._noise
+        return out
+
+    def gradient(self, X: FloatArray) -> FloatArray:
+        """Derivatives of mean and variance by the inputs, shape (n, 2, d), in raw units.
+
+        The variance's are those of the latent function; the noise is constant.
+        """
+        U = self._model_units(self._checked(X))
+        return derivatives.gradient(self.posterior, self._tiles.triangle, U)
+
+    def hessian(self, X: FloatArray) -> FloatArray:
+        """Second derivatives of mean and variance by the inputs, shape (n, 2, d, d)."""
+        U = self._model_units(self._checked(X))
+        return derivatives.hessian(self.posterior, self._tiles.triangle, U)
+
+    def covariance(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        """Joint covariance of the n answers, shape (n, n); its diagonal is `predict`'s variance.
+
+        Rasmussen & Williams, equation 2.24.
+        """
+        p, X = self.posterior, self._checked(X)
+        U = self._model_units(X)
+        V = self._tiles.triangle.factor_product(p.kernel.K(U, p.X))
+        S = p.output_scale**2 * p.kernel.K(U, U) - V @ V.T
+        S = (S + S.T) / 2
+        np.fill_diagonal(S, self.predict(X, noise=noise)[:, 1])
+        return S
+
+    def samples(self, X: FloatArray, count: int, seed: int) -> FloatArray:
+        """Joint draws of the latent function, shape (count, n); see `PathwiseDraws`."""
+        p, X = self.posterior, self._checked(X)
+        draws = self._draws(count, seed)
+        return p.output_offset + p.output_scale * draws.at(self._model_units(X))
+
+    def _draws(self, count: int, seed: int) -> PathwiseDraws:
+        with self._lock:
+            if (count, seed) not in self._recent:
+                while len(self._recent) >= RECENT_DRAWS:
+                    del self._recent[next(iter(self._recent))]
+                self._recent[count, seed] = PathwiseDraws(self.posterior, count, seed)
+            return self._recent[count, seed]
+
+    def _model_units(self, X: FloatArray) -> FloatArray:
+        p = self.posterior
+        reach = FARTHEST * p.input_scale
+        near = np.clip(X, p.input_offset - reach, p.input_offset + reach)
+        return (near - p.input_offset) / p.input_scale
+
+    def _checked(self, X: FloatArray) -> FloatArray:
+        if self._posterior is None:
+            raise ValueError("the model is not trained: call fit, load or from_gpy")
+        if X.ndim != 2 or X.shape[1] != self.input_dim:
+            raise ValueError(f"X has shape {X.shape}, not (n, {self.input_dim})")
+        return X

@@ -1,0 +1,123 @@
+"""Mean and variance of many points, tile by tile: where the time of a prediction goes."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from service.gpr.crosscovariance import CrossCovariance, CrossScratch, row_by_row, together
+from service.gpr.posterior import Posterior
+from service.gpr.triangle import BlockTriangle
+from service.model import FloatArray
+
+SMALL_TILE = 8
+"""Points of a small tile. BLAS kernels give a row of an 8-row product the same bits wherever it
+stands and whatever is beside it; of wider ones they do not."""
+
+ROW_BY_ROW_UP_TO = 1000
+"""Training inputs up to which the points of a small tile are multiplied one by one.
+
+The triangle then fits the processor's cache, and one product a point is four times faster for a
+lone point and no slower for five. Beyond, a tile is one product whatever it holds: slower for a
+lone point, but the more points wait, the better."""
+
+BLOCK = 96
+"""Rows of a block of the triangle: small ones waste fewer operations, large ones fewer calls."""
+
+
+class _SmallScratch:
+    """What n ≤ SMALL_TILE points are computed in: n rows, or a whole tile filled up."""
+
+    def __init__(self, n: int, predictor: TiledPredictor) -> None:
+        size = predictor.cross.size
+        rows = n if predictor.row_by_row else SMALL_TILE
+        self.all_X = np.zeros((rows, predictor.inputs))
+        self.X = self.all_X[:n]
+        self.K = np.zeros((rows, size))
+        V = np.zeros((rows, size + 1))
+        self.K_blocks = predictor.triangle.inputs(self.K)
+        self.V_blocks = predictor.triangle.outputs(V)
+        self.mean = V[:n, -1]
+        self.V = V[:n, :-1]
+        self.squares = np.zeros(n)
+        self.cross = CrossScratch(predictor.cross, rows)
+
+
+class _LargeScratch:
+    """What a large tile is computed in; a shorter one at the end of an array in a part of it."""
+
+    def __init__(self, n: int, predictor: TiledPredictor, whole: _LargeScratch | None = None):
+        self.K: FloatArray = np.zeros((n, predictor.cross.size)) if whole is None else whole.K[:n]
+        self.V = np.zeros((n, 0 if predictor.triangle.trmm else BLOCK))
+        self.mean = np.zeros(n)
+        self.squares = np.zeros(n)
+        self.cross = CrossScratch(predictor.cross, n)
+
+
+class _Scratches(threading.local):
+    """Each thread's own, made when first needed, so that a prediction allocates its answer only."""
+
+    def __init__(self) -> None:
+        self.small: list[_SmallScratch | None] = [None] * (SMALL_TILE + 1)
+        self.large: _LargeScratch | None = None
+
+
+class TiledPredictor:
+    """Mean and latent variance in raw units; safe to call from several threads.
+
+    The output's scale is folded into the triangle and α once, so that a tile needs no more than
+    k(x, Z), a product, and a sum of squares.
+    """
+
+    def __init__(self, posterior: Posterior, large_tile: int) -> None:
+        self.inputs = posterior.X.shape[1]
+        self.cross = CrossCovariance(
+            posterior.kernel, posterior.X, posterior.input_offset, posterior.input_scale
+        )
+        s = posterior.output_scale
+        self.row_by_row = self.cross.size <= ROW_BY_ROW_UP_TO
+        self.triangle = BlockTriangle(
+            s * posterior.factor, s * posterior.alpha, BLOCK, copies=self.row_by_row
+        )
+        self.offset = posterior.output_offset
+        self.prior = s**2 * posterior.kernel.diagonal
+        self.large_tile = large_tile
+        self._scratches = _Scratches()
+
+    def into(self, out: FloatArray, X: FloatArray) -> None:
+        """Write mean and latent variance of every row of X into out, shape (n, 2)."""
+        n = len(X)
+        if n >= self.large_tile:
+            for i in range(0, n, self.large_tile):
+                self._large(out[i : i + self.large_tile], X[i : i + self.large_tile])
+            return
+        for i in range(0, n, SMALL_TILE):
+            j = min(i + SMALL_TILE, n)
+            self._small(out[i:j], X[i:j], j - i)
+
+    def _small(self, out: FloatArray, X: FloatArray, n: int) -> None:
+        scratch = self._scratches.small[n]
+        if scratch is None:
+            scratch = self._scratches.small[n] = _SmallScratch(n, self)
+        scratch.X[:] = X
+        if self.row_by_row:
+            self.cross.into(scratch.K, scratch.X, scratch.cross, row_by_row)
+            self.triangle.row_by_row(scratch.K_blocks, scratch.V_blocks)
+        else:
+            self.cross.into(scratch.K, scratch.all_X, scratch.cross, together)
+            self.triangle.together(scratch.K_blocks, scratch.V_blocks)
+        np.vecdot(scratch.V, scratch.V, out=scratch.squares)
+        np.add(scratch.mean, self.offset, out=out[:, 0])
+        np.subtract(self.prior, scratch.squares, out=out[:, 1])
+
+    def _large(self, out: FloatArray, X: FloatArray) -> None:
+        scratch = self._scratches.large
+        if scratch is None:
+            scratch = self._scratches.large = _LargeScratch(self.large_tile, self)
+        if len(X) < self.large_tile:
+            scratch = _LargeScratch(len(X), self, scratch)
+        self.cross.into(scratch.K, X, scratch.cross, together)
+        self.triangle.sums_of_squares(scratch.mean, scratch.squares, scratch.K, scratch.V)
+        np.add(scratch.mean, self.offset, out=out[:, 0])
+        np.subtract(self.prior, scratch.squares, out=out[:, 1])

@@ -1,0 +1,91 @@
+"""Products with a lower triangular matrix, kept as a column of rectangular blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from service.gpr import trmm
+from service.model import FloatArray
+
+
+class BlockTriangle:
+    """C, lower triangular (N, N), with the vector a (N,) as one more row below it.
+
+    Products take it in blocks of rows, cut off at the diagonal, so that they cost N²
+    floating-point operations a point instead of 2N².
+    """
+
+    def __init__(
+        self, packed: FloatArray, last_row: FloatArray, block: int, *, copies: bool
+    ) -> None:
+        n = self.size = len(last_row)
+        # Rows that start a page apart would meet in one set of the cache.
+        width = n + 8 if n % 512 == 0 else n
+        whole = np.zeros((n + 1, width))[:, :n]
+        for row in range(n):
+            first = row * (row + 1) // 2
+            whole[row, : row + 1] = packed[first : first + row + 1]
+        whole[n] = last_row
+        self.C, self.a = whole[:n], whole[n]
+        self.edges = [(i, min(i + block, n)) for i in range(0, n, block)]
+        self.blocks = [whole[i : j + (j == n), :j] for i, j in self.edges]
+        if copies:
+            # Matrix-vector products are a fifth faster on rows that follow each other closely.
+            self.blocks = [np.ascontiguousarray(rows) for rows in self.blocks]
+        self.trmm = trmm.find()
+
+    def inputs(self, K: FloatArray) -> list[FloatArray]:
+        """Views of K, shape (n, N): the columns that meet each block."""
+        return [K[:, :j] for _, j in self.edges]
+
+    def outputs(self, V: FloatArray) -> list[FloatArray]:
+        """Views of V, shape (n, N + 1): the columns that each block makes."""
+        return [
+            V[:, i : i + len(rows)] for (i, _), rows in zip(self.edges, self.blocks, strict=True)
+        ]
+
+    def row_by_row(self, K: Sequence[FloatArray], V: Sequence[FloatArray]) -> None:
+        """Write ``K @ C.T`` and, as the last column, ``K @ a`` into V, each row on its own.
+
+        One matrix-vector product a row and block: a row's bits cannot depend on the others, and
+        a block stays in the processor's cache for all rows.
+        """
+        for k, rows, v in zip(K, self.blocks, V, strict=True):
+            np.matvec(rows, k, out=v)
+
+    def together(self, K: Sequence[FloatArray], V: Sequence[FloatArray]) -> None:
+        """Write the same, each block as one matrix product for all rows."""
+        for k, rows, v in zip(K, self.blocks, V, strict=True):
+            np.matmul(k, rows.T, out=v)
+
+    def sums_of_squares(
+        self, mean: FloatArray, squares: FloatArray, K: FloatArray, scratch: FloatArray
+    ) -> None:
+        """Write ``K @ a``, and the rows' sums of squares of ``K @ C.T``, for very many rows.
+
+        K is overwritten.
+        """
+        np.matmul(K, self.a, out=mean)
+        if self.trmm:
+            self.trmm(K, self.C)
+            np.vecdot(K, K, out=squares)
+            return
+        squares[:] = 0
+        for i, j in self.edges:
+            V = np.matmul(K[:, :j], self.C[i:j, :j].T, out=scratch[:, : j - i])
+            squares += np.vecdot(V, V)
+
+    def factor_product(self, K: FloatArray) -> FloatArray:
+        """``K @ C.T``, shape (n, N)."""
+        V = np.empty((len(K), self.size + 1))
+        self.together(self.inputs(K), self.outputs(V))
+        return V[:, :-1]
+
+    def transposed_product(self, V: FloatArray) -> FloatArray:
+        """``V @ C``, shape (n, N)."""
+        W = np.zeros((len(V), self.size))
+        for (i, j), rows in zip(self.edges, self.blocks, strict=True):
+            W[:, :j] += V[:, i:j] @ rows[: j - i]
+        return W

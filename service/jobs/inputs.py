@@ -1,0 +1,151 @@
+"""From a request's body to a job's input, piece by piece: memory stays flat whatever its size."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, BinaryIO
+
+import numpy as np
+from flask import Request
+
+from service.jobs.blobs import Job
+from service.jobs.specs import INPUT, Prediction
+from service.model import Model
+from service.services import arrays, negotiation
+from service.services import writing as answers
+from service.services.chunks import CHUNK_TILES, Chunk, Source
+from service.services.options import Options
+from service.services.prediction import Limits, refuse_large_covariance, refuse_many_samples
+from service.services.problems import Problem, malformed, unusable
+from service.services.reading import Reader
+from service.services.tables import Table
+from service.services.writing import Answered, Layout
+from service.settings import Settings
+from service.web import body as requestbody
+
+_HEAD = 1 << 16
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper(Reader):
+    """A reader that stores tables and arrays as they come, once their heads have been checked."""
+
+    job: Job
+    stored: list[str]
+
+    def array(self, body: BinaryIO) -> Source:
+        """Store a .npy file."""
+        head = body.read(_HEAD)
+        header = arrays.read_header(io.BytesIO(head), len(self.names))
+        if header.rows > self.max_points:
+            raise Problem(413, f"{header.rows} points are more than {self.max_points}")
+        arrays.refuse_wrong_size(header, self._store(head, body))
+        self.stored.append("array")
+        return Source(list(self.names), header.shape[:-1], iter(()))
+
+    def table(self, body: BinaryIO, options: Options, *, counted: bool) -> Source:
+        """Store a CSV table."""
+        head = body.read(_HEAD)
+        Table(io.BytesIO(head), self.names)
+        self._store(head, body)
+        self.stored.append("table")
+        return Source(list(self.names), None, iter(()))
+
+    def _store(self, head: bytes, body: BinaryIO) -> int:
+        def pieces() -> Iterator[bytes]:
+            yield head
+            while piece := body.read(_PIECE):
+                yield piece
+
+        return self.job.blobs.write(self.job.name(INPUT), pieces())
+
+
+def keep(
+    request: Request, job: Job, model: Model, version: str, settings: Settings, media_type: str
+) -> Prediction:
+    """Store what a request asks to predict.
+
+    Raises
+    ------
+    Problem
+        Whatever can be seen at once: 400, 413, 415, 422 as in a synchronous request.
+    """
+    stored: list[str] = []
+    reader = Keeper(
+        model.description.feature_names,
+        CHUNK_TILES * model.large_tile,
+        settings.max_points,
+        settings.max_json_bytes,
+        job,
+        stored,
+    )
+    source, options = requestbody.read_with(reader, request, settings, media_type)
+    refuse_truncated(request)
+    refuse_what_is_too_much(source, options, settings)
+    if not stored:
+        return store_source(job, source, options, version, media_type)
+    return _prediction(version, stored[0], options, media_type, source)
+
+
+def refuse_what_is_too_much(source: Source, options: Options, settings: Settings) -> None:
+    """413 for more draws or covariances than a worker would give, when the points are counted."""
+    if source.shape is None:
+        return
+    n = math.prod(source.shape)
+    limits = Limits(settings.max_covariance_points, settings.max_sample_values)
+    refuse_many_samples(options, n, limits)
+    if options.covariance:
+        refuse_large_covariance(n, limits)
+
+
+def store_source(
+    job: Job, source: Source, options: Options, version: str, media_type: str
+) -> Prediction:
+    """Store points that have been read already."""
+    first = next(source.chunks)
+    if first.cells is None:
+        form, pieces = "array", _array_pieces(source, first)
+    else:
+        form, pieces = "table", _table_pieces(source, first)
+    job.blobs.write(job.name(INPUT), pieces)
+    return _prediction(version, form, options, media_type, source)
+
+
+def _prediction(
+    version: str, form: Any, options: Options, media_type: str, source: Source
+) -> Prediction:
+    if options.covariance and media_type != negotiation.JSON:
+        raise unusable("covariance=true is answered as JSON only", option="covariance")
+    shape = source.shape if form == "array" else None
+    return Prediction(
+        version=version, form=form, options=options, media_type=media_type, shape=shape
+    )
+
+
+def _array_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
+    rows = int(np.prod(source.shape)) if source.shape is not None else len(first.X)
+    yield arrays.header_bytes((rows, first.X.shape[1]))
+    for chunk in chain([first], source.chunks):
+        yield chunk.X.astype("<f8").tobytes()
+
+
+def _table_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
+    layout = Layout(source.columns, [], (), None, source.delimiter)
+    chunks = chain([first], source.chunks)
+    yield from answers.csv_pieces(layout, (_without_numbers(chunk) for chunk in chunks))
+
+
+def _without_numbers(chunk: Chunk) -> Answered:
+    none = np.empty((len(chunk.X), 0))
+    return Answered(chunk, none, none.astype(bool))
+
+
+def refuse_truncated(request: Request) -> None:
+    """400 when the client left before the end of its body: a part must not become a job."""
+    if request.environ.get("asgi.scope", {}).get("gpserve.left"):
+        raise malformed("the body was cut off")

@@ -1,1 +1,0 @@
-"""The protocols that other people's clients speak."""

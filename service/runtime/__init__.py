@@ -1,0 +1,1 @@
+"""One serving process: the live model, batching, metrics, probes and logs."""

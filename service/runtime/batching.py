@@ -1,0 +1,172 @@
+"""Requests that wait together are answered by one product.
+
+On an event loop the first waiting request waits for two turns of the loop, and for more as long as
+each brings another request: the loop accepts one connection a turn, so clients that open one for
+each call (UM-Bridge's, curl) would be computed two by two. Nothing waits for a timer. On threads
+alone, whoever gets the turn computes for all who wait.
+
+A batch that takes more than `INLINE_SECONDS` at best would hold the loop too long: it is computed
+on a thread, and the next one gathers meanwhile. At best, since a busy neighbour is no reason to
+leave the loop. That thread takes the next batch itself: under overload the loop is busy with
+refusals, and would let it wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
+
+import numpy as np
+
+from service.model import Model
+from service.runtime.backlog import Backlog
+from service.runtime.metrics import Metrics
+from service.runtime.pool import TilePool
+from service.runtime.share import Batch, Share, spans
+from service.services.points import Rows
+from service.services.prediction import extrapolated
+
+INLINE_SECONDS = 0.003
+_MOST_TURNS = 16  # to read as many requests takes about a millisecond
+
+
+class Batcher:
+    """The waiting requests of one process."""
+
+    def __init__(self, backlog: Backlog, pool: TilePool, metrics: Metrics) -> None:
+        self.backlog = backlog
+        self._pool = pool
+        self._metrics = metrics
+        self._pending: deque[Share] = deque()
+        self._turn = threading.Lock()
+        self._taking = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._executor: ThreadPoolExecutor | None = None
+        self._scheduled = False
+        self._running = 0
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Batch on this event loop from now on."""
+        self._loop = loop
+        self._executor = ThreadPoolExecutor(thread_name_prefix="batch")
+
+    async def predict(self, model: Model, rows: Rows, noise: bool) -> Share:
+        """Wait for the answer, on the event loop that was attached."""
+        assert self._loop is not None
+        share = Share(model, rows, noise, self._loop.create_future())
+        self.backlog.add(len(rows))
+        self._pending.append(share)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._gather, 0, _MOST_TURNS)
+        await share.future  # type: ignore[misc]
+        return share
+
+    def predict_on_thread(self, model: Model, rows: Rows, noise: bool) -> Share:
+        """Wait for the answer on a thread that is not the event loop's."""
+        if self._loop is not None:
+            coroutine = self.predict(model, rows, noise)
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        future: Future[None] = Future()
+        share = Share(model, rows, noise, future)
+        self.backlog.add(len(rows))
+        self._pending.append(share)
+        with self._turn:
+            while not future.done():
+                self._settle(*self._compute(self._take()))
+        future.result()
+        return share
+
+    @property
+    def has_left_the_loop(self) -> bool:
+        """Whether a thread computes, which needs the event loop for nothing."""
+        return self._running > 0
+
+    def _gather(self, seen: int, turns: int) -> None:
+        """Compute once a turn of the loop has brought no request, or after so many turns."""
+        assert self._loop is not None
+        waiting = len(self._pending)
+        if waiting > seen and turns:
+            self._loop.call_soon(self._gather, waiting, turns - 1)
+        else:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        while self._running < max(1, self._pool.width) and (batch := self._take()):
+            points = sum(len(share.rows) for share in batch)
+            if self.backlog.at_best(points) < INLINE_SECONDS:
+                self._settle(*self._compute(batch))
+            else:
+                self._send(batch)
+
+    def _send(self, batch: Batch) -> None:
+        assert self._loop is not None
+        self._running += 1
+        work = self._loop.run_in_executor(self._executor, self._compute_all, batch)
+        work.add_done_callback(self._idle)
+
+    def _compute_all(self, batch: Batch) -> None:
+        assert self._loop is not None
+        while batch:
+            self._loop.call_soon_threadsafe(self._settle, *self._compute(batch))
+            batch = self._take()
+
+    def _idle(self, work: asyncio.Future[None]) -> None:
+        self._running -= 1
+        work.result()
+        self._flush()  # what came after the thread's last look
+
+    def _take(self) -> Batch:
+        """Requests of one kind, in order, with fewer points than a large tile together."""
+        batch: Batch = []
+        points = 0
+        with self._taking:
+            while self._pending:
+                share = self._pending[0]
+                points += len(share.rows)
+                if batch and not self._fits(share, batch[0], points):
+                    break
+                batch.append(self._pending.popleft())
+        return batch
+
+    @staticmethod
+    def _fits(share: Share, first: Share, points: int) -> bool:
+        return (
+            share.model is first.model
+            and share.noise == first.noise
+            and points < first.model.large_tile
+        )
+
+    def _compute(self, batch: Batch) -> tuple[Batch, BaseException | None]:
+        started = perf_counter()
+        first = batch[0]
+        X = np.array([row for share in batch for row in share.rows])
+        try:
+            if len(X) < first.model.large_tile:
+                P = first.model.predict(X, noise=first.noise)
+            else:
+                P = self._pool.predict(first.model, X, first.noise)
+            outside = extrapolated(first.model, X)
+        except Exception as error:  # whatever the model raises belongs to those who asked
+            self.backlog.done(len(X))
+            return batch, error
+        took = perf_counter() - started
+        for share, a, b in spans(batch):
+            share.P, share.outside = P[a:b], outside[a:b]
+            share.waited, share.took = started - share.queued, took
+        self.backlog.done(len(X), took)
+        self._metrics.predicted(len(X), took)
+        return batch, None
+
+    def _settle(self, batch: Batch, error: BaseException | None) -> None:
+        for share in batch:
+            if share.future.done():  # the caller has gone
+                continue
+            if error is None:
+                share.future.set_result(None)
+            else:
+                share.future.set_exception(error)

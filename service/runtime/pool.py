@@ -1,0 +1,75 @@
+"""Large arrays on all CPUs: spans of whole tiles, each predicted by one thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import numpy as np
+
+from service.model import FloatArray, Model
+from service.runtime.cpus import cpu_limit, threads_for
+from service.services.spans import spans
+
+NICENESS = 10
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+def yield_priority() -> None:
+    """Let small requests go first: lower this thread's priority (Linux gives each its own)."""
+    with suppress(OSError):  # a sandbox that forbids it costs latency, nothing else
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+class TilePool:
+    """Threads for large predictions, as many as the CPU limit allows now.
+
+    BLAS itself runs on one thread: whole tiles side by side scale better than split products,
+    and a tile's bits do not depend on the number of threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._width = 0
+        self._looked = -_LOOK_AGAIN_SECONDS
+        self._executor: ThreadPoolExecutor | None = None
+
+    @property
+    def width(self) -> int:
+        """Threads in use."""
+        return self._width
+
+    def predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
+        """Mean and variance, shape (n, 2), the same bits as `model.predict`."""
+        executor = self._current()
+        cuts = _cuts(len(X), self._width, model.large_tile)
+        if len(cuts) == 1:
+            return executor.submit(model.predict, X, noise=noise).result()
+        parts = [executor.submit(model.predict, X[a:b], noise=noise) for a, b in cuts]
+        return np.concatenate([part.result() for part in parts])
+
+    def _current(self) -> ThreadPoolExecutor:
+        with self._lock:
+            now = time.monotonic()
+            if now - self._looked >= _LOOK_AGAIN_SECONDS:
+                self._looked = now
+                self._resize(threads_for(cpu_limit()))
+            assert self._executor is not None
+            return self._executor
+
+    def _resize(self, width: int) -> None:
+        if width == self._width:
+            return
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+        self._width = width
+        self._executor = ThreadPoolExecutor(width, "tiles", initializer=yield_priority)
+
+
+def _cuts(n: int, width: int, tile: int) -> list[tuple[int, int]]:
+    """Cut n rows into at most `width` spans at multiples of `tile`, none shorter than that."""
+    step = max(1, -(-(n // tile) // width)) * tile
+    return list(spans(n, step))

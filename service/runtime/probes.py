@@ -1,0 +1,50 @@
+"""What the probes and the scraper are told, whichever way they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from service.runtime.runtime import Runtime
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def liveness(runtime: Runtime) -> tuple[int, dict[str, str]]:
+    """The process lives: its event loop or a thread of it answers."""
+    return 200, {"status": "alive"}
+
+
+def readiness(runtime: Runtime) -> tuple[int, dict[str, Any]]:
+    """Requests are welcome: a proven model is loaded and the process is not draining.
+
+    A process that could not yet ask the model store which version is current is not ready:
+    a stale answer is worse than a replica less. One that has asked stays ready without the store.
+    """
+    if runtime.draining:
+        return 503, {"status": "draining"}
+    version = runtime.live.model.description.version
+    follower = runtime.follower
+    if follower is not None and not follower.seen:
+        return 503, {"status": "the model store has not answered yet", "version": version}
+    document = {"status": "ready", "version": version}
+    return 200, document | ({"refused": follower.refused} if follower and follower.refused else {})
+
+
+def v2_liveness(runtime: Runtime) -> tuple[int, dict[str, Any]]:
+    """Liveness in the words of the Open Inference Protocol v2."""
+    return 200, {"live": True}
+
+
+def v2_readiness(runtime: Runtime) -> tuple[int, dict[str, Any]]:
+    """Readiness in the words of the Open Inference Protocol v2."""
+    status, _ = readiness(runtime)
+    return status, {"ready": status == 200, "live": True}
+
+
+PROBES: dict[str, Callable[[Runtime], tuple[int, dict[str, Any]]]] = {
+    "/healthz": liveness,
+    "/readyz": readiness,
+    "/v2/health/live": v2_liveness,
+    "/v2/health/ready": v2_readiness,
+}

@@ -1,0 +1,145 @@
+"""The parts of one serving process, made once and handed to the routes."""
+
+from __future__ import annotations
+
+import os
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from service.jobs.gauges import show_depth
+from service.model import FloatArray, Model
+from service.runtime.backlog import Backlog
+from service.runtime.batching import Batcher
+from service.runtime.following import Follower
+from service.runtime.live import Live
+from service.runtime.metrics import Metrics
+from service.runtime.pool import TilePool
+from service.runtime.tally import Tally
+from service.services.prediction import Limits
+from service.services.problems import Problem
+from service.settings import Settings, SettingsError
+from service.storage.blobs import StorageError, open_blobs
+from service.storage.versions import Versions
+
+if TYPE_CHECKING:
+    from service.jobs.jobs import Jobs
+
+_MEASURED_POINTS = 64
+
+NO_QUEUE = (
+    "jobs are off here: no queue is configured. Set REDIS_URL, or start with `make run`; "
+    "predictions go on without"
+)
+
+
+class Runtime:
+    """Settings, the live model, and what computes and counts.
+
+    Raises
+    ------
+    SettingsError, ModelFileError, OSError
+        The model that the settings name cannot be served.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        # Whole tiles run side by side instead: see tilepool.py.
+        threadpool_limits(1, "blas")
+        self.settings = settings
+        self.live = Live(settings)
+        self.metrics = Metrics()
+        self.tally = Tally(self.metrics)
+        self.pool = TilePool()
+        cost = _measure(self.live.model)
+        self.batcher = Batcher(Backlog(settings.max_backlog_seconds, cost), self.pool, self.metrics)
+        self.uploads = Backlog(float("inf"), cost)
+        self.limits = Limits(settings.max_covariance_points, settings.max_sample_values)
+        self.draining = False
+        self._started_in = 0
+        self._stored_initial = False
+        self._jobs: Jobs | None = None
+        self.versions, self.follower = _versions(settings, self.live)
+
+    def start(self) -> None:
+        """Begin work in the process that serves; more calls do nothing."""
+        if self._started_in == os.getpid():
+            return
+        self._started_in = os.getpid()
+        if self.follower is not None:
+            self.follower.start(self._show_version)
+        self._show_version()
+        self.metrics.tick_in_background(self.backlog_seconds)
+        if self.settings.redis_url:
+            show_depth(self.settings.redis_url, self.metrics)
+
+    def _show_version(self) -> None:
+        self.metrics.serving(self.live.model.description)
+        self.metrics.refused.set(bool(self.follower and self.follower.refused))
+
+    def jobs(self) -> Jobs:
+        """The jobs; raises a `Problem` 503 when no queue is configured."""
+        if not self.settings.redis_url:
+            raise Problem(503, NO_QUEUE)
+        if self._jobs is None:
+            from service.jobs.jobs import Jobs  # needs Redis, which not every pod has
+
+            self._jobs = Jobs(self.settings)
+        return self._jobs
+
+    def store_initial(self) -> None:
+        """Have the model of the settings in the store, so that there is a way back to it."""
+        if self.versions is not None and not self._stored_initial:
+            self.versions.add(*self.live.initial)
+            self._stored_initial = True
+
+    def backlog_seconds(self) -> float:
+        """Estimated seconds of everything accepted."""
+        return self.batcher.backlog.seconds + self.uploads.seconds
+
+    def predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
+        """Mean and variance on a thread: few points in a batch, many on all CPUs."""
+        if len(X) < model.large_tile:
+            return self.batcher.predict_on_thread(model, X.tolist(), noise).P
+        started = perf_counter()
+        self.uploads.add(len(X))
+        try:
+            P = self.pool.predict(model, X, noise)
+        except Exception:
+            self.uploads.done(len(X))
+            raise
+        took = perf_counter() - started
+        self.uploads.done(len(X), took)
+        self.metrics.predicted(len(X), took)
+        return P
+
+
+def _versions(settings: Settings, live: Live) -> tuple[Versions | None, Follower | None]:
+    """The model store that is configured, if any; the current version is served from the start."""
+    if not settings.store_url:
+        return None, None
+    try:
+        versions = Versions(open_blobs(settings.store_url))
+    except StorageError as error:
+        raise SettingsError(f"GPSERVE_STORE: {error}") from error
+    follower = Follower(live, versions)
+    follower.look()
+    return versions, follower
+
+
+def _measure(model: Model) -> float:
+    """Seconds a point in a batch, as a first estimate: the least of three.
+
+    Any one may hold a neighbour's turn on the CPU. By too high an estimate large requests are
+    refused, and a request that is refused corrects nothing.
+    """
+    low, high = model.description.training_range.T
+    X = np.linspace(low, high, _MEASURED_POINTS)
+
+    def timed() -> float:
+        started = perf_counter()
+        model.predict(X)
+        return perf_counter() - started
+
+    return min(timed() for _ in range(3)) / _MEASURED_POINTS

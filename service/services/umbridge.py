@@ -1,0 +1,178 @@
+"""UM-Bridge 1.0: from a call's JSON to points and vectors, and from arrays to its answers.
+
+One GP is served as three models: ``name`` with one output vector [mean, variance], ``name-mean``
+and ``name-variance`` with one number each, since samplers want one. ``config {"n": N}`` makes a
+model of N points: its input is N points one after the other, and so is its output.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from service.model import FloatArray, Model, Unsupported
+from service.services.errorforms import UMBridgeError
+from service.services.points import Rows, refuse_too_many
+
+PROTOCOL_VERSION = 1.0
+
+Count = Annotated[int, Meta(ge=1, le=2**32)]
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True):
+    """What may be configured; R writes a number as a list of one."""
+
+    n: Count | Annotated[list[Count], Meta(min_length=1, max_length=1)] = 1
+    noise: bool | Annotated[list[bool], Meta(min_length=1, max_length=1)] = True
+
+    @property
+    def points(self) -> int:
+        """How many points a call holds."""
+        return self.n if isinstance(self.n, int) else self.n[0]
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the variance is that of an observation."""
+        return self.noise if isinstance(self.noise, bool) else self.noise[0]
+
+
+class Call(msgspec.Struct, rename="camel"):
+    """The members of every call; each uses some of them."""
+
+    name: str
+    config: Config = msgspec.field(default_factory=Config)
+    input: list[list[float]] = []
+    out_wrt: int = 0
+    in_wrt: int = 0
+    in_wrt1: int = 0
+    in_wrt2: int = 0
+    sens: list[float] = []
+    vec: list[float] = []
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+_call = msgspec.json.Decoder(Call)
+_named = msgspec.json.Decoder(_Named)
+_encode = msgspec.json.Encoder().encode
+
+_COLUMNS = {"": (0, 1), "-mean": (0,), "-variance": (1,)}
+"""Which of mean and variance a model gives, by what follows the GP's name in its own."""
+
+
+def invalid_input(detail: str) -> UMBridgeError:
+    """400: the call cannot be used."""
+    return UMBridgeError("InvalidInput", 400, detail)
+
+
+def read(body: bytes, model: Model, feature: str = "") -> Call:
+    """A call of a model that has this feature; the name is judged first, then the support.
+
+    Raises
+    ------
+    UMBridgeError
+        ModelNotFound, UnsupportedFeature, InvalidInput.
+    """
+    try:
+        call = _call.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        _judge(_name_alone(body), model, feature)
+        raise invalid_input(f"the call cannot be read: {error}") from None
+    _judge(call.name, model, feature)
+    return call
+
+
+def _name_alone(body: bytes) -> str:
+    try:
+        return _named.decode(body).name
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid_input(f"the call is no JSON object with a name: {error}") from None
+
+
+def _judge(name: str, model: Model, feature: str) -> None:
+    columns(name, model)
+    if feature and feature != "Evaluate" and not support(model)[feature]:
+        raise UMBridgeError("UnsupportedFeature", 400, f"{name[:80]} does not support {feature}")
+
+
+def model_names(model: Model) -> list[str]:
+    """The three models that one GP is."""
+    return [model.description.name + suffix for suffix in _COLUMNS]
+
+
+def columns(name: str, model: Model) -> tuple[int, ...]:
+    """Which of mean and variance the model of this name gives."""
+    base = model.description.name
+    found = _COLUMNS.get(name[len(base) :]) if name.startswith(base) else None
+    if found is None:
+        listed = ", ".join(model_names(model))
+        raise UMBridgeError("ModelNotFound", 400, f"no model {name[:80]!r} here; these: {listed}")
+    return found
+
+
+@lru_cache(maxsize=1)
+def support(model: Model) -> dict[str, bool]:
+    """What the model can do, tried at the middle of its training range."""
+    middle = model.description.training_range.mean(axis=1)[None, :]
+
+    def can(derive: Any) -> bool:
+        try:
+            derive(middle)
+        except Unsupported:
+            return False
+        return True
+
+    first = can(model.gradient)
+    second = can(model.hessian)
+    return {"Evaluate": True, "Gradient": first, "ApplyJacobian": first, "ApplyHessian": second}
+
+
+def rows(call: Call, d: int, limit: int) -> Rows:
+    """The points of a call: config's n rows of d numbers, at most `limit` of them."""
+    n = call.config.points
+    refuse_too_many(n, limit)
+    if len(call.input) != 1:
+        raise invalid_input(f"the model has one input vector, {len(call.input)} are given")
+    values = call.input[0]
+    if len(values) != n * d:
+        raise invalid_input(f"the input vector has length {len(values)}, not {n * d}")
+    return [values] if n == 1 else [values[i : i + d] for i in range(0, n * d, d)]
+
+
+def index(value: int, name: str) -> None:
+    """Refuse any vector but the first one: there is one input and one output vector."""
+    if value != 0:
+        raise invalid_input(f"{name} is {value}; the model has one vector there, of index 0")
+
+
+def vector(values: list[float], name: str, n: int, width: int) -> FloatArray:
+    """A direction or a sensitivity as n rows of `width` numbers."""
+    if len(values) != n * width:
+        raise invalid_input(f"{name} has length {len(values)}, not {n * width}")
+    return np.array(values).reshape(n, width)
+
+
+def evaluated(P: FloatArray, columns: tuple[int, ...]) -> bytes:
+    """The answer of Evaluate: mean and variance, or one of them, point after point."""
+    output = [row[i] for row in P.tolist() for i in columns]
+    _refuse_nonfinite(output)
+    return _encode({"output": [output]})
+
+
+def derived(values: FloatArray) -> bytes:
+    """The answer of a call for derivatives: one vector."""
+    output = values.ravel().tolist()
+    _refuse_nonfinite(output)
+    return _encode({"output": output})
+
+
+def _refuse_nonfinite(output: list[float]) -> None:
+    if not all(map(math.isfinite, output)):
+        raise UMBridgeError("InvalidOutput", 500, "the model's output is not finite")

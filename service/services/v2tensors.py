@@ -1,0 +1,202 @@
+"""The tensors of the Open Inference Protocol v2, in JSON and in the binary extension."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, Meta, Raw, UnsetType
+from numpy.typing import NDArray
+
+from service.model import FloatArray
+from service.services.problems import malformed
+from service.services.writing import array_pieces
+
+DATATYPES = {name: np.dtype(code) for name, code in (("FP64", "<f8"), ("FP32", "<f4"))}
+
+_ROWS = 8192
+_encode = msgspec.json.Encoder().encode
+_flat = msgspec.json.Decoder(list[float])
+_nested = msgspec.json.Decoder(list[list[float]])
+_IS_NESTED = re.compile(rb"\s*\[\s*\[").match
+
+Shape = Annotated[list[Annotated[int, Meta(ge=0, le=2**31)]], Meta(max_length=2)]
+"""[n, d] or [n]: nothing else is read here."""
+
+
+class Parameters(msgspec.Struct):
+    """The parameters that mean something here; others are ignored."""
+
+    binary_data_size: int | None = None
+    binary_data: bool | None = None
+    binary_data_output: bool = False
+    noise: bool = True
+    classification: int | None = None
+    shared_memory_region: str | None = None
+
+
+class Tensor(msgspec.Struct):
+    """An input as a request describes it."""
+
+    name: str
+    shape: Shape
+    datatype: str
+    parameters: Parameters = msgspec.field(default_factory=Parameters)
+    data: Raw | UnsetType = UNSET
+
+
+class RequestedOutput(msgspec.Struct):
+    """An output that a request names."""
+
+    name: str
+    parameters: Parameters = msgspec.field(default_factory=Parameters)
+
+
+class Inference(msgspec.Struct):
+    """The JSON of an inference request."""
+
+    inputs: list[Tensor]
+    id: str = ""
+    parameters: Parameters = msgspec.field(default_factory=Parameters)
+    outputs: list[RequestedOutput] | None = None
+
+
+_inference = msgspec.json.Decoder(Inference)
+
+
+def read_inference(text: bytes) -> Inference:
+    """The JSON part of a request.
+
+    Raises
+    ------
+    Problem
+        400, with the path of what is wrong.
+    """
+    try:
+        return _inference.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(f"the inference request cannot be read: {error}") from None
+
+
+def read_arrays(inputs: list[Tensor], raw: bytes | mmap.mmap) -> dict[str, NDArray[Any]]:
+    """Each input as an array of its shape; `raw` holds the binary ones, one after the other.
+
+    Raises
+    ------
+    Problem
+        400 for a datatype, shape or length that is wrong.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    start = 0
+    for tensor in inputs:
+        _refuse_impossible(tensor, arrays)
+        size = tensor.parameters.binary_data_size
+        if size is None:
+            arrays[tensor.name] = _from_json(tensor)
+        else:
+            arrays[tensor.name] = _from_bytes(tensor, raw, start, size)
+            start += size
+    if start != len(raw):
+        raise malformed(f"{len(raw)} bytes follow the JSON, the inputs account for {start}")
+    return arrays
+
+
+def _refuse_impossible(tensor: Tensor, before: dict[str, NDArray[Any]]) -> None:
+    name = tensor.name[:80]
+    if tensor.datatype not in DATATYPES:
+        raise malformed(f"input {name}: {tensor.datatype[:20]} is not read here, FP32 and FP64 are")
+    if tensor.parameters.shared_memory_region is not None:
+        raise malformed(f"input {name}: shared memory is not offered here")
+    if tensor.name in before:
+        raise malformed(f"input {name} is given twice")
+
+
+def _from_json(tensor: Tensor) -> NDArray[Any]:
+    if isinstance(tensor.data, UnsetType):
+        raise malformed(f"input {tensor.name[:80]} has neither data nor binary_data_size")
+    values = _numbers(tensor, tensor.data)
+    if values.size != math.prod(tensor.shape):
+        raise malformed(
+            f"input {tensor.name[:80]}: {values.size} numbers do not fill shape {tensor.shape}"
+        )
+    with np.errstate(over="ignore"):  # too large for FP32: refused as not finite
+        return values.astype(DATATYPES[tensor.datatype]).reshape(tensor.shape)
+
+
+def _numbers(tensor: Tensor, data: Raw) -> NDArray[Any]:
+    try:
+        if not _IS_NESTED(data):
+            return np.array(_flat.decode(data))
+        rows = _nested.decode(data)
+    except msgspec.ValidationError as error:
+        reason = str(error).replace("`$", "`data")
+        raise malformed(f"input {tensor.name[:80]}: {reason}") from None
+    if len({len(row) for row in rows}) > 1:
+        raise malformed(f"input {tensor.name[:80]}: the rows of data differ in length")
+    values = np.array(rows)
+    if len(tensor.shape) == 2 and list(values.shape) != tensor.shape:
+        nested = f"data is nested as {list(values.shape)}, not as shape {tensor.shape}"
+        raise malformed(f"input {tensor.name[:80]}: {nested}")
+    return values
+
+
+def _from_bytes(tensor: Tensor, raw: bytes | mmap.mmap, start: int, size: int) -> NDArray[Any]:
+    dtype = DATATYPES[tensor.datatype]
+    want = math.prod(tensor.shape) * dtype.itemsize
+    if size != want:
+        raise malformed(
+            f"input {tensor.name[:80]}: binary_data_size is {size}, "
+            f"shape {tensor.shape} of {tensor.datatype} has {want} bytes"
+        )
+    if start + size > len(raw):
+        raise malformed(f"the body ends within input {tensor.name[:80]}")
+    return np.ndarray(tensor.shape, dtype, raw, offset=start)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output tensor: its values, shape (n, k), and whether they go as bytes."""
+
+    name: str
+    values: FloatArray
+    binary: bool
+
+
+def write(head: dict[str, Any], outputs: list[Output]) -> tuple[int | None, Iterator[bytes]]:
+    """The answer piece by piece, and the length of its JSON when bytes follow it."""
+    pieces = _json_pieces(head, outputs)
+    if not any(output.binary for output in outputs):
+        return None, pieces
+    text = b"".join(pieces)
+    return len(text), _with_bytes(text, [output for output in outputs if output.binary])
+
+
+def _json_pieces(head: dict[str, Any], outputs: list[Output]) -> Iterator[bytes]:
+    yield _encode(head)[:-1] + b',"outputs":['
+    for i, output in enumerate(outputs):
+        described: dict[str, Any] = {
+            "name": output.name,
+            "datatype": "FP64",
+            "shape": output.values.shape,
+        }
+        if output.binary:
+            described["parameters"] = {"binary_data_size": output.values.size * 8}
+        yield (b"," if i else b"") + _encode(described)[:-1]
+        if not output.binary:
+            yield b',"data":'
+            yield from array_pieces(output.values.reshape(-1))
+        yield b"}"
+    yield b"]}"
+
+
+def _with_bytes(text: bytes, outputs: list[Output]) -> Iterator[bytes]:
+    yield text
+    for output in outputs:
+        for start in range(0, len(output.values), _ROWS):
+            yield output.values[start : start + _ROWS].astype("<f8").tobytes()

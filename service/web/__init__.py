@@ -1,0 +1,1 @@
+"""Everything that needs Flask: the routes, one module per family of paths."""

@@ -1,0 +1,119 @@
+"""UM-Bridge 1.0: the protocol of uncertainty quantification packages. Routes, nothing else."""
+
+from __future__ import annotations
+
+from typing import BinaryIO, cast
+
+import flask
+import numpy as np
+from flask import Blueprint, request
+
+from service.model import FloatArray, Model
+from service.services import umbridge as calls
+from service.services import umbridgederivatives as derivatives
+from service.services.body import open_body, read_whole
+from service.services.umbridge import Call
+from service.web.conditions import mark_version, refuse_other_version
+from service.web.hooks import current_runtime
+
+umbridge = Blueprint("umbridge", __name__)
+
+
+def _body() -> bytes:
+    settings = current_runtime().settings
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    limit = settings.max_json_bytes
+    stream = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
+    said = f"the call is larger than {limit} bytes: send fewer points"
+    return read_whole(stream, limit, said, request.content_length)
+
+
+def _read(feature: str = "") -> tuple[Model, Call]:
+    runtime = current_runtime()
+    model = runtime.live.model
+    if feature:
+        runtime.batcher.backlog.refuse_if_full()
+        refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
+    return model, calls.read(_body(), model, feature)
+
+
+def _points(model: Model, call: Call) -> FloatArray:
+    limit = current_runtime().settings.max_points
+    return np.array(calls.rows(call, len(model.description.feature_names), limit))
+
+
+def _answer(model: Model, document: bytes) -> flask.Response:
+    response = flask.Response(document, content_type="application/json")
+    mark_version(response, model.description.version)
+    return response
+
+
+@umbridge.get("/Info")
+def info() -> flask.Response:
+    """List the models."""
+    names = calls.model_names(current_runtime().live.model)
+    return flask.jsonify(protocolVersion=calls.PROTOCOL_VERSION, models=names)
+
+
+@umbridge.post("/ModelInfo")
+def model_info() -> flask.Response:
+    """Say what a model supports."""
+    model, _ = _read()
+    return flask.jsonify(support=calls.support(model))
+
+
+@umbridge.post("/InputSizes")
+def input_sizes() -> flask.Response:
+    """Say how long each input vector is."""
+    model, call = _read()
+    return flask.jsonify(inputSizes=[call.config.points * len(model.description.feature_names)])
+
+
+@umbridge.post("/OutputSizes")
+def output_sizes() -> flask.Response:
+    """Say how long each output vector is."""
+    model, call = _read()
+    return flask.jsonify(outputSizes=[call.config.points * len(calls.columns(call.name, model))])
+
+
+@umbridge.post("/Evaluate")
+def evaluate() -> flask.Response:
+    """Predict."""
+    model, call = _read("Evaluate")
+    P = current_runtime().predict(model, _points(model, call), call.config.noisy)
+    return _answer(model, calls.evaluated(P, calls.columns(call.name, model)))
+
+
+@umbridge.post("/Gradient")
+def gradient() -> flask.Response:
+    """Multiply the transposed Jacobian with `sens`."""
+    model, call = _read("Gradient")
+    X, columns = _points(model, call), calls.columns(call.name, model)
+    calls.index(call.out_wrt, "outWrt")
+    calls.index(call.in_wrt, "inWrt")
+    sens = calls.vector(call.sens, "sens", len(X), len(columns))
+    return _answer(model, calls.derived(derivatives.gradient(model, X, columns, sens)))
+
+
+@umbridge.post("/ApplyJacobian")
+def apply_jacobian() -> flask.Response:
+    """Multiply the Jacobian with `vec`."""
+    model, call = _read("ApplyJacobian")
+    X, columns = _points(model, call), calls.columns(call.name, model)
+    calls.index(call.out_wrt, "outWrt")
+    calls.index(call.in_wrt, "inWrt")
+    vec = calls.vector(call.vec, "vec", *X.shape)
+    return _answer(model, calls.derived(derivatives.jacobian(model, X, columns, vec)))
+
+
+@umbridge.post("/ApplyHessian")
+def apply_hessian() -> flask.Response:
+    """Multiply the Hessian of the functional that `sens` makes with `vec`."""
+    model, call = _read("ApplyHessian")
+    X, columns = _points(model, call), calls.columns(call.name, model)
+    calls.index(call.out_wrt, "outWrt")
+    calls.index(call.in_wrt1, "inWrt1")
+    calls.index(call.in_wrt2, "inWrt2")
+    sens = calls.vector(call.sens, "sens", len(X), len(columns))
+    vec = calls.vector(call.vec, "vec", *X.shape)
+    return _answer(model, calls.derived(derivatives.hessian(model, X, columns, sens, vec)))

@@ -1,0 +1,178 @@
+"""Open Inference Protocol v2, the protocol of KServe, Triton and MLServer. Routes only."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from typing import Any, BinaryIO, cast
+
+import flask
+from flask import Blueprint, request
+from flask.blueprints import BlueprintSetupState
+from werkzeug.routing import PathConverter
+
+from service.model import Model
+from service.runtime import probes
+from service.services import v2 as inference
+from service.services import v2metadata
+from service.services import v2tensors as tensors
+from service.services.body import Spool, open_body, read_whole, refuse_larger
+from service.services.problems import malformed
+from service.services.v2metadata import HEADER_LENGTH
+from service.services.v2tensors import Inference, Parameters
+from service.web.conditions import mark_version, refuse_other_version
+from service.web.hooks import current_runtime
+
+v2 = Blueprint("v2", __name__)
+
+
+class ModelName(PathConverter):
+    """A model's name: it may hold a slash, as in ``stress [N/mm]``, but no route's end."""
+
+    regex = r"[^/].*?(?<!/infer)(?<!/ready)(?<!/stats)"
+
+
+@v2.record_once
+def _know_model_names(state: BlueprintSetupState) -> None:
+    state.app.url_map.converters["model"] = ModelName
+
+
+View = Callable[..., Any]
+
+
+def _of_model(tail: str, method: str) -> Callable[[View], View]:
+    """Route ``/v2/models/{name}…`` and the same of a version."""
+
+    def decorate(view: View) -> View:
+        for middle in ("", "/versions/<version>"):
+            path = f"/v2/models/<model:name>{middle}{tail}"
+            endpoint = view.__name__ + ("_of_version" if middle else "")
+            v2.add_url_rule(path, endpoint, view, methods=[method])
+        return view
+
+    return decorate
+
+
+@v2.get("/v2")
+@v2.get("/v2/")
+def server_metadata() -> flask.Response:
+    """Describe the server."""
+    return flask.jsonify(v2metadata.server())
+
+
+@v2.get("/v2/health/live")
+def live() -> tuple[dict[str, bool], int]:
+    """Say that the process lives."""
+    status, document = probes.v2_liveness(current_runtime())
+    return document, status
+
+
+@v2.get("/v2/health/ready")
+def ready() -> tuple[dict[str, bool], int]:
+    """Say whether requests are welcome."""
+    status, document = probes.v2_readiness(current_runtime())
+    return document, status
+
+
+def _model(name: str, version: str | None) -> Model:
+    served = current_runtime().live.model
+    v2metadata.refuse_unknown(served, name, version)
+    return served
+
+
+@_of_model("", "GET")
+def model_metadata(name: str, version: str | None = None) -> flask.Response:
+    """Describe the model's inputs and outputs."""
+    return flask.jsonify(v2metadata.model(_model(name, version)))
+
+
+@_of_model("/ready", "GET")
+def model_ready(name: str, version: str | None = None) -> tuple[dict[str, Any], int]:
+    """Say whether the model is ready."""
+    _model(name, version)
+    status, _ = probes.readiness(current_runtime())
+    return {"name": name, "ready": status == 200}, status
+
+
+@_of_model("/stats", "GET")
+def model_statistics(name: str, version: str | None = None) -> flask.Response:
+    """Count what the model has predicted."""
+    return flask.jsonify(
+        v2metadata.statistics(_model(name, version), current_runtime().metrics.totals())
+    )
+
+
+@v2.get("/v2/models/stats")
+def statistics() -> flask.Response:
+    """Count what all models have predicted: there is one."""
+    runtime = current_runtime()
+    return flask.jsonify(v2metadata.statistics(runtime.live.model, runtime.metrics.totals()))
+
+
+@v2.post("/v2/repository/index")
+def repository_index() -> flask.Response:
+    """List the models."""
+    runtime = current_runtime()
+    status, said = probes.readiness(runtime)
+    reason = "" if status == 200 else said["status"]
+    return flask.jsonify(v2metadata.repository(runtime.live.model, reason))
+
+
+@_of_model("/infer", "POST")
+def infer(name: str, version: str | None = None) -> flask.Response:
+    """Predict."""
+    runtime = current_runtime()
+    runtime.batcher.backlog.refuse_if_full()
+    served = _model(name, version)
+    refuse_other_version(request.headers.get("If-Match", ""), served.description.version)
+    names, limit = served.description.feature_names, runtime.settings.max_points
+    text, raw = _body()
+    if text is None:
+        asked = Inference([], parameters=Parameters(binary_data_output=True))
+        X = inference.raw_points(raw, len(names), limit)
+    else:
+        asked = tensors.read_inference(text)
+        X = inference.read_points(asked, raw, names, limit)
+    return _answer(served, asked.id, inference.infer(served, X, asked, runtime.predict))
+
+
+def _body() -> tuple[bytes | None, bytes | mmap.mmap]:
+    """The JSON, and the bytes after it; no JSON when the body is one raw tensor."""
+    settings = current_runtime().settings
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    refuse_larger(request.content_length, settings.max_body_bytes)
+    body = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
+    said, limit = request.headers.get(HEADER_LENGTH), settings.max_json_bytes
+    too_much = f"JSON of more than {limit} bytes: send binary tensors"
+    if said is None:
+        return read_whole(body, limit, too_much, request.content_length), b""
+    length = _length(said)
+    refuse_larger(length, limit, too_much)
+    text = body.read(length)
+    if len(text) < length:
+        raise malformed(
+            f"the body ends before the {length} bytes of JSON that {HEADER_LENGTH} says"
+        )
+    return text if length else None, Spool(body).buffer()
+
+
+def _length(said: str) -> int:
+    if not (said.isascii() and said.isdigit() and len(said) < 20):
+        raise malformed(f"{HEADER_LENGTH} is not a length: {said[:40]!r}")
+    return int(said)
+
+
+def _answer(model: Model, id: str, outputs: list[tensors.Output]) -> flask.Response:
+    served = model.description
+    head = {
+        "model_name": served.name,
+        "model_version": served.version,
+        "id": id or flask.g.request_id,
+    }
+    length, pieces = tensors.write(head, outputs)
+    kind = "application/json" if length is None else "application/octet-stream"
+    response = flask.Response(pieces, content_type=kind)
+    mark_version(response, served.version)
+    if length is not None:
+        response.headers[HEADER_LENGTH] = str(length)
+    return response

@@ -1,0 +1,65 @@
+"""Routes of the versions: list them, go to another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+from flask import Blueprint, request
+
+from service.model import ModelFileError
+from service.runtime.proving import prove_version
+from service.runtime.runtime import Runtime
+from service.services.problems import Problem, busy
+from service.storage.blobs import StorageError
+from service.storage.versions import NoSuchVersion
+from service.web.access import require_token
+from service.web.hooks import current_runtime
+
+versions = Blueprint("versions", __name__)
+
+
+@versions.get("/models")
+def models() -> flask.Response:
+    """List the stored versions with their scores, the newest first."""
+    runtime = current_runtime()
+    served = runtime.live.version
+    listed = _stored(runtime)
+    if all(said["version"] != served for said in listed):
+        listed.append(runtime.live.model.description.as_json() | {"version": served})
+    for said in listed:
+        said["current"] = said["version"] == served
+    return flask.jsonify({"current": served, "models": listed})
+
+
+@versions.post("/models/<version>/activate")
+def activate(version: str) -> flask.Response:
+    """Make a stored version current: every replica serves it within two seconds."""
+    runtime = current_runtime()
+    require_token(request.headers.get("Authorization", ""), runtime.settings.token)
+    store = runtime.versions
+    if store is None:
+        raise Problem(503, "no model store is configured: set GPSERVE_STORE or REDIS_URL")
+    try:
+        runtime.store_initial()
+        prove_version(store, version, runtime.live.class_name)
+        store.activate(version)
+    except NoSuchVersion:
+        raise Problem(404, f"no version {version[:40]!r} is stored; /models lists them") from None
+    except ModelFileError as error:
+        raise Problem(409, f"version {version} is refused: {error}") from None
+    except StorageError as error:
+        raise busy(f"the model store does not answer: {error}", 2) from None
+    if runtime.follower is not None:
+        runtime.follower.look()
+    return flask.jsonify({"version": version, "current": runtime.live.version})
+
+
+def _stored(runtime: Runtime) -> list[dict[str, Any]]:
+    if runtime.versions is None:
+        return []
+    try:
+        runtime.store_initial()
+        return runtime.versions.all()
+    except StorageError as error:
+        raise busy(f"the model store does not answer: {error}", 2) from None

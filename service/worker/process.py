@@ -1,0 +1,72 @@
+"""The computing process as its parent sees it: started when needed, watched, killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+from service.worker import computing
+from service.worker.messages import Broken, Message, Task, Told, decode_message, encode
+
+_LOOK_SECONDS = 0.2
+
+
+class ComputingProcess:
+    """At most one child, which does one task at a time."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._child: SpawnProcess | None = None
+        self._connection: Connection | None = None
+
+    def run(self, task: Task, watch: Callable[[], None], told: Callable[[Told], None]) -> Message:
+        """The end of a task.
+
+        `watch` is called a few times a second; when it raises, the child is killed. `told` gets
+        what the child says meanwhile.
+        """
+        connection = self._started()
+        try:
+            connection.send_bytes(encode(task))
+            while True:
+                while not connection.poll(_LOOK_SECONDS):
+                    watch()
+                message = decode_message.decode(connection.recv_bytes())
+                if not isinstance(message, Told):
+                    return message
+                told(message)
+        except (EOFError, OSError):
+            code = self._exit_code()
+            self.kill()
+            return Broken(f"the computing process died (exit code {code})", "")
+        except BaseException:
+            self.kill()
+            raise
+
+    def _started(self) -> Connection:
+        if self._child is None or not self._child.is_alive() or self._connection is None:
+            self.kill()
+            self._connection, theirs = self._context.Pipe()
+            self._child = self._context.Process(
+                target=computing.main, args=(theirs,), name="computing", daemon=True
+            )
+            self._child.start()
+            theirs.close()
+        return self._connection
+
+    def _exit_code(self) -> int | None:
+        if self._child is not None:
+            self._child.join(1)
+            return self._child.exitcode
+        return None
+
+    def kill(self) -> None:
+        """End the child at once, whatever it does."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.join()
+        if self._connection is not None:
+            self._connection.close()
+        self._child = self._connection = None
