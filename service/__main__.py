@@ -2,13 +2,147 @@
 
 from __future__ import annotations
 
+import io
+import os
+import pickle
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 import click
+import numpy as np
+from threadpoolctl import threadpool_limits
 
-from service.newfile import NewFile
+from service.gpr import GPR
+from service.gpr.fitting import fit_and_score, split
+from service.gpr.trainingdata import read_training_data
+from service.model import Description, Model, check_model_name
+from service.runtime.pool import TilePool
+from service.services import negotiation, writing
+from service.services.body import GZIP_MAGIC, open_body
+from service.services.chunks import CHUNK_TILES
+from service.services.options import Options
+from service.services.prediction import Limits
+from service.services.problems import Problem
+from service.services.reading import Reader
+
+
+def train_file(
+    data: Path,
+    target: str,
+    out: Path,
+    *,
+    features: Sequence[str],
+    kernel: str,
+    ard: bool,
+    inducing: int,
+    restarts: int,
+    held_out: float,
+    name: str | None,
+) -> GPR:
+    """Train on a part of the rows, score on the rest, write the file, and say how it went."""
+    name = name or Path(data.name.removesuffix(".gz")).stem
+    check_model_name(name)
+    table = read_training_data(data, target, features)
+    known, unseen = split(len(table.y), held_out)
+    with click.progressbar(length=restarts, label=f"fitting {kernel} to {len(known)} rows") as bar:
+        model = fit_and_score(
+            table,
+            kernel=kernel,
+            ard=ard,
+            inducing=inducing,
+            restarts=restarts,
+            held_out=held_out,
+            name=name,
+            progress=lambda: bar.update(1),
+        )
+    found = model.description.scores
+    model.save(out)
+    click.echo(f"held out           {len(unseen)} rows")
+    click.echo(
+        f"RMSE               {found['rmse']:.4g}  (output's deviation {np.std(table.y):.4g})"
+    )
+    click.echo(f"log density        {found['log_predictive_density']:.4g}")
+    click.echo(f"95 % coverage      {found['coverage_95']:.1%}")
+    click.echo(f"{out}: {model.description.kernel}, version {model.description.version}")
+    return model
+
+
+def convert_file(
+    pickle_file: Path, out: Path, names: Sequence[str] | None, output_name: str
+) -> Description:
+    """Unpickle a GPy model, which runs what the file contains, and write its model file.
+
+    Raises
+    ------
+    ValueError
+        The file is no pickle of a GPy model that can be served.
+    """
+    with pickle_file.open("rb") as stream:
+        try:
+            m = pickle.load(stream)
+        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError) as error:
+            raise ValueError(f"{pickle_file.name} cannot be unpickled: {error}") from error
+    if not hasattr(m, "kern") or not hasattr(m, "likelihood"):
+        raise ValueError(f"{pickle_file.name} holds a {type(m).__name__}, not a GPy model")
+    default = [f"x{i + 1}" for i in range(m.input_dim)]
+    model = GPR.from_gpy(m, names or default, output_name)
+    model.save(out)
+    return model.description
+
+
+_UNLIMITED = 2**63
+
+
+def predict_table(model: Model, source: BinaryIO, target: BinaryIO, options: Options) -> None:
+    """Append mean and variance to every row of `source`.
+
+    Raises
+    ------
+    ValueError
+        A column is missing, or a cell is not a finite number; it says on which line.
+    """
+    names, rows = model.description.feature_names, CHUNK_TILES * model.large_tile
+    reader = Reader(names, rows, _UNLIMITED, _UNLIMITED)
+    limits = Limits(_UNLIMITED, _UNLIMITED)
+    try:
+        table = reader.table(_unpacked(source), options, counted=False)
+        with threadpool_limits(1, "blas"):  # as in the service: tiles run side by side instead
+            target.writelines(
+                writing.pieces(model, table, options, negotiation.CSV, TilePool().predict, limits)
+            )
+    except Problem as problem:
+        raise ValueError(_with_line(problem)) from None
+
+
+def _unpacked(source: BinaryIO) -> BinaryIO:
+    buffered = io.BufferedReader(cast(io.RawIOBase, source))
+    gzipped = buffered.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+    return open_body(buffered, "gzip" if gzipped else "", _UNLIMITED)
+
+
+def _with_line(problem: Problem) -> str:
+    line = problem.where.get("line")
+    known = line is None or problem.detail.startswith("line ")
+    return problem.detail if known else f"line {line}: {problem.detail}"
+
+
+class NewFile(click.Path):
+    """The path of a file in a folder that is there and may be written to."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a path without such a folder."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        folder = path.parent
+        if not os.access(folder, os.W_OK):
+            there = "may not be written to" if folder.is_dir() else "is not there"
+            self.fail(f"{path}: the folder {folder} {there}", param, ctx)
+        return path
+
 
 BUNDLED_DATA = Path(__file__).resolve().parent.parent / "data" / "quakes.csv"
 BUNDLED_TARGET = "mag"
@@ -50,8 +184,6 @@ def train(
     A share of the rows is held out to score the model. The model that is written is the one that
     was scored: it has not seen those rows.
     """
-    from service.trainingcommand import train_file
-
     if data is not None and target is None:
         raise click.UsageError("say which column of the data is the output: --target NAME")
     try:
@@ -93,7 +225,6 @@ def predict(
     """Append mean and variance to the rows of the CSV POINTS (- is standard input)."""
     from service.gpr import GPR
     from service.services.options import Options
-    from service.tableprediction import predict_table
 
     if interval is not None and not 0 < interval < 1:
         raise click.UsageError("--interval is a probability between 0 and 1")
@@ -123,7 +254,6 @@ def convert(
             "Do you trust who made it?",
             abort=True,
         )
-    from service.trainingcommand import convert_file
 
     names = [part.strip() for part in features.split(",")] if features else None
     target = out or pickle_file.with_suffix(".npz")
@@ -138,7 +268,7 @@ def convert(
 @click.option("--tied", is_flag=True, help="End when the process that started this one ends.")
 def worker(tied: bool) -> None:
     """Work on jobs until SIGTERM; health and metrics on GPSERVE_WORKER_BIND."""
-    from service.local.tied import end_with_parent
+    from service.local.up import end_with_parent
     from service.settings import SettingsError
     from service.worker.worker import main as work
 
@@ -165,9 +295,8 @@ def up() -> None:
 @main.command(hidden=True)
 def valkey() -> None:
     """Be the private Valkey of `up`."""
-    from service.local.tied import end_with_parent
-    from service.local.up import data_folder
-    from service.local.valkey import run as become
+    from service.local.up import data_folder, end_with_parent
+    from service.local.up import run as become
 
     end_with_parent()
     become(data_folder())
@@ -178,7 +307,7 @@ def serve() -> None:
     """Be the server of `up`."""
     import os
 
-    from service.local.tied import end_with_parent
+    from service.local.up import end_with_parent
 
     end_with_parent()
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "service.app:app"])

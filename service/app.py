@@ -12,16 +12,13 @@ from flask import Blueprint, Flask, request
 from service import settings
 from service.model import Model
 from service.runtime import probes
+from service.runtime.metrics import METRICS_TYPE
 from service.runtime.runtime import Runtime
-from service.services import answering, negotiation
-from service.web import body as requestbody
-from service.web import docs
-from service.web import hooks as requests
-from service.web import pages as webpage
-from service.web.conditions import mark_version, refuse_other_version
+from service.services import negotiation, writing
+from service.web import body, hooks, pages
+from service.web.headers import mark_version, refuse_other_version
 from service.web.hooks import current_runtime
-from service.web.jobaccepting import offer_job, predict_as_job, prefers_async
-from service.web.jobs import jobs
+from service.web.jobs import jobs, offer_job, predict_as_job, prefers_async
 from service.web.umbridge import umbridge
 from service.web.v2 import v2
 from service.web.versions import versions
@@ -32,19 +29,19 @@ api = Blueprint("api", __name__)
 def create_app(runtime: Runtime) -> Flask:
     """The application for one runtime."""
     app = Flask(__name__, static_folder=None)
-    app.request_class = requests.Request
+    app.request_class = hooks.Request
     app.extensions["gpserve"] = runtime
     app.config["MAX_FORM_MEMORY_SIZE"] = runtime.settings.max_json_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    requests.install(app, runtime)
+    hooks.install(app, runtime)
     app.register_blueprint(api)
     app.register_blueprint(jobs)
     app.register_blueprint(versions)
     app.register_blueprint(v2)
     app.register_blueprint(umbridge)
-    app.register_blueprint(docs.pages)
-    app.register_blueprint(docs.swagger())
-    app.register_blueprint(webpage.page)
+    app.register_blueprint(pages.documentation)
+    app.register_blueprint(pages.swagger())
+    app.register_blueprint(pages.page)
     return app
 
 
@@ -59,12 +56,12 @@ def predict() -> flask.Response:
     media_type = negotiation.answer_type(request.headers.get("Accept", ""))
     if prefers_async():
         return predict_as_job(model, media_type)
-    source, options = requestbody.read(request, model, runtime.settings, media_type)
+    source, options = body.read(request, model, runtime.settings, media_type)
     job = offer_job(model, source, options, media_type)
     if job is not None:
         return job
     parsed = perf_counter()
-    answer = answering.pieces(model, source, options, media_type, runtime.predict, runtime.limits)
+    answer = writing.pieces(model, source, options, media_type, runtime.predict, runtime.limits)
     response = flask.Response(_while_connected(answer), content_type=media_type)
     _describe(response, model)
     response.headers["Server-Timing"] = (
@@ -127,7 +124,7 @@ def readyz() -> tuple[dict[str, Any], int]:
 @api.get("/metrics")
 def metrics() -> flask.Response:
     """Show Prometheus what happens."""
-    return flask.Response(current_runtime().metrics.exposition(), content_type=probes.METRICS_TYPE)
+    return flask.Response(current_runtime().metrics.exposition(), content_type=METRICS_TYPE)
 
 
 app = create_app(Runtime(settings.read()))

@@ -3,14 +3,73 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T")
+
+_ATTEMPTS = 10
+
+
+def past_parser_race(read: Callable[[], T]) -> T:
+    """What `read` returns, called again when CPython's parser has lost count of its depth.
+
+    Before 3.11.8 it raises `SystemError` in a thread that was interrupted while another parsed
+    (gh-106905). No lock helps: the other may be of another library, which knows of none.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(SystemError):
+            return read()
+    return read()
+
+
+def check_model_name(name: str) -> None:
+    """Refuse a name that no path can carry.
+
+    Raises
+    ------
+    ValueError
+        It has a control character, or a part between slashes that clients resolve as a folder.
+    """
+    if not all(map(str.isprintable, name)):
+        raise ValueError(f"the model's name {name!r} has a character that cannot be printed")
+    if {".", ".."} & set(name.split("/")):
+        raise ValueError(f"the model's name {name!r} would be read as a folder in a path")
+
+
+OPTIONS = ("points", "noise", "interval", "gradient", "covariance", "samples", "seed", "on_bad_row")
+ANSWERS = ("mean", "variance", "lower", "upper", "extrapolated")
+RESERVED = frozenset((*OPTIONS, "file", *ANSWERS))
+"""Words that a request or an answer uses itself."""
+
+
+def check_feature_names(names: Sequence[str], count: int) -> None:
+    """Refuse names that a request could not carry.
+
+    Raises
+    ------
+    ValueError
+        There are not `count` names, or one is empty, repeated, or a word of the requests.
+    """
+    if len(names) != count:
+        raise ValueError(f"{len(names)} feature names for {count} inputs")
+    for position, name in enumerate(names, start=1):
+        if not isinstance(name, str) or not name.strip() or name != name.strip():
+            raise ValueError(f"feature name {position} is empty or has blanks around it: {name!r}")
+        if name in RESERVED:
+            raise ValueError(f"feature name {name!r} is a word of the requests; choose another")
+        if name in names[: position - 1]:
+            raise ValueError(f"feature name {name!r} is given twice")
+
+
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 
 class ModelFileError(ValueError):

@@ -11,14 +11,28 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.asgi.exchange import WHOLE, Headers
 from service.asgi.transport import OneWrite
-from service.asgi.unframed import send_unframed
 from service.asgi.upgrades import DecliningProtocol
-from service.services.errorforms import error_form
-from service.services.problems import Problem
+from service.services.problems import Problem, error_form
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.asgi.front import Front
+
+
+def send_unframed(cycle: Any) -> None:
+    """Have uvicorn's cycle of one request send bodies of unknown length as they are.
+
+    RFC 9112, section 6.1. Uvicorn closes the connection after an answer to HTTP/1.0.
+    """
+    send = cycle.send
+    cycle.chunked_encoding = False
+
+    async def unframed(message: dict[str, Any]) -> None:
+        cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    cycle.send = unframed
+
 
 _LAST_REQUEST_SECONDS = 1.0
 """At the end of a drain, time for a request that is on its way."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
@@ -18,18 +19,68 @@ import msgspec
 from a2wsgi import WSGIMiddleware
 from flask import Flask
 
-from service.asgi.exchange import Exchange
-from service.asgi.refusals import Refusals
-from service.asgi.smallrequests import IS_SMALL, Receive, Scope, Send, replayed, whole_body
+from service.asgi.exchange import (
+    IS_SMALL,
+    Exchange,
+    Headers,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    replayed,
+    whole_body,
+)
 from service.runtime import probes
+from service.runtime.metrics import METRICS_TYPE
 from service.runtime.pool import yield_priority
 from service.runtime.runtime import Runtime
 from service.services import umbridge as umbridgecalls
-from service.services import writing as answers
-from service.services.fieldpoints import read_fields
+from service.services import writing
 from service.services.jsonpoints import read_json
+from service.services.points import read_fields
 from service.services.problems import Problem, busy
-from service.web.conditions import refuse_other_version
+from service.web.headers import refuse_other_version
+
+REST_SECONDS = 0.01
+"""So long refusals gather while a thread computes."""
+
+
+class Refusals:
+    """Answers that need neither the body nor a task."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._resting = False
+
+    def answer(self, scope: Scope) -> tuple[int, Headers, bytes] | None:
+        """The answer to a small prediction while too much waits, or None: serve it."""
+        if scope["path"] not in IS_SMALL:
+            return None
+        try:
+            self._runtime.batcher.backlog.refuse_if_full()
+        except Problem as problem:
+            headers = dict(scope["headers"])
+            if not IS_SMALL[scope["path"]](scope, headers):
+                return None
+            exchange = Exchange(self._runtime, scope, headers, _nowhere)
+            exchange.finish(problem.status)
+            self._rest_soon()
+            return exchange.refusal(problem)
+        return None
+
+    def _rest_soon(self) -> None:
+        if not self._resting and self._runtime.batcher.has_left_the_loop:
+            self._resting = True
+            asyncio.get_running_loop().call_soon(self._rest)
+
+    def _rest(self) -> None:
+        time.sleep(REST_SECONDS)
+        self._resting = False
+
+
+async def _nowhere(message: Message) -> None:
+    raise AssertionError("a refusal is sent by the connection")
+
 
 Answer = Callable[["Front", Exchange, bytes], Awaitable[bool]]
 """Answers a body, or says that the request asks for more than the event loop should do."""
@@ -104,7 +155,7 @@ class Front:
             return False
         parsed = perf_counter()
         share = await runtime.batcher.predict(model, read.rows, read.options.noise)
-        document = answers.few_points(share.P, share.outside, read.shape)
+        document = writing.few_points(share.P, share.outside, read.shape)
         await exchange.predicted(model, document, parsed, share)
         return True
 
@@ -129,7 +180,7 @@ class Front:
             detail = f"{exchange.method[:20]} is not allowed here, GET, HEAD are"
             await exchange.refuse(Problem(405, detail, headers={"Allow": "GET, HEAD"}))
         elif scope["path"] == "/metrics":
-            await exchange.send(200, probes.METRICS_TYPE, self.runtime.metrics.exposition())
+            await exchange.send(200, METRICS_TYPE, self.runtime.metrics.exposition())
         else:
             status, said = probes.PROBES[scope["path"]](self.runtime)
             await exchange.send(status, "application/json", msgspec.json.encode(said))

@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as arrayformat
 
-from service.featurenames import check_feature_names
 from service.gpr.kernels import FORMS, Bias, Kernel, Stationary, Term, White
 from service.gpr.posterior import Posterior
-from service.model import FloatArray, ModelFileError
-from service.parserrace import past_parser_race
+from service.model import FloatArray, ModelFileError, check_feature_names, past_parser_race
 
 FORMAT = 1
 PROOF_TOLERANCE = 1e-8

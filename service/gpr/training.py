@@ -12,11 +12,10 @@ from typing import Any
 import GPy
 import numpy as np
 
-from service.featurenames import check_feature_names
 from service.gpr.kernels import FORMS, Bias, Kernel, Stationary, Term, White
 from service.gpr.posterior import Posterior
 from service.gpr.trainingdata import EXACT_ROWS
-from service.model import FloatArray
+from service.model import FloatArray, check_feature_names
 
 SEED = 0
 """Of restarts and inducing inputs: the same data give the same model."""

@@ -10,29 +10,25 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 import numpy as np
-from flask import Request
 
 from service.jobs.blobs import Job
 from service.jobs.specs import INPUT, Prediction
-from service.model import Model
-from service.services import arrays, negotiation
-from service.services import writing as answers
-from service.services.chunks import CHUNK_TILES, Chunk, Source
+from service.services import arrays, negotiation, writing
+from service.services.chunks import Chunk, Source
 from service.services.options import Options
 from service.services.prediction import Limits, refuse_large_covariance, refuse_many_samples
-from service.services.problems import Problem, malformed, unusable
+from service.services.problems import Problem, unusable
 from service.services.reading import Reader
 from service.services.tables import Table
 from service.services.writing import Answered, Layout
 from service.settings import Settings
-from service.web import body as requestbody
 
 _HEAD = 1 << 16
 _PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper(Reader):
+class StoringReader(Reader):
     """A reader that stores tables and arrays as they come, once their heads have been checked."""
 
     job: Job
@@ -65,33 +61,6 @@ class Keeper(Reader):
         return self.job.blobs.write(self.job.name(INPUT), pieces())
 
 
-def keep(
-    request: Request, job: Job, model: Model, version: str, settings: Settings, media_type: str
-) -> Prediction:
-    """Store what a request asks to predict.
-
-    Raises
-    ------
-    Problem
-        Whatever can be seen at once: 400, 413, 415, 422 as in a synchronous request.
-    """
-    stored: list[str] = []
-    reader = Keeper(
-        model.description.feature_names,
-        CHUNK_TILES * model.large_tile,
-        settings.max_points,
-        settings.max_json_bytes,
-        job,
-        stored,
-    )
-    source, options = requestbody.read_with(reader, request, settings, media_type)
-    refuse_truncated(request)
-    refuse_what_is_too_much(source, options, settings)
-    if not stored:
-        return store_source(job, source, options, version, media_type)
-    return _prediction(version, stored[0], options, media_type, source)
-
-
 def refuse_what_is_too_much(source: Source, options: Options, settings: Settings) -> None:
     """413 for more draws or covariances than a worker would give, when the points are counted."""
     if source.shape is None:
@@ -113,12 +82,13 @@ def store_source(
     else:
         form, pieces = "table", _table_pieces(source, first)
     job.blobs.write(job.name(INPUT), pieces)
-    return _prediction(version, form, options, media_type, source)
+    return prediction_spec(version, form, options, media_type, source)
 
 
-def _prediction(
+def prediction_spec(
     version: str, form: Any, options: Options, media_type: str, source: Source
 ) -> Prediction:
+    """What a job is asked; a `Problem` 422 for a covariance as anything but JSON."""
     if options.covariance and media_type != negotiation.JSON:
         raise unusable("covariance=true is answered as JSON only", option="covariance")
     shape = source.shape if form == "array" else None
@@ -137,15 +107,9 @@ def _array_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
 def _table_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
     layout = Layout(source.columns, [], (), None, source.delimiter)
     chunks = chain([first], source.chunks)
-    yield from answers.csv_pieces(layout, (_without_numbers(chunk) for chunk in chunks))
+    yield from writing.csv_pieces(layout, (_without_numbers(chunk) for chunk in chunks))
 
 
 def _without_numbers(chunk: Chunk) -> Answered:
     none = np.empty((len(chunk.X), 0))
     return Answered(chunk, none, none.astype(bool))
-
-
-def refuse_truncated(request: Request) -> None:
-    """400 when the client left before the end of its body: a part must not become a job."""
-    if request.environ.get("asgi.scope", {}).get("gpserve.left"):
-        raise malformed("the body was cut off")

@@ -13,13 +13,13 @@ from service.jobs.blobs import Job
 from service.jobs.idempotency import Key, Keys
 from service.jobs.ledger import Also, Documents, nothing
 from service.jobs.queue import Queue, make_broker
-from service.jobs.records import DISMISSED, Record
+from service.jobs.records import DISMISSED, MOST_LISTED, Listing, Record
 from service.jobs.specs import BEGIN, INPUT, Spec
-from service.services.problems import Problem, busy
+from service.services.problems import Problem, busy, ogc_problem
 from service.settings import Settings
-from service.storage.blobs import Blobs, StorageError, open_blobs
+from service.storage import open_blobs
+from service.storage.blobs import Blobs, StorageError
 from service.storage.redis import connect
-from service.worker.sweeping import uploaded, uploading
 
 _RETRY_SECONDS = 2.0
 
@@ -96,7 +96,7 @@ class Jobs:
         self, id: str, spec: Callable[[str], Spec], owner: str, also: Also = nothing
     ) -> Record:
         self._refuse_over_quota(owner)
-        uploading(self.documents, id)
+        self.documents.uploading(id)
         name = Job(self.blobs, id).name(INPUT)
         try:
             asked = spec(id)
@@ -106,7 +106,7 @@ class Jobs:
             raise
         self.queue.put(id, BEGIN)
         self.documents.enqueued(id)
-        uploaded(self.documents, id)
+        self.documents.uploaded(id)
         return record
 
     def _refuse_over_quota(self, owner: str) -> None:
@@ -132,11 +132,17 @@ def owner_of(authorization: str) -> str:
     return hashlib.sha256(authorization.encode()).hexdigest()[:24]
 
 
-def ogc_problem(status: int, kind: str, detail: str) -> Problem:
-    """A problem with a type of OGC API – Processes."""
-    base = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
-    return Problem(status, detail, where={"type": base + kind})
-
-
 def _quota(said: str) -> Problem:
     return Problem(429, f"{said}: wait, or dismiss some", headers={"Retry-After": "60"})
+
+
+def listed(documents: Documents, owner: str, listing: Listing) -> list[Record]:
+    """An owner's jobs that are asked for, the newest first, among the newest thousand."""
+    chosen = listing.status is not None or listing.process is not None
+    found = documents.of(owner, MOST_LISTED if chosen else listing.limit)
+    fitting = (
+        record
+        for record in found
+        if listing.status in (None, record.status) and listing.process in (None, record.process)
+    )
+    return list(fitting)[: listing.limit]

@@ -21,6 +21,8 @@ from service.jobs.specs import Spec
 
 _JOB, _DONE, _OWNER = "gpserve:job:", "gpserve:done:", "gpserve:owner:"
 _OPEN = "gpserve:open"
+_UPLOAD = "gpserve:upload:"
+_UPLOAD_SECONDS = 86_400
 
 _BEGIN = """
 if redis.call('hget', KEYS[1], 'status') == 'accepted' then
@@ -170,3 +172,15 @@ class Documents:
         keys = [_JOB + id, _DONE + id, _OPEN]
         args = [now(), status, self._ttl, id, "message", message, *said]
         return bool(self._finish(keys=keys, args=args))
+
+    def uploading(self, id: str) -> None:
+        """Protect the blobs of an upload whose record is not written yet."""
+        self.redis.set(_UPLOAD + id, 1, ex=_UPLOAD_SECONDS)
+
+    def uploaded(self, id: str) -> None:
+        """End what `uploading` began."""
+        self.redis.delete(_UPLOAD + id)
+
+    def is_uploading(self, id: str) -> bool:
+        """Whether an upload for this job is still being received."""
+        return bool(self.redis.exists(_UPLOAD + id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from time import perf_counter
 
 import msgspec
 import numpy as np
@@ -14,11 +15,11 @@ from service.model import FloatArray, Model
 from service.services import arrays
 from service.services.arrays import Header
 from service.services.body import Spool
-from service.services.chunks import Chunk
+from service.services.chunks import Chunk, spans
+from service.services.options import Options
+from service.services.prediction import Predict, columns
 from service.services.problems import unusable
-from service.services.spans import spans
-from service.services.tablecuts import CuttingTable
-from service.services.tables import Place, Table
+from service.services.tables import CuttingTable, Place, Table
 
 _POINTS = "points"
 _PLAN = "plan"
@@ -138,3 +139,39 @@ def _array_chunks(job: Job, plan: Plan, part: Part, size: int) -> Iterator[Chunk
             row = part.before + a + int(bad[0])
             raise unusable(f"point {row} of the array is not finite: {X[bad[0]].tolist()}", row=row)
         yield Chunk(X)
+
+
+READ_SECONDS_PER_ROW = 10e-6
+"""To read a row of a table and to write its numbers, besides predicting them."""
+
+_MEASURED_SECONDS = 0.05
+
+
+def rows_of_chunk(model: Model, options: Options, predict: Predict, seconds: float) -> int:
+    """Rows that take about so many seconds, a multiple of the large tile."""
+    row = _seconds_per_row(model, options, predict) + READ_SECONDS_PER_ROW
+    return max(1, int(seconds / row / model.large_tile)) * model.large_tile
+
+
+def _seconds_per_row(model: Model, options: Options, predict: Predict) -> float:
+    """Measured with more and more rows, until they take long twice.
+
+    Once may be a first call, or a neighbour's turn on the CPU: believed of a single row, that
+    would cut a big job into thousands of chunks.
+    """
+    low, high = model.description.training_range.T
+
+    def timed(count: int) -> float:
+        X = np.linspace(low, high, count)
+        started = perf_counter()
+        columns(model, X, options, predict)
+        return perf_counter() - started
+
+    count = 1
+    while True:
+        took = timed(count)
+        if took > _MEASURED_SECONDS:
+            took = min(took, timed(count))
+        if took > _MEASURED_SECONDS or 4 * count > model.large_tile:
+            return took / count
+        count *= 4

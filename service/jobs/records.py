@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
+
+from service.services.problems import unusable
 
 ACCEPTED, RUNNING = "accepted", "running"
 SUCCESSFUL, FAILED, DISMISSED = "successful", "failed", "dismissed"
@@ -68,3 +72,61 @@ def read_record(fields: dict[bytes, bytes]) -> Record | None:
         if name in known:
             known[name] = float(known[name]) if name == "percent" else int(known[name])
     return Record(**known)
+
+
+def document(record: Record) -> dict[str, Any]:
+    """The job document."""
+    said: dict[str, Any] = {
+        "jobID": record.id,
+        "status": record.status,
+        "type": "process",
+        "processID": record.process,
+        "progress": record.progress,
+        "message": record.message,
+        "created": record.created,
+        "updated": record.updated,
+    }
+    said |= {
+        name: getattr(record, name) for name in ("started", "finished") if getattr(record, name)
+    }
+    if record.points:
+        said["points"] = {"done": record.points_done, "total": record.points}
+    if record.version:
+        said["version"] = record.version
+    if record.problem:
+        said["problem"] = msgspec.json.decode(record.problem)
+    said["links"] = _links(record)
+    return said
+
+
+def _links(record: Record) -> list[dict[str, str]]:
+    here = f"/jobs/{record.id}"
+    links = [{"rel": "self", "href": here, "type": "application/json"}]
+    if record.status == SUCCESSFUL:
+        rel = "http://www.opengis.net/def/rel/ogc/1.0/results"
+        links.append({"rel": rel, "href": f"{here}/results"})
+    return links
+
+
+MOST_LISTED = 1000
+
+
+class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is asked of the list."""
+
+    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED, description="so many jobs at most")] = 100
+    status: Annotated[
+        Literal["accepted", "running", "successful", "failed", "dismissed"] | None,
+        Meta(description="only jobs in this state"),
+    ] = None
+    process: Annotated[
+        Literal["predict", "train"] | None, Meta(description="only jobs of this process")
+    ] = msgspec.field(default=None, name="processID")
+
+
+def read_listing(parameters: Mapping[str, str]) -> Listing:
+    """The parameters of a query string; a `Problem` 422 says which is wrong."""
+    try:
+        return msgspec.convert(dict(parameters), Listing, strict=False)
+    except msgspec.ValidationError as error:
+        raise unusable(f"the list of jobs: {error}") from None

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from service.featurenames import check_feature_names
 from service.gpr import GPR
 from service.gpr.kernels import FORMS
 from service.gpr.trainingdata import (
@@ -17,6 +16,7 @@ from service.gpr.trainingdata import (
     parse_training_data,
 )
 from service.jobs.specs import Training
+from service.model import check_feature_names
 from service.services.problems import Problem, unusable
 
 _LINE = re.compile(r"line (\d+)")

@@ -16,18 +16,57 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 
 import numpy as np
 
-from service.model import Model
+from service.model import BoolArray, FloatArray, Model
 from service.runtime.backlog import Backlog
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
-from service.runtime.share import Batch, Share, spans
 from service.services.points import Rows
 from service.services.prediction import extrapolated
+
+
+class Share:
+    """One request's part of a batch: points on the way in, numbers on the way out."""
+
+    __slots__ = ("P", "future", "model", "noise", "outside", "queued", "rows", "took", "waited")
+
+    P: FloatArray
+    """Mean and variance, shape (n, 2)."""
+    outside: BoolArray
+    """Which points lie outside the training range, shape (n,)."""
+    waited: float
+    took: float
+
+    def __init__(
+        self,
+        model: Model,
+        rows: Rows,
+        noise: bool,
+        future: asyncio.Future[None] | Future[None],
+    ) -> None:
+        self.model = model
+        self.rows = rows
+        self.noise = noise
+        self.future = future
+        self.queued = perf_counter()
+
+
+Batch = list[Share]
+
+
+def spans(batch: Batch) -> Iterator[tuple[Share, int, int]]:
+    """Each share and its rows [a, b) of the batch."""
+    a = 0
+    for share in batch:
+        b = a + len(share.rows)
+        yield share, a, b
+        a = b
+
 
 INLINE_SECONDS = 0.003
 _MOST_TURNS = 16  # to read as many requests takes about a millisecond

@@ -7,8 +7,6 @@ from typing import Any
 
 from service.runtime.runtime import Runtime
 
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 
 def liveness(runtime: Runtime) -> tuple[int, dict[str, str]]:
     """The process lives: its event loop or a thread of it answers."""

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from service.jobs.gauges import show_depth
+from service.jobs.depth import show_depth
 from service.model import FloatArray, Model
 from service.runtime.backlog import Backlog
 from service.runtime.batching import Batcher
-from service.runtime.following import Follower
-from service.runtime.live import Live
-from service.runtime.metrics import Metrics
+from service.runtime.live import Follower, Live
+from service.runtime.metrics import Metrics, Tally
 from service.runtime.pool import TilePool
-from service.runtime.tally import Tally
 from service.services.prediction import Limits
 from service.services.problems import Problem
 from service.settings import Settings, SettingsError
-from service.storage.blobs import StorageError, open_blobs
+from service.storage import open_blobs
+from service.storage.blobs import StorageError
 from service.storage.versions import Versions
 
 if TYPE_CHECKING:

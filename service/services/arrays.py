@@ -13,12 +13,10 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from service.model import FloatArray
-from service.parserrace import past_parser_race
+from service.model import FloatArray, past_parser_race
 from service.services.body import Spool
-from service.services.chunks import Chunk, Source
+from service.services.chunks import Chunk, Source, spans
 from service.services.problems import malformed, too_large, unusable
-from service.services.spans import spans
 
 MAGIC = b"\x93NUMPY"
 

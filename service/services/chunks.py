@@ -45,3 +45,12 @@ class Source:
     shape: tuple[int, ...] | None
     chunks: Iterator[Chunk]
     delimiter: str = ","
+
+
+def spans(n: int, size: int) -> Iterator[tuple[int, int]]:
+    """Bounds of parts of `size` of n rows; what is left over joins the last one."""
+    last = max(n // size - 1, 0) * size
+    for a in range(0, last, size):
+        yield a, a + size
+    if n:
+        yield last, n

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.model import FloatArray, Model, Unsupported
+from service.model import BoolArray, FloatArray, Model, Unsupported
 from service.services.options import Options
 from service.services.problems import too_large, unusable
-
-BoolArray = NDArray[np.bool_]
 
 Predict = Callable[[Model, FloatArray, bool], FloatArray]
 """Mean and variance of (model, X, noise): the model's own, or one that uses all CPUs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 import msgspec
@@ -73,3 +74,68 @@ def too_large(detail: str, **where: str | int | list[str]) -> Problem:
 def busy(detail: str, retry_after: float) -> Problem:
     """503: try again in `retry_after` seconds."""
     return Problem(503, detail, headers={"Retry-After": str(max(1, round(retry_after)))})
+
+
+def ogc_problem(status: int, kind: str, detail: str) -> Problem:
+    """A problem with a type of OGC API – Processes."""
+    base = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
+    return Problem(status, detail, where={"type": base + kind})
+
+
+JSON = "application/json"
+
+ErrorForm = Callable[[Problem, str], tuple[int, str, bytes]]
+"""From a problem and the request's id to a status, a media type and a body."""
+
+
+class UMBridgeError(Problem):
+    """An error with one of UM-Bridge's own types."""
+
+    def __init__(self, kind: str, status: int, detail: str) -> None:
+        super().__init__(status, detail)
+        self.kind = kind
+
+
+def problem_document(problem: Problem, request_id: str) -> tuple[int, str, bytes]:
+    """RFC 9457: the form of our own API."""
+    return problem.status, MEDIA_TYPE, problem.document(request_id)
+
+
+def v2_error(problem: Problem, request_id: str) -> tuple[int, str, bytes]:
+    """Open Inference Protocol v2: one text; what cannot be used is 400 there, never 422."""
+    status = 400 if problem.status == 422 else problem.status
+    return status, JSON, msgspec.json.encode({"error": problem.detail})
+
+
+def umbridge_error(problem: Problem, request_id: str) -> tuple[int, str, bytes]:
+    """UM-Bridge 1.0: a type and a message, and no other member."""
+    status = 400 if problem.status == 422 else problem.status
+    said = {"type": _kind(problem, status), "message": problem.detail}
+    return status, JSON, msgspec.json.encode({"error": said})
+
+
+def _kind(problem: Problem, status: int) -> str:
+    if isinstance(problem, UMBridgeError):
+        return problem.kind
+    if status in (400, 413, 415):
+        return "InvalidInput"
+    return HTTPStatus(status).phrase.replace(" ", "")
+
+
+UMBRIDGE_CALLS = (
+    "Info",
+    "ModelInfo",
+    "InputSizes",
+    "OutputSizes",
+    "Evaluate",
+    "Gradient",
+    "ApplyJacobian",
+    "ApplyHessian",
+)
+
+_FORMS: dict[str, ErrorForm] = {"v2": v2_error, **dict.fromkeys(UMBRIDGE_CALLS, umbridge_error)}
+
+
+def error_form(path: str) -> ErrorForm:
+    """The form of the protocol that this path belongs to."""
+    return _FORMS.get(path[1:].partition("/")[0], problem_document)

@@ -12,13 +12,11 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from service.services import arrays
 from service.services import options as optional
 from service.services.body import Spool, read_whole
-from service.services.chunks import Chunk, Source
-from service.services.fieldpoints import read_fields
+from service.services.chunks import Chunk, Source, spans
 from service.services.jsonpoints import read_json
 from service.services.options import Options
-from service.services.points import Points, refuse_too_many
+from service.services.points import Points, read_fields, refuse_too_many
 from service.services.problems import Problem, malformed
-from service.services.spans import spans
 from service.services.tables import Table
 
 Fields = list[tuple[str, str]]

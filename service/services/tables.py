@@ -4,19 +4,108 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
-from typing import BinaryIO, cast
+from typing import BinaryIO, NoReturn, cast
 
 import numpy as np
 
-from service.services.badrows import OPEN_QUOTE, BadRow, number_in, unclosed
+from service.services.body import GZIP_MAGIC
 from service.services.chunks import Cells, Chunk
-from service.services.headers import feature_columns, is_header
 from service.services.problems import malformed, too_large, unusable
-from service.services.textlines import bounded_lines, refuse_what_is_no_text
+
+LONGEST_LINE = 1 << 20
+ZIP_MAGIC = b"PK\x03\x04"
+
+
+def refuse_what_is_no_text(body: io.BufferedReader[io.RawIOBase]) -> None:
+    """400 for a body that begins as other kinds of files do."""
+    start = body.peek(4)[:4]
+    if start[:2] == GZIP_MAGIC:
+        raise malformed("the table looks gzipped: send 'Content-Encoding: gzip' with it", line=1)
+    if start == ZIP_MAGIC:
+        raise malformed("this is a zip or xlsx file, not CSV: save the table as CSV", line=1)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in start:
+        raise malformed("the table is not UTF-8 but looks like UTF-16: save it as UTF-8", line=1)
+
+
+def bounded_lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """The lines; 400 for one that would fill memory."""
+    while line := text.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise malformed(f"a line is longer than {LONGEST_LINE} characters")
+        yield line
+
+
+def is_header(cells: list[str], names: Sequence[str]) -> bool:
+    """Whether a table's first row names columns: a feature is among them, or no number is."""
+    return bool(set(cells) & set(names)) or not any(_is_number(cell) for cell in cells)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def feature_columns(header: list[str], names: Sequence[str]) -> list[int]:
+    """Where each feature stands in the header; a `Problem` 422 when one lacks or is there twice."""
+    missing = [name for name in names if name not in header]
+    if missing:
+        raise unusable(
+            f"the header lacks {', '.join(missing)[:200]}; it has {', '.join(header)[:200]!r}",
+            line=1,
+            missing=missing,
+        )
+    for name in names:
+        if header.count(name) > 1:
+            raise unusable(f"the header has {name} twice", line=1, column=name)
+    return [header.index(name) for name in names]
+
+
+OPEN_QUOTE = "; a quote opened in line {} may not be closed"
+
+
+def unclosed(text: str, line: int) -> str:
+    """What may be wrong with cells that end in `line`, if they hold line breaks."""
+    # an open quote takes the table's last line break, too
+    breaks = text.removesuffix("\n").count("\n")
+    return OPEN_QUOTE.format(line - breaks) if "\n" in text else ""
+
+
+class BadRow(Exception):
+    """A row that cannot be predicted: where it is and why."""
+
+    def __init__(self, reason: str, line: int, column: str) -> None:
+        super().__init__(f"line {line}: {reason}")
+        self._where: dict[str, str | int] = {"line": line}
+        if column:
+            self._where["column"] = column
+
+    def refuse(self) -> NoReturn:
+        """Raise it as a `Problem` 422."""
+        raise unusable(str(self), **self._where) from None
+
+
+def number_in(cell: str, line: int, name: str) -> float:
+    """A cell's number; raises `BadRow` for what is none, or not finite."""
+    try:
+        number = float(cell) if "_" not in cell else math.nan
+    except ValueError:
+        shown = cell[:40].encode("ascii", "backslashreplace").decode()
+        point = "; write decimals with a point" if "," in cell else ""
+        hint = unclosed(cell, line) or point
+        reason = f"{name} is not a number: {shown!r}{hint}" if cell.strip() else f"{name} is empty"
+        raise BadRow(reason, line, name) from None
+    if not math.isfinite(number):
+        raise BadRow(f"{name} is not a finite number: {cell[:40]!r}", line, name)
+    return number
+
 
 DELIMITERS = ";\t,"
 
@@ -192,3 +281,57 @@ def _picker(index: list[int]) -> Callable[[list[str]], Sequence[str]]:
         only = index[0]
         return lambda record: [record[only]]
     return itemgetter(*index)
+
+
+_BOM_BYTES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Rows that follow each other: bytes from `start` to before `stop`, after `lines` lines."""
+
+    start: int
+    stop: int
+    lines: int
+    rows: int
+
+
+class CuttingTable(Table):
+    """A table that knows how many of its bytes have been read."""
+
+    _position = 0
+
+    def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
+        if text.buffer.peek(_BOM_BYTES)[:_BOM_BYTES] == b"\xef\xbb\xbf":  # type: ignore[attr-defined]
+            self._position = _BOM_BYTES
+        for line in super()._lines(text):
+            size = len(line) if line.isascii() else len(line.encode("utf-8", "surrogateescape"))
+            self._position += size
+            yield line
+
+    def cuts(self, rows: int, limit: int) -> Iterator[Cut]:
+        """The rows as `spans` cuts them.
+
+        Raises
+        ------
+        Problem
+            413 beyond `limit` rows, 422 without any, 400 for what is no CSV.
+        """
+        start, lines = (0, 0) if self._held else (self._position, self._line)
+        count = total = 0
+        middle: tuple[int, int] | None = None
+        for _ in self._records():
+            count += 1
+            total += 1
+            if total > limit:
+                raise too_large(f"more than {limit} rows: send the table in parts", limit=limit)
+            if count == rows:
+                middle = self._position, self._line
+            elif count == 2 * rows:
+                assert middle is not None
+                yield Cut(start, middle[0], lines, rows)
+                (start, lines), count = middle, rows
+                middle = self._position, self._line
+        if not total:
+            raise unusable("the table has a header and no rows", line=self._line)
+        yield Cut(start, self._position, lines, count)

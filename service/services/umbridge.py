@@ -16,8 +16,8 @@ import numpy as np
 from msgspec import Meta
 
 from service.model import FloatArray, Model, Unsupported
-from service.services.errorforms import UMBridgeError
 from service.services.points import Rows, refuse_too_many
+from service.services.problems import UMBridgeError
 
 PROTOCOL_VERSION = 1.0
 
@@ -176,3 +176,26 @@ def derived(values: FloatArray) -> bytes:
 def _refuse_nonfinite(output: list[float]) -> None:
     if not all(map(math.isfinite, output)):
         raise UMBridgeError("InvalidOutput", 500, "the model's output is not finite")
+
+
+Columns = tuple[int, ...]
+
+
+def gradient(model: Model, X: FloatArray, columns: Columns, sens: FloatArray) -> FloatArray:
+    """Jᵀ·sens, shape (n, d), for sens of shape (n, k) and the k columns of (mean, variance)."""
+    J = model.gradient(X)[:, columns]
+    return np.asarray(np.einsum("nkd,nk->nd", J, sens))
+
+
+def jacobian(model: Model, X: FloatArray, columns: Columns, vec: FloatArray) -> FloatArray:
+    """J·vec, shape (n, k), for vec of shape (n, d)."""
+    J = model.gradient(X)[:, columns]
+    return np.asarray(np.einsum("nkd,nd->nk", J, vec))
+
+
+def hessian(
+    model: Model, X: FloatArray, columns: Columns, sens: FloatArray, vec: FloatArray
+) -> FloatArray:
+    """(Σₖ sensₖ Hₖ)·vec, shape (n, d): the Hessian of the functional that sens makes."""
+    H = model.hessian(X)[:, columns]
+    return np.asarray(np.einsum("nkij,nk,nj->ni", H, sens, vec))

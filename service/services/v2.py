@@ -5,18 +5,17 @@ from __future__ import annotations
 import mmap
 import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.model import FloatArray, Model
-from service.services.chunks import CHUNK_TILES
+from service.services.chunks import CHUNK_TILES, spans
 from service.services.options import Options
 from service.services.points import refuse_too_many
 from service.services.prediction import Predict, columns
-from service.services.problems import malformed, unusable
-from service.services.spans import spans
+from service.services.problems import Problem, malformed, unusable
 from service.services.v2tensors import DATATYPES, Inference, Output, RequestedOutput, read_arrays
 
 ALL_POINTS = "x"
@@ -144,3 +143,75 @@ def _table(n: int, k: int) -> FloatArray:
     if n * k <= _IN_MEMORY:
         return np.empty((n, k))
     return np.memmap(tempfile.TemporaryFile(), np.float64, "w+", shape=(n, k))
+
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+"""The header that says where the JSON of a body ends and its bytes begin."""
+
+EXTENSIONS = ("binary_tensor_data", "model_repository", "statistics")
+
+
+def server(release: str) -> dict[str, Any]:
+    """The server's name, version and extensions."""
+    return {"name": "gpserve", "version": release, "extensions": list(EXTENSIONS)}
+
+
+def refuse_unknown(model: Model, name: str, version: str | None) -> None:
+    """Raise a `Problem` 404 when another model, or another version, is meant."""
+    served = model.description
+    if name != served.name:
+        raise Problem(404, f"no model {name[:80]!r} here, {served.name!r} is")
+    if version is not None and version != served.version:
+        raise Problem(404, f"{name} is served in version {served.version}, not {version[:80]!r}")
+
+
+def model(model: Model) -> dict[str, Any]:
+    """The model's inputs and outputs; -1 is the number of points."""
+    served = model.description
+    return {
+        "name": served.name,
+        "versions": [served.version],
+        "platform": "gpserve",
+        "inputs": [_tensor(name, width) for name, width in inputs(served.feature_names)],
+        "outputs": [_tensor("mean", 1), _tensor("variance", 1)],
+    }
+
+
+def _tensor(name: str, width: int) -> dict[str, Any]:
+    return {"name": name, "datatype": "FP64", "shape": [-1, width]}
+
+
+def repository(model: Model, reason: str) -> list[dict[str, str]]:
+    """The index of models: the one that is served, and the reason why it is not ready, if any."""
+    served = model.description
+    state = "UNAVAILABLE" if reason else "READY"
+    return [{"name": served.name, "version": served.version, "state": state, "reason": reason}]
+
+
+class Totals(NamedTuple):
+    """Points predicted, in so many products, which took so many seconds."""
+
+    points: int
+    products: int
+    seconds: float
+
+
+def statistics(model: Model, totals: Totals) -> dict[str, Any]:
+    """What has been predicted since the start; a part that is not measured counts 0 times."""
+    served = model.description
+    measured = {"count": totals.products, "ns": round(totals.seconds * 1e9)}
+    unmeasured = {"count": 0, "ns": 0}
+    parts = dict.fromkeys(("fail", "queue", "compute_input", "compute_output"), unmeasured)
+    return {
+        "model_stats": [
+            {
+                "name": served.name,
+                "version": served.version,
+                "last_inference": 0,
+                "inference_count": totals.points,
+                "execution_count": totals.products,
+                "inference_stats": {"success": measured, "compute_infer": measured, **parts},
+                "batch_stats": [],
+            }
+        ]
+    }

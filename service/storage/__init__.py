@@ -1,1 +1,31 @@
-"""Where models, uploads and results lie: named blobs in files, in Redis, or in object stores."""
+"""Where models, uploads and results are stored: named blobs in files, Redis, or object stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from service.storage.blobs import Blobs
+
+
+def open_blobs(url: str, *, patient: bool = False) -> Blobs:
+    """The storage that a URL names: ``redis://``, ``file://``, or whatever fsspec knows.
+
+    A `patient` one waits for a Redis that is away, however long.
+
+    Raises
+    ------
+    StorageError
+        The URL's kind needs a package that is not installed.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme in ("redis", "rediss", "unix"):
+        from service.storage.redis import FOREVER, RedisBlobs
+
+        return RedisBlobs(url, retries=FOREVER if patient else 1)
+    if scheme == "file":
+        from service.storage.files import FileBlobs
+
+        return FileBlobs(Path(rest))
+    from service.storage.objects import ObjectBlobs
+
+    return ObjectBlobs(url)

@@ -60,30 +60,6 @@ class Blobs(ABC):
             yield self.read(name, a, min(a + PIECE, end))
 
 
-def open_blobs(url: str, *, patient: bool = False) -> Blobs:
-    """The storage that a URL names: ``redis://``, ``file://``, or whatever fsspec knows.
-
-    A `patient` one waits for a Redis that is away, however long.
-
-    Raises
-    ------
-    StorageError
-        The URL's kind needs a package that is not installed.
-    """
-    scheme, _, rest = url.partition("://")
-    if scheme in ("redis", "rediss", "unix"):
-        from service.storage.redis import FOREVER, RedisBlobs
-
-        return RedisBlobs(url, retries=FOREVER if patient else 1)
-    if scheme == "file":
-        from service.storage.files import FileBlobs
-
-        return FileBlobs(Path(rest))
-    from service.storage.objects import ObjectBlobs
-
-    return ObjectBlobs(url)
-
-
 def resized(pieces: Iterable[bytes], size: int = PIECE) -> Iterator[bytes]:
     """The same bytes in pieces of `size`, the last one shorter."""
     held = bytearray()

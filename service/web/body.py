@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote_plus
 from flask import Request
 
 from service.model import Model
-from service.services import answering, negotiation
+from service.services import negotiation, writing
 from service.services.body import open_body, refuse_larger, unpacked
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.options import Options
@@ -50,7 +50,7 @@ def read_with(
         return reader.fields(query)
     refuse_larger(request.content_length, settings.max_body_bytes)
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
-    counted = answering.needs_count(media_type)
+    counted = writing.needs_count(media_type)
     kind = request.mimetype
     if kind in ("multipart/form-data", _FORM):
         if encoding not in ("", "identity"):

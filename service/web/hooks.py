@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import os
-import re
-import secrets
 from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import Any, cast
@@ -15,28 +11,11 @@ import flask
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
+from service.runtime.logs import log_request, request_id
 from service.runtime.runtime import Runtime
-from service.services.errorforms import error_form
-from service.services.problems import Problem
+from service.services.problems import Problem, error_form
 
 log = logging.getLogger("service.request")
-
-_ID = re.compile(r"[!-~]{1,128}")
-_prefix = secrets.token_hex(6)
-_numbers = itertools.count(1)
-
-
-def _renew_prefix() -> None:
-    global _prefix
-    _prefix = secrets.token_hex(6)
-
-
-os.register_at_fork(after_in_child=_renew_prefix)  # workers would all count from the same id
-
-
-def request_id(given: str) -> str:
-    """The caller's request id when it is printable and short, else a new one."""
-    return given if given and _ID.fullmatch(given) else f"{_prefix}-{next(_numbers):x}"
 
 
 class Request(flask.Request):
@@ -141,29 +120,3 @@ def _to_the_end(pieces: Iterable[Any], finish: _Finish) -> Iterator[Any]:
         yield from pieces
     finally:
         finish()
-
-
-def wants_log(which: str, status: int) -> bool:
-    """Whether a request of this status is logged: a refusal when busy is no error of ours.
-
-    Under overload a log line for each refusal would take a fifth of the time to predict.
-    """
-    return which == "all" or (which == "errors" and status >= 500 and status != 503)
-
-
-def log_request(
-    which: str, request_id: str, method: str, path: str, status: int, seconds: float
-) -> None:
-    """Log a request, if `which` ("off", "errors" or "all") wants it."""
-    if not wants_log(which, status):
-        return
-    log.info(
-        "request",
-        extra={
-            "request_id": request_id,
-            "method": method,
-            "path": path[:200],
-            "status": status,
-            "milliseconds": round(seconds * 1e3, 3),
-        },
-    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from service.jobs.listing import Listing
+from service.jobs.records import Listing
 from service.jobs.specs import Training
 from service.services import negotiation
 from service.web.openapi import header, responses

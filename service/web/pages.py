@@ -6,12 +6,14 @@ import hashlib
 import mimetypes
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import flask
-from flask import Blueprint, request
+from flask import Blueprint, current_app, request
+from flask_swagger_ui import get_swaggerui_blueprint
 
 from service.services.problems import Problem
+from service.web.openapi import document
 
 page = Blueprint("page", __name__)
 
@@ -65,3 +67,30 @@ def _respond(name: str) -> flask.Response:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.make_conditional(request)
     return response
+
+
+documentation = Blueprint("pages", __name__)
+
+
+@documentation.get("/openapi.json")
+def openapi() -> flask.Response:
+    """Describe the API as OpenAPI 3.1."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    return flask.jsonify(document(app, app.extensions["gpserve"].live.model))
+
+
+@documentation.get("/docs")
+def to_docs() -> flask.Response:
+    """Redirect to the pages by a relative address, which holds behind TLS and prefixes."""
+    return cast(flask.Response, flask.redirect("docs/", 308))
+
+
+def swagger() -> Blueprint:
+    """The pages at ``/docs/`` that show the document, with scripts and styles from the package.
+
+    All addresses are relative, so that they hold behind a prefix that an ingress strips.
+    """
+    here, api = ".", "../openapi.json"
+    blueprint = get_swaggerui_blueprint(here, api, config={"app_name": "gpserve"})
+    blueprint.url_prefix = "/docs"
+    return cast(Blueprint, blueprint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from service.model import Model
-from service.services import v2metadata
+from service.services import v2
 from service.services.umbridge import model_names
 
 Operation = dict[str, Any]
@@ -101,7 +101,7 @@ def _infer(path: str, error: dict[str, Any]) -> Operation:
     problems = (400, 404, 408, 412, 413, 415, 431, 503)
     operation = _operation("v2: predict", {"type": "object"}, error, *problems)
     operation["responses"]["200"]["content"][_BYTES] = {"schema": {}}
-    length = {"name": v2metadata.HEADER_LENGTH, "in": "header", "schema": {"type": "integer"}}
+    length = {"name": v2.HEADER_LENGTH, "in": "header", "schema": {"type": "integer"}}
     operation["parameters"] = [*_path_parameters(path), length, _PIN]
     tensor = _object(
         name=_TEXT,

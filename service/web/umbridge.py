@@ -10,10 +10,9 @@ from flask import Blueprint, request
 
 from service.model import FloatArray, Model
 from service.services import umbridge as calls
-from service.services import umbridgederivatives as derivatives
 from service.services.body import open_body, read_whole
 from service.services.umbridge import Call
-from service.web.conditions import mark_version, refuse_other_version
+from service.web.headers import mark_version, refuse_other_version
 from service.web.hooks import current_runtime
 
 umbridge = Blueprint("umbridge", __name__)
@@ -92,7 +91,7 @@ def gradient() -> flask.Response:
     calls.index(call.out_wrt, "outWrt")
     calls.index(call.in_wrt, "inWrt")
     sens = calls.vector(call.sens, "sens", len(X), len(columns))
-    return _answer(model, calls.derived(derivatives.gradient(model, X, columns, sens)))
+    return _answer(model, calls.derived(calls.gradient(model, X, columns, sens)))
 
 
 @umbridge.post("/ApplyJacobian")
@@ -103,7 +102,7 @@ def apply_jacobian() -> flask.Response:
     calls.index(call.out_wrt, "outWrt")
     calls.index(call.in_wrt, "inWrt")
     vec = calls.vector(call.vec, "vec", *X.shape)
-    return _answer(model, calls.derived(derivatives.jacobian(model, X, columns, vec)))
+    return _answer(model, calls.derived(calls.jacobian(model, X, columns, vec)))
 
 
 @umbridge.post("/ApplyHessian")
@@ -116,4 +115,4 @@ def apply_hessian() -> flask.Response:
     calls.index(call.in_wrt2, "inWrt2")
     sens = calls.vector(call.sens, "sens", len(X), len(columns))
     vec = calls.vector(call.vec, "vec", *X.shape)
-    return _answer(model, calls.derived(derivatives.hessian(model, X, columns, sens, vec)))
+    return _answer(model, calls.derived(calls.hessian(model, X, columns, sens, vec)))

@@ -11,16 +11,16 @@ from flask import Blueprint, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import PathConverter
 
+from service import __version__
 from service.model import Model
 from service.runtime import probes
-from service.services import v2 as inference
-from service.services import v2metadata
+from service.services import v2 as protocol
 from service.services import v2tensors as tensors
 from service.services.body import Spool, open_body, read_whole, refuse_larger
 from service.services.problems import malformed
-from service.services.v2metadata import HEADER_LENGTH
+from service.services.v2 import HEADER_LENGTH
 from service.services.v2tensors import Inference, Parameters
-from service.web.conditions import mark_version, refuse_other_version
+from service.web.headers import mark_version, refuse_other_version
 from service.web.hooks import current_runtime
 
 v2 = Blueprint("v2", __name__)
@@ -57,7 +57,7 @@ def _of_model(tail: str, method: str) -> Callable[[View], View]:
 @v2.get("/v2/")
 def server_metadata() -> flask.Response:
     """Describe the server."""
-    return flask.jsonify(v2metadata.server())
+    return flask.jsonify(protocol.server(__version__))
 
 
 @v2.get("/v2/health/live")
@@ -76,14 +76,14 @@ def ready() -> tuple[dict[str, bool], int]:
 
 def _model(name: str, version: str | None) -> Model:
     served = current_runtime().live.model
-    v2metadata.refuse_unknown(served, name, version)
+    protocol.refuse_unknown(served, name, version)
     return served
 
 
 @_of_model("", "GET")
 def model_metadata(name: str, version: str | None = None) -> flask.Response:
     """Describe the model's inputs and outputs."""
-    return flask.jsonify(v2metadata.model(_model(name, version)))
+    return flask.jsonify(protocol.model(_model(name, version)))
 
 
 @_of_model("/ready", "GET")
@@ -98,7 +98,7 @@ def model_ready(name: str, version: str | None = None) -> tuple[dict[str, Any], 
 def model_statistics(name: str, version: str | None = None) -> flask.Response:
     """Count what the model has predicted."""
     return flask.jsonify(
-        v2metadata.statistics(_model(name, version), current_runtime().metrics.totals())
+        protocol.statistics(_model(name, version), current_runtime().metrics.totals())
     )
 
 
@@ -106,7 +106,7 @@ def model_statistics(name: str, version: str | None = None) -> flask.Response:
 def statistics() -> flask.Response:
     """Count what all models have predicted: there is one."""
     runtime = current_runtime()
-    return flask.jsonify(v2metadata.statistics(runtime.live.model, runtime.metrics.totals()))
+    return flask.jsonify(protocol.statistics(runtime.live.model, runtime.metrics.totals()))
 
 
 @v2.post("/v2/repository/index")
@@ -115,7 +115,7 @@ def repository_index() -> flask.Response:
     runtime = current_runtime()
     status, said = probes.readiness(runtime)
     reason = "" if status == 200 else said["status"]
-    return flask.jsonify(v2metadata.repository(runtime.live.model, reason))
+    return flask.jsonify(protocol.repository(runtime.live.model, reason))
 
 
 @_of_model("/infer", "POST")
@@ -129,11 +129,11 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     text, raw = _body()
     if text is None:
         asked = Inference([], parameters=Parameters(binary_data_output=True))
-        X = inference.raw_points(raw, len(names), limit)
+        X = protocol.raw_points(raw, len(names), limit)
     else:
         asked = tensors.read_inference(text)
-        X = inference.read_points(asked, raw, names, limit)
-    return _answer(served, asked.id, inference.infer(served, X, asked, runtime.predict))
+        X = protocol.read_points(asked, raw, names, limit)
+    return _answer(served, asked.id, protocol.infer(served, X, asked, runtime.predict))
 
 
 def _body() -> tuple[bytes | None, bytes | mmap.mmap]:

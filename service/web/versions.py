@@ -8,12 +8,12 @@ import flask
 from flask import Blueprint, request
 
 from service.model import ModelFileError
-from service.runtime.proving import prove_version
+from service.runtime.live import prove_version
 from service.runtime.runtime import Runtime
 from service.services.problems import Problem, busy
 from service.storage.blobs import StorageError
 from service.storage.versions import NoSuchVersion
-from service.web.access import require_token
+from service.web.headers import require_token
 from service.web.hooks import current_runtime
 
 versions = Blueprint("versions", __name__)

@@ -23,9 +23,8 @@ from threadpoolctl import threadpool_limits
 from service import settings
 from service.jobs import specs
 from service.jobs.blobs import Job
-from service.jobs.chunks import compute_chunk
-from service.jobs.chunksize import rows_of_chunk
-from service.jobs.plans import make_plan, read_plan, write_plan
+from service.jobs.plans import make_plan, read_plan, rows_of_chunk, write_plan
+from service.jobs.results import compute_chunk
 from service.jobs.specs import BEGIN, INPUT, Prediction, Training
 from service.model import FloatArray, Model
 from service.runtime.live import model_class
@@ -36,7 +35,8 @@ from service.services.prediction import (
     refuse_many_samples,
 )
 from service.services.problems import Problem
-from service.storage.blobs import BlobMissing, Blobs, open_blobs
+from service.storage import open_blobs
+from service.storage.blobs import BlobMissing, Blobs
 from service.storage.versions import Versions
 from service.worker.messages import (
     Broken,

@@ -12,7 +12,7 @@ from prometheus_client.exposition import generate_latest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from service.jobs.records import Record, now
-from service.runtime.probes import METRICS_TYPE
+from service.runtime.metrics import METRICS_TYPE
 
 _DURATIONS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)
 

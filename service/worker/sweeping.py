@@ -10,12 +10,9 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, SkipMessage
 
 from service.jobs.depth import NAMESPACE, QUEUE, queue_depth
-from service.jobs.ledger import Documents
 from service.storage.blobs import Blobs
 from service.worker.work import Work
 
-_UPLOAD = "gpserve:upload:"
-_UPLOAD_SECONDS = 86_400
 _SWEEPER = "gpserve:sweeper"
 _OVERDUE = timedelta(seconds=10)
 
@@ -93,27 +90,19 @@ class Sweeper:
 
     def delete_orphans(self) -> None:
         """Delete the blobs of jobs whose records have expired; one worker a minute does it."""
-        redis = self._work.documents.redis
-        if not redis.set(_SWEEPER, 1, nx=True, ex=60):
+        documents = self._work.documents
+        if not documents.redis.set(_SWEEPER, 1, nx=True, ex=60):
             return
         known: dict[str, bool] = {}
         for name in self._blobs.names("jobs/"):
             id = name.split("/")[1]
             if id not in known:
-                known[id] = bool(self._work.documents.status(id) or redis.exists(_UPLOAD + id))
+                known[id] = bool(
+                    self._work.documents.status(id) or self._work.documents.is_uploading(id)
+                )
             if not known[id]:
                 self._blobs.delete(name)
 
 
 def _is_overdue(updated: str) -> bool:
     return datetime.now(UTC) - datetime.fromisoformat(updated) > _OVERDUE
-
-
-def uploading(documents: Documents, id: str) -> None:
-    """Protect the blobs of an upload whose record is not written yet."""
-    documents.redis.set(_UPLOAD + id, 1, ex=_UPLOAD_SECONDS)
-
-
-def uploaded(documents: Documents, id: str) -> None:
-    """End what `uploading` began."""
-    documents.redis.delete(_UPLOAD + id)

@@ -18,7 +18,7 @@ from service.jobs.ledger import Documents
 from service.jobs.queue import ACTOR, Queue, make_broker
 from service.runtime.logs import log_config
 from service.settings import Settings, SettingsError
-from service.storage.blobs import open_blobs
+from service.storage import open_blobs
 from service.storage.redis import FOREVER, connect
 from service.storage.versions import Versions
 from service.worker.health import WorkerMetrics, serve

@@ -14,10 +14,10 @@ from threadpoolctl import threadpool_limits
 from service.jobs.ledger import Documents
 from service.jobs.records import DISMISSED, RUNNING, SUCCESSFUL
 from service.model import FloatArray
-from service.services.answering import pieces
 from service.services.chunks import Chunk, Source
 from service.services.options import PLAIN
 from service.services.prediction import Limits
+from service.services.writing import pieces
 from tests import plainhttp
 from tests.jobs.scenarios import SCENARIOS
 from tests.jobs.slow import SlowGPR

@@ -15,7 +15,7 @@ from typing import Any
 
 from redis import Redis, RedisError
 
-from service.local import valkey
+from service.local import up
 from tests import plainhttp
 from tests.patience import PATIENCE_SECONDS, until
 from tests.serving import ROOT, Server, free_port, serving
@@ -100,7 +100,7 @@ class Stack:
 
 def valkey_command(folder: Path) -> tuple[list[str], str]:
     """The embedded Valkey of the package, and its URL."""
-    return valkey.command(folder), valkey.url_of(folder)
+    return up.command(folder), up.url_of(folder)
 
 
 def debian_command(folder: Path) -> tuple[list[str], str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.storage.blobs import open_blobs
+from service.storage import open_blobs
 from tests import plainhttp
 from tests.jobs.stack import Stack, stack
 from tests.patience import report_if_late, until

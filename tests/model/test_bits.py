@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from service.gpr import GPR, tiles, trmm
+from service.gpr import GPR, tiles, triangle
 from service.gpr.posterior import Posterior
 from service.model import FloatArray
 from tests.model import oracle
@@ -90,7 +90,7 @@ def test_from_many_threads() -> None:
 def test_without_a_triangular_product(monkeypatch: pytest.MonkeyPatch) -> None:
     with_trmm, X = model(500), points(512)
     assert with_trmm._tiles.triangle.trmm is not None, "NumPy's wheels have one"
-    monkeypatch.setattr(trmm, "find", lambda: None)
+    monkeypatch.setattr(triangle, "find_trmm", lambda: None)
     without = model(500)
     np.testing.assert_allclose(without.predict(X), with_trmm.predict(X), rtol=1e-11)
     assert np.array_equal(without.predict(X[:256]), without.predict(X)[:256])

@@ -15,10 +15,9 @@ import GPy
 import numpy as np
 import pytest
 
-from service.featurenames import RESERVED
 from service.gpr import GPR
 from service.gpr import file as modelfile
-from service.model import ModelFileError
+from service.model import RESERVED, ModelFileError
 from tests.model import oracle
 
 

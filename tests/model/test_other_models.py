@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from examples.polynomial import PolynomialRegression
+from service.__main__ import predict_table
 from service.model import ModelFileError, Unsupported
 from service.services.options import PLAIN
-from service.tableprediction import predict_table
 
 
 @pytest.fixture(scope="module")

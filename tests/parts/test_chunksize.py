@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from service.gpr import GPR
-from service.jobs import chunksize
-from service.jobs.chunksize import READ_SECONDS_PER_ROW, rows_of_chunk
+from service.jobs import plans
+from service.jobs.plans import READ_SECONDS_PER_ROW, rows_of_chunk
 from service.model import FloatArray, Model
 from service.services.options import Options
 
@@ -37,7 +37,7 @@ def test_a_lost_turn_of_the_cpu_makes_no_smaller_chunks(
     monkeypatch: pytest.MonkeyPatch, row: float, lost: dict[int, float]
 ) -> None:
     clock = Clock(row, lost)
-    monkeypatch.setattr(chunksize, "perf_counter", clock.read)
+    monkeypatch.setattr(plans, "perf_counter", clock.read)
     rows = rows_of_chunk(MODEL, Options(), clock.predict, seconds=1)
     tile = MODEL.large_tile
     asked = 1 / (row + READ_SECONDS_PER_ROW)

@@ -10,8 +10,7 @@ import pytest
 
 from service.gpr import GPR
 from service.runtime import pool as tilepool
-from service.runtime.cpus import cpu_limit, threads_for
-from service.runtime.pool import TilePool
+from service.runtime.pool import TilePool, cpu_limit, threads_for
 
 
 def v1(folder: Path, quota: int, period: int = 100_000) -> None:

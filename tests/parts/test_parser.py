@@ -15,7 +15,7 @@ from gpserve_client.calls import npy, read_array
 
 from service.gpr.file import decode
 from service.jobs.blobs import Job
-from service.jobs.chunks import read_numbers, result_name
+from service.jobs.results import read_numbers, result_name
 from service.services.arrays import read_header
 from service.settings import Settings
 from service.storage.files import FileBlobs

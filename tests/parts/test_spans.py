@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from service.services.arrays import header_bytes, read_array
 from service.services.body import Spool
-from service.services.spans import spans
-from service.services.tablecuts import CuttingTable
-from service.services.tables import Table
+from service.services.chunks import spans
+from service.services.tables import CuttingTable, Table
 
 ROWS = st.integers(1, 40)
 SIZE = st.integers(1, 12)

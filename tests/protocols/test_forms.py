@@ -10,8 +10,7 @@ from flask import Flask
 
 from service.app import create_app
 from service.runtime.runtime import Runtime
-from service.services.errorforms import UMBRIDGE_CALLS, error_form
-from service.services.problems import busy, unusable
+from service.services.problems import UMBRIDGE_CALLS, busy, error_form, unusable
 from service.settings import Settings
 
 

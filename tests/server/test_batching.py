@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from service.runtime.backlog import Backlog
-from service.runtime.batching import Batcher
+from service.runtime.batching import Batcher, Share
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
-from service.runtime.share import Share
 from service.services.problems import Problem
 from tests.patience import until
 from tests.server.toys import Broken, Sum

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from service.runtime.metrics import Metrics
-from service.runtime.tally import Tally
+from service.runtime.metrics import Metrics, Tally
 
 SECONDS = [0.0004, 0.0005, 0.0006, 0.003, 0.003, 0.02, 100.0]
 KIND = ("POST", "/predict", 200)

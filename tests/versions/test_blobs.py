@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.storage.blobs import PIECE, BlobMissing, Blobs, StorageError, open_blobs
+from service.storage import open_blobs
+from service.storage.blobs import PIECE, BlobMissing, Blobs, StorageError
 from tests.jobs.stack import Process, valkey_command
 from tests.patience import until
 

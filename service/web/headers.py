@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 from werkzeug.http import parse_etags
 from werkzeug.wrappers import Response
 
@@ -26,3 +28,20 @@ def mark_version(response: Response, version: str) -> None:
     """Say which version answered, for reading and for ``If-Match``."""
     response.headers["X-Model-Version"] = version
     response.set_etag(version)
+
+
+def require_token(authorization: str, token: str) -> None:
+    """Let a request through whose ``Authorization`` is ``Bearer <token>``.
+
+    Raises
+    ------
+    Problem
+        403 when no token is configured, 401 when none or a wrong one was sent.
+    """
+    if not token:
+        raise Problem(403, "writing is off: the server has no GPSERVE_TOKEN")
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+        return
+    said = "the bearer token is wrong" if scheme.lower() == "bearer" else "a bearer token is needed"
+    raise Problem(401, said, headers={"WWW-Authenticate": "Bearer"})
