@@ -49,16 +49,15 @@ def read_with(
     if request.method in ("GET", "HEAD"):
         return reader.fields(query)
     refuse_larger(request.content_length, settings.max_body_bytes)
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
     counted = writing.needs_count(media_type)
     kind = request.mimetype
     if kind in ("multipart/form-data", _FORM):
-        if encoding not in ("", "identity"):
+        if _encoding(request) not in ("", "identity"):
             raise Problem(415, "a form is not read compressed: gzip the file in it instead")
         if kind == _FORM:
             return _read_form(request, reader, query)
         return _read_multipart(request, reader, query, counted, settings.max_body_bytes)
-    body = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
+    body = opened(request, settings.max_body_bytes)
     if kind in ("application/json", ""):
         return reader.json(body, query, request.content_length)
     if kind in _CSV_TYPES:
@@ -70,6 +69,22 @@ def read_with(
     if kind == "application/octet-stream":
         return reader.file(body, query, counted=counted)
     raise Problem(415, f"Content-Type {kind[:80]!r} is not read here; these are: {READS}")
+
+
+def opened(request: Request, limit: int) -> BinaryIO:
+    """The body as a stream of at most `limit` bytes, decompressed as its Content-Encoding says.
+
+    Raises
+    ------
+    Problem
+        415 for an unsupported encoding; 400 and 413 while reading.
+    """
+    encoding = _encoding(request)
+    return open_body(cast(BinaryIO, request.stream), encoding, limit)
+
+
+def _encoding(request: Request) -> str:
+    return request.headers.get("Content-Encoding", "").strip().lower()
 
 
 def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source, Options]:

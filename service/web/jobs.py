@@ -23,7 +23,7 @@ from service.jobs.specs import INPUT, Prediction, Training
 from service.jobs.training import read_table
 from service.model import Model, check_model_name
 from service.services import negotiation
-from service.services.body import open_body, read_whole, refuse_larger, unpacked
+from service.services.body import read_whole, refuse_larger, unpacked
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.options import Options
 from service.services.problems import Problem, malformed, unusable
@@ -101,9 +101,7 @@ def _read(request: Request, limit: int) -> tuple[bytes, dict[str, Any]]:
         only_file(request.files)
         upload = cast(BinaryIO, request.files["file"].stream)
         return read_whole(unpacked(upload, limit), limit, too_much), options
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
-    body = open_body(cast(BinaryIO, request.stream), encoding, limit)
-    data = read_whole(body, limit, too_much)
+    data = read_whole(body.opened(request, limit), limit, too_much)
     if kind in ("application/json", ""):
         table, members = table_of_json(data)
         return table, options | members

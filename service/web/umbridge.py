@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, cast
-
 import flask
 import numpy as np
 from flask import Blueprint, request
 
 from service.model import FloatArray, Model
 from service.services import umbridge as calls
-from service.services.body import open_body, read_whole
+from service.services.body import read_whole
 from service.services.umbridge import Call
+from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
 from service.web.hooks import current_runtime
 
@@ -20,9 +19,8 @@ umbridge = Blueprint("umbridge", __name__)
 
 def _body() -> bytes:
     settings = current_runtime().settings
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
     limit = settings.max_json_bytes
-    stream = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
+    stream = opened(request, settings.max_body_bytes)
     said = f"the call is larger than {limit} bytes: send fewer points"
     return read_whole(stream, limit, said, request.content_length)
 

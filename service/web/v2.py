@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import flask
 from flask import Blueprint, request
@@ -16,10 +16,11 @@ from service.model import Model
 from service.runtime import probes
 from service.services import v2 as protocol
 from service.services import v2tensors as tensors
-from service.services.body import Spool, open_body, read_whole, refuse_larger
+from service.services.body import Spool, read_whole, refuse_larger
 from service.services.problems import malformed
 from service.services.v2 import HEADER_LENGTH
 from service.services.v2tensors import Inference, Parameters
+from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
 from service.web.hooks import current_runtime
 
@@ -139,9 +140,8 @@ def infer(name: str, version: str | None = None) -> flask.Response:
 def _body() -> tuple[bytes | None, bytes | mmap.mmap]:
     """The JSON, and the bytes after it; no JSON when the body is one raw tensor."""
     settings = current_runtime().settings
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
     refuse_larger(request.content_length, settings.max_body_bytes)
-    body = open_body(cast(BinaryIO, request.stream), encoding, settings.max_body_bytes)
+    body = opened(request, settings.max_body_bytes)
     said, limit = request.headers.get(HEADER_LENGTH), settings.max_json_bytes
     too_much = f"JSON of more than {limit} bytes: send binary tensors"
     if said is None:
