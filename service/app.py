@@ -9,12 +9,12 @@ from typing import Any, cast
 import flask
 from flask import Blueprint, Flask, request
 
-from service import settings
 from service.model import Model
 from service.runtime import probes
 from service.runtime.metrics import METRICS_TYPE
 from service.runtime.runtime import Runtime
 from service.services import negotiation, writing
+from service.settings import Settings
 from service.web import body, hooks, pages
 from service.web.headers import mark_version, refuse_other_version
 from service.web.hooks import current_runtime
@@ -127,4 +127,4 @@ def metrics() -> flask.Response:
     return flask.Response(current_runtime().metrics.exposition(), content_type=METRICS_TYPE)
 
 
-app = create_app(Runtime(settings.read()))
+app = create_app(Runtime(Settings.from_environ()))

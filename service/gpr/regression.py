@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 
 from service.gpr import derivatives
@@ -69,7 +70,7 @@ class GPR(Model):
             The model holds something that is not served (another kernel or likelihood, a mean
             function, several outputs), or a feature name cannot be used.
         """
-        from service.gpr.training import posterior_of
+        from service.gpr.training import posterior_of  # GPy is not installed where models serve
 
         return cls.from_posterior(posterior_of(m, feature_names, output_name))
 
@@ -101,9 +102,12 @@ class GPR(Model):
 
     def fit(self, X: FloatArray, y: FloatArray) -> Self:
         """Train by GPy on X, shape (n, d), and y, shape (n,)."""
-        from service.gpr.training import fit
+        from service.gpr.training import DEFAULTS, fit  # GPy is not installed where models serve
 
-        posterior = fit(X, y, self.kernel, self.feature_names, self.output_name)
+        options, kernel = DEFAULTS, self.kernel
+        if isinstance(kernel, str):
+            options, kernel = msgspec.structs.replace(DEFAULTS, kernel=kernel), None
+        posterior = fit(X, y, options, self.feature_names, self.output_name, kernel=kernel)
         return self._take(posterior, modelfile.encode(posterior))
 
     def save(self, path: Path) -> None:

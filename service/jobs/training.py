@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import numpy as np
 
-from service.gpr import GPR
 from service.gpr.kernels import FORMS
 from service.gpr.trainingdata import (
     EXACT_ROWS,
     TrainingData,
     TrainingDataError,
-    parse_training_data,
+    read_training_data,
 )
 from service.jobs.specs import Training
 from service.model import check_feature_names
+from service.services.body import starts_like_gzip
 from service.services.problems import Problem, unusable
 
 _LINE = re.compile(r"line (\d+)")
@@ -31,8 +30,10 @@ def read_table(data: bytes, spec: Training) -> TrainingData:
         422 with the reasons, for data that cannot train: too few or too many rows, a constant
         column, cells that are no finite numbers (with the first ``line``).
     """
+    if starts_like_gzip(data):
+        raise unusable("the table looks gzipped: send 'Content-Encoding: gzip' with it")
     try:
-        table = parse_training_data(data, "the table", spec.target, spec.features)
+        table = read_training_data(data, "the table", spec.target, spec.features)
         check_feature_names(table.feature_names, table.X.shape[1])
     except TrainingDataError as error:
         line = _LINE.search(str(error))
@@ -62,35 +63,3 @@ def _refuse_untrainable(table: TrainingData, spec: Training) -> None:
             "inputs, for instance inducing=200",
             where={"option": "inducing"},
         )
-
-
-def train(table: TrainingData, spec: Training, tell: Callable[[int], None]) -> GPR:
-    """Fit and score; `tell` is called with the number of restarts that are done.
-
-    Raises
-    ------
-    Problem
-        422 when the optimiser finds no model.
-    """
-    from service.gpr.fitting import fit_and_score  # needs GPy
-
-    done = 0
-
-    def progress() -> None:
-        nonlocal done
-        done += 1
-        tell(done)
-
-    try:
-        return fit_and_score(
-            table,
-            kernel=spec.kernel,
-            ard=spec.ard,
-            inducing=spec.inducing,
-            restarts=spec.restarts,
-            held_out=spec.held_out,
-            name=spec.name or table.output_name,
-            progress=progress,
-        )
-    except ValueError as error:
-        raise unusable(str(error)) from error

@@ -13,7 +13,7 @@ from typing import BinaryIO, NoReturn, cast
 
 import numpy as np
 
-from service.services.body import GZIP_MAGIC
+from service.services.body import starts_like_gzip
 from service.services.chunks import Cells, Chunk
 from service.services.problems import malformed, too_large, unusable
 
@@ -24,7 +24,7 @@ ZIP_MAGIC = b"PK\x03\x04"
 def refuse_what_is_no_text(body: io.BufferedReader[io.RawIOBase]) -> None:
     """400 for a body that begins as other kinds of files do."""
     start = body.peek(4)[:4]
-    if start[:2] == GZIP_MAGIC:
+    if starts_like_gzip(start):
         raise malformed("the table looks gzipped: send 'Content-Encoding: gzip' with it", line=1)
     if start == ZIP_MAGIC:
         raise malformed("this is a zip or xlsx file, not CSV: save the table as CSV", line=1)

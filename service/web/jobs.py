@@ -23,7 +23,7 @@ from service.jobs.specs import INPUT, Prediction, Training
 from service.jobs.training import read_table
 from service.model import Model, check_model_name
 from service.services import negotiation
-from service.services.body import read_whole, refuse_larger, unpacked
+from service.services.body import decompressed, read_whole, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.options import Options
 from service.services.problems import Problem, malformed, unusable
@@ -100,7 +100,7 @@ def _read(request: Request, limit: int) -> tuple[bytes, dict[str, Any]]:
             raise malformed(f"the form cannot be read: {error}") from None
         only_file(request.files)
         upload = cast(BinaryIO, request.files["file"].stream)
-        return read_whole(unpacked(upload, limit), limit, too_much), options
+        return read_whole(decompressed(upload, limit), limit, too_much), options
     data = read_whole(body.opened(request, limit), limit, too_much)
     if kind in ("application/json", ""):
         table, members = table_of_json(data)

@@ -20,21 +20,22 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from service import settings
 from service.jobs import specs
 from service.jobs.blobs import Job
 from service.jobs.plans import make_plan, read_plan, rows_of_chunk, write_plan
 from service.jobs.results import compute_chunk
 from service.jobs.specs import BEGIN, INPUT, Prediction, Training
+from service.jobs.training import read_table
 from service.model import FloatArray, Model
 from service.runtime.live import model_class
-from service.runtime.pool import TilePool
+from service.runtime.pool import TilePool, cpu_limit, threads_for
 from service.services.prediction import (
     Limits,
     refuse_large_covariance,
     refuse_many_samples,
 )
-from service.services.problems import Problem
+from service.services.problems import Problem, unusable
+from service.settings import Settings
 from service.storage import open_blobs
 from service.storage.blobs import BlobMissing, Blobs
 from service.storage.versions import Versions
@@ -60,7 +61,7 @@ def main(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked as well, and stops us
     threading.Thread(target=_die_with_parent, daemon=True).start()
     threadpool_limits(1, "blas")
-    computer = Computer(settings.read(), connection)
+    computer = Computer(Settings.from_environ(), connection)
     while True:
         task = decode_task.decode(connection.recv_bytes())
         connection.send_bytes(encode(computer.answer(task)))
@@ -76,14 +77,14 @@ def _die_with_parent() -> None:
 class Computer:
     """Plans, predicts and trains, with the models that it has met."""
 
-    def __init__(self, read: settings.Settings, connection: Connection) -> None:
-        self._settings = read
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._settings = settings
         self._connection = connection
-        self._blobs: Blobs = open_blobs(read.store_url, patient=True)
+        self._blobs: Blobs = open_blobs(settings.store_url, patient=True)
         self._versions = Versions(self._blobs)
         self._models: dict[str, Model] = {}
         self._pool = TilePool()
-        self._limits = Limits(read.max_covariance_points, read.max_sample_values)
+        self._limits = Limits(settings.max_covariance_points, settings.max_sample_values)
 
     def answer(self, task: Task) -> Message:
         """The end of a task, good or bad."""
@@ -136,7 +137,9 @@ class Computer:
         return self._models[version]
 
     def _train(self, job: Job, spec: Training) -> Message:
-        from service.jobs.training import read_table, train  # needs GPy
+        from service.gpr.fitting import (
+            fit_and_score,  # GPy: a worker that only predicts does without
+        )
 
         data = self._blobs.whole(job.name(INPUT))
         table = read_table(data, spec)
@@ -148,7 +151,10 @@ class Computer:
             self._tell(Told(said, 100 * done / (spec.restarts + 1)))
 
         self._tell(Told(f"fitting {spec.kernel} to {len(table.y)} rows", 0))
-        model = train(table, spec, tell)
+        try:
+            model = fit_and_score(table, spec, cpus=threads_for(cpu_limit()), progress=tell)
+        except ValueError as error:
+            raise unusable(str(error)) from error
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.npz"
             model.save(path)

@@ -103,7 +103,7 @@ def test_a_folder_that_is_not_there_is_refused_before_the_work(tmp_path: Path) -
     out = tmp_path / "nowhere" / "model.npz"
     done = run("train", table(tmp_path / "data.csv"), "--target", "y", "--out", out)
     assert done.exit_code == 2
-    assert f"{out}: the folder {out.parent} is not there" in done.output
+    assert f"{out}: the folder {out.parent} does not exist" in done.output
 
 
 def test_a_table_is_no_model(tmp_path: Path) -> None:
