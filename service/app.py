@@ -101,7 +101,7 @@ def model() -> flask.Response:
 @api.get("/model.npz")
 def model_file() -> flask.Response:
     """Take the model home."""
-    served, path = current_runtime().live.served
+    served, path, _ = current_runtime().live.served
     response = flask.send_file(path, "application/octet-stream", as_attachment=True)
     _describe(response, served)
     return cast(flask.Response, response.make_conditional(request))

@@ -14,7 +14,7 @@ from service.jobs.blobs import Job
 from service.jobs.plans import Plan, chunks_of, read_plan
 from service.jobs.records import DISMISSED, FAILED, SUCCESSFUL, Record
 from service.jobs.specs import Prediction, Spec
-from service.model import BoolArray, FloatArray, Model, past_parser_race
+from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
 from service.services.chunks import CHUNK_TILES, Chunk, Source, spans
 from service.services.prediction import Limits, Predict, covariance
@@ -81,7 +81,7 @@ def _encode(numbers: Numbers) -> bytes:
 def read_numbers(job: Job, i: int) -> Numbers:
     """What `compute_chunk` wrote; raises `BlobMissing`."""
     data = job.blobs.whole(job.name(result_name(i)))
-    return past_parser_race(lambda: _decode(data))
+    return read_npy_safely(lambda: _decode(data))
 
 
 def _decode(data: bytes) -> Numbers:

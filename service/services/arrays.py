@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from service.model import FloatArray, past_parser_race
+from service.model import FloatArray, read_npy_safely
 from service.services.body import Spool
 from service.services.chunks import Chunk, Source, spans
 from service.services.problems import malformed, too_large, unusable
@@ -84,7 +84,7 @@ def read_header(head: BinaryIO, d: int) -> Header:
 
 def _header(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
-        return past_parser_race(lambda: _header_from_start(body))
+        return read_npy_safely(lambda: _header_from_start(body))
     except (ValueError, SyntaxError, TypeError) as error:
         raise malformed(f"not a .npy file: {str(error)[:200]}") from None
 

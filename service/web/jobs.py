@@ -148,7 +148,7 @@ def predict_as_job(model: Model, media_type: str) -> flask.Response:
     from service.jobs.blobs import Job
 
     runtime = current_runtime()
-    version, settings = runtime.live.version_of(model), runtime.settings
+    version, settings = model.description.version, runtime.settings
     accepted = runtime.jobs()
 
     def spec(id: str) -> Any:
@@ -197,7 +197,7 @@ def _source_as_job(
     runtime = current_runtime()
     refuse_truncated(request)
     refuse_what_is_too_much(source, options, runtime.settings)
-    accepted, version = runtime.jobs(), runtime.live.version_of(model)
+    accepted, version = runtime.jobs(), model.description.version
 
     def spec(id: str) -> Any:
         return store_source(Job(accepted.blobs, id), source, options, version, media_type)
