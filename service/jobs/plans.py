@@ -15,11 +15,11 @@ from service.model import FloatArray, Model
 from service.services import arrays
 from service.services.arrays import Header
 from service.services.body import Spool
-from service.services.chunks import Chunk, spans
+from service.services.chunks import Chunk, row_ranges
 from service.services.options import Options
 from service.services.prediction import Predict, columns
 from service.services.problems import unusable
-from service.services.tables import CuttingTable, Place, Table
+from service.services.tables import Place, Table
 
 _POINTS = "points"
 _PLAN = "plan"
@@ -82,7 +82,7 @@ def make_plan(job: Job, spec: Prediction, model: Model, rows: int, limit: int) -
     if spec.options.covariance:
         rows = limit  # of a joint covariance no part can be computed alone
     if spec.form == "table":
-        table = CuttingTable(opened(job.blobs, job.name(INPUT)), names)
+        table = Table(opened(job.blobs, job.name(INPUT)), names, count_bytes=True)
         parts = [Part(c.start, c.stop, c.lines, c.rows) for c in table.cuts(rows, limit)]
         shape = (sum(part.rows for part in parts),)
         return Plan(INPUT, table.columns, names, shape, parts, table.delimiter)
@@ -97,7 +97,7 @@ def _array_plan(job: Job, spec: Prediction, names: tuple[str, ...], rows: int) -
     width = header.dtype.itemsize * len(names)
     parts = [
         Part(header.start + a * width, header.start + b * width, a, b - a)
-        for a, b in spans(header.rows, rows)
+        for a, b in row_ranges(header.rows, rows)
     ]
     lead = header.shape[:-1] if spec.shape is None else spec.shape
     return Plan(blob, list(names), names, lead, parts, dtype=header.dtype.str)
@@ -119,7 +119,7 @@ def _in_row_order(job: Job, header: Header, names: tuple[str, ...], rows: int) -
 
 
 def chunks_of(job: Job, plan: Plan, part: Part, size: int, *, lenient: bool) -> Iterator[Chunk]:
-    """The rows of a part as `spans` cuts them; a `Problem` 422 for what is no number."""
+    """The rows of a part as `row_ranges` cuts them; a `Problem` 422 for what is no number."""
     if plan.dtype:
         yield from _array_chunks(job, plan, part, size)
         return
@@ -132,7 +132,7 @@ def chunks_of(job: Job, plan: Plan, part: Part, size: int, *, lenient: bool) -> 
 def _array_chunks(job: Job, plan: Plan, part: Part, size: int) -> Iterator[Chunk]:
     data = job.blobs.read(job.name(plan.blob), part.start, part.stop)
     flat = np.frombuffer(data, plan.dtype).reshape(part.rows, len(plan.features))
-    for a, b in spans(part.rows, size):
+    for a, b in row_ranges(part.rows, size):
         X: FloatArray = np.ascontiguousarray(flat[a:b], dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
         if bad.size:

@@ -16,7 +16,7 @@ from service.jobs.records import DISMISSED, FAILED, SUCCESSFUL, Record
 from service.jobs.specs import Prediction, Spec
 from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
-from service.services.chunks import CHUNK_TILES, Chunk, Source, spans
+from service.services.chunks import CHUNK_TILES, Chunk, Source, row_ranges
 from service.services.prediction import Limits, Predict, covariance
 from service.services.problems import Problem, ogc_problem, unusable
 from service.services.writing import Answered, answered, layout_of, written
@@ -96,7 +96,7 @@ def _decode(data: bytes) -> Numbers:
 def answered_parts(
     job: Job, plan: Plan, spec: Prediction, size: int, *, cells: bool
 ) -> Iterator[Answered]:
-    """All rows in order, as `spans` cuts them; with the input's `cells` if a table needs them.
+    """All rows in order, as `row_ranges` cuts them; with the input's `cells` if a table needs them.
 
     One chunk's numbers are in memory at a time, however many there are.
     """
@@ -104,7 +104,7 @@ def answered_parts(
     for i, part in enumerate(plan.parts):
         numbers = read_numbers(job, i)
         inputs = chunks_of(job, plan, part, size, lenient=lenient) if cells else None
-        for a, b in spans(part.rows, size):
+        for a, b in row_ranges(part.rows, size):
             values = numbers.values[a:b]
             chunk = next(inputs) if inputs is not None else Chunk(values[:0])
             near = {k - a: why for k, why in numbers.errors.items() if a <= k < b}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.model import FloatArray, read_npy_safely
 from service.services.body import Spool
-from service.services.chunks import Chunk, Source, spans
+from service.services.chunks import Chunk, Source, row_ranges
 from service.services.problems import malformed, too_large, unusable
 
 MAGIC = b"\x93NUMPY"
@@ -121,10 +121,10 @@ def _blocks(array: NDArray[Any], d: int, size: int) -> Iterator[tuple[int, Float
     n = array.size // d
     if array.flags.c_contiguous:
         flat = array.reshape(n, d)
-        for a, b in spans(n, size):
+        for a, b in row_ranges(n, size):
             yield a, np.ascontiguousarray(flat[a:b], dtype=np.float64)
         return
-    for a, b in spans(n, size):
+    for a, b in row_ranges(n, size):
         rows = np.unravel_index(np.arange(a, b), array.shape[:-1])
         yield a, np.ascontiguousarray(array[rows], dtype=np.float64)
 
