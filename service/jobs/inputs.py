@@ -13,14 +13,19 @@ import numpy as np
 
 from service.jobs.blobs import Job
 from service.jobs.specs import INPUT, Prediction
-from service.services import arrays, negotiation, writing
-from service.services.chunks import Chunk, Source
+from service.services import arrays, writing
+from service.services.chunks import Answered, Chunk, Source
 from service.services.options import Options
-from service.services.prediction import Limits, refuse_large_covariance, refuse_many_samples
-from service.services.problems import Problem, unusable
+from service.services.prediction import (
+    Limits,
+    refuse_covariance_as,
+    refuse_large_covariance,
+    refuse_many_samples,
+)
+from service.services.problems import Problem
 from service.services.reading import Reader
 from service.services.tables import Table
-from service.services.writing import Answered, Layout
+from service.services.writing import Layout
 from service.settings import Settings
 
 _HEAD = 1 << 16
@@ -89,8 +94,8 @@ def prediction_spec(
     version: str, form: Any, options: Options, media_type: str, source: Source
 ) -> Prediction:
     """What a job is asked; a `Problem` 422 for a covariance as anything but JSON."""
-    if options.covariance and media_type != negotiation.JSON:
-        raise unusable("covariance=true is answered as JSON only", option="covariance")
+    if options.covariance:
+        refuse_covariance_as(media_type)
     shape = source.shape if form == "array" else None
     return Prediction(
         version=version, form=form, options=options, media_type=media_type, shape=shape

@@ -16,10 +16,10 @@ from service.jobs.records import DISMISSED, FAILED, SUCCESSFUL, Record
 from service.jobs.specs import Prediction, Spec
 from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
-from service.services.chunks import CHUNK_TILES, Chunk, Source, row_ranges
-from service.services.prediction import Limits, Predict, covariance
-from service.services.problems import Problem, ogc_problem, unusable
-from service.services.writing import Answered, answered, layout_of, written
+from service.services.chunks import CHUNK_TILES, Answered, Chunk, Source, row_ranges
+from service.services.prediction import Limits, Predict, answered, covariance, refuse_covariance_as
+from service.services.problems import Problem, ogc_problem
+from service.services.writing import layout_of, written
 from service.storage.blobs import BlobMissing, Blobs
 
 
@@ -147,16 +147,13 @@ def prediction_pieces(
     Problem
         410 when the result is gone, 422 for a covariance as anything but JSON.
     """
-    if spec.options.covariance and media_type != negotiation.JSON:
-        raise unusable("covariance=true is answered as JSON only", option="covariance")
+    if spec.options.covariance:
+        refuse_covariance_as(media_type)
     job = Job(blobs, record.id)
     try:
         plan = read_plan(job)
-        layout = layout_of(_source(plan, spec), spec.options, plan.features)
-        if spec.options.covariance:
-            K = read_numbers(job, 0).covariance
-            assert K is not None
-            layout.extra["covariance"] = K.item() if layout.shape == () else K.tolist()
+        K = read_numbers(job, 0).covariance if spec.options.covariance else None
+        layout = layout_of(_source(plan, spec), spec.options, plan.features, K)
         table = media_type == negotiation.CSV
         return written(layout, answered_parts(job, plan, spec, _ROWS, cells=table), media_type)
     except BlobMissing as missing:

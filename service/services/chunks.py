@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from service.model import FloatArray
+from service.model import BoolArray, FloatArray
 
 Cells = list[list[str]]
 T = TypeVar("T")
@@ -29,6 +29,21 @@ class Chunk:
     X: FloatArray
     cells: Cells | None = None
     errors: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Answered:
+    """A chunk with its prediction.
+
+    Attributes
+    ----------
+    values : shape (n, k), NaN in bad rows
+    extrapolated : shape (n,), which points are outside the training range
+    """
+
+    chunk: Chunk
+    values: FloatArray
+    extrapolated: BoolArray
 
 
 @dataclass(slots=True)
