@@ -1,4 +1,4 @@
-"""Arrays in NumPy's .npy format: read without pickle, checked before anything is predicted."""
+"""Arrays in NumPy's .npy format: read without pickle and checked before any prediction."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MAGIC = b"\x93NUMPY"
 
 
 def read_array(spool: Spool, names: Sequence[str], *, size: int, limit: int) -> Source:
-    """The points of a .npy file, shape (..., d).
+    """Return the points of a .npy file, shape (..., d).
 
     Raises
     ------
     Problem
-        400 when it is not such a file, 413 beyond `limit` points, 422 for a wrong last axis,
-        a type that holds no numbers, or values that are not finite (with ``row``).
+        400 when it is not a .npy file, 413 beyond `limit` points, 422 for a wrong last axis,
+        a type other than real numbers, or values that are not finite (with ``row``).
     """
     head = spool.open()
     header = read_header(head, len(names))
@@ -43,7 +43,7 @@ def read_array(spool: Spool, names: Sequence[str], *, size: int, limit: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a .npy file says of its array; its data begin at byte `start`."""
+    """The header of a .npy file, whose data begin at byte `start`."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -57,21 +57,21 @@ class Header:
 
     @property
     def size(self) -> int:
-        """Of the whole file, in bytes."""
+        """The size of the whole file in bytes."""
         return self.start + math.prod(self.shape) * self.dtype.itemsize
 
 
 def read_header(head: BinaryIO, d: int) -> Header:
-    """The header of a .npy file of points of d features.
+    """Read the header of a .npy file of points with d features.
 
     Raises
     ------
     Problem
-        400 when it is not such a file, 422 for a wrong last axis or a type without real numbers.
+        400 when it is not a .npy file, 422 for a wrong last axis or a type other than real numbers.
     """
     shape, fortran, dtype = _header(head)
     if dtype.hasobject:
-        raise unusable("the .npy file holds pickled objects, which are never read here")
+        raise unusable("the .npy file holds pickled objects, which are never read: send numbers")
     if dtype.kind not in "fiu":
         raise unusable(f"the .npy file holds {dtype}, not real numbers")
     if not shape or shape[-1] != d:
@@ -103,7 +103,7 @@ def _mapped(buffer: bytes | mmap.mmap, header: Header) -> NDArray[Any]:
 
 
 def refuse_wrong_size(header: Header, size: int) -> None:
-    """400 when a file of `size` bytes is shorter or longer than its header says."""
+    """Raise a `Problem` 400 when a file of `size` bytes does not have the length of its header."""
     if size != header.size:
         have, want = size - header.start, header.size - header.start
         raise malformed(f"the .npy file holds {have} bytes of data, its header says {want}")
@@ -134,7 +134,7 @@ def _chunks(array: NDArray[Any], d: int, size: int) -> Iterator[Chunk]:
 
 
 def header_bytes(shape: tuple[int, ...]) -> bytes:
-    """The .npy header of a C-ordered float64 array."""
+    """Return the .npy header of a C-ordered float64 array."""
     out = io.BytesIO()
     descr = npy.dtype_to_descr(np.dtype(np.float64))
     npy.write_array_header_1_0(out, {"descr": descr, "fortran_order": False, "shape": shape})

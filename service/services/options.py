@@ -12,7 +12,7 @@ from service.services.problems import unusable
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked of a prediction besides mean and variance."""
+    """What a caller asks of a prediction besides mean and variance."""
 
     noise: Annotated[
         bool, Meta(description="false: the variance of the latent function, without noise")
@@ -42,7 +42,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def plain(self) -> bool:
-        """Whether mean and variance are all that is asked."""
+        """Whether the caller asks for mean and variance only."""
         return self in (PLAIN, LATENT)
 
 
@@ -52,7 +52,7 @@ LATENT = Options(noise=False)
 
 
 def once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Options by name; a `Problem` 422 for one that is given twice, since they may differ."""
+    """Return the options by name; raise a `Problem` 422 for one that is given twice."""
     given: dict[str, str] = {}
     for name, value in fields:
         if name in given:
@@ -62,7 +62,7 @@ def once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def read(values: Mapping[str, object], *, text: bool) -> Options:
-    """Options from their names and values; `text` when the values are strings.
+    """Return the options with these names and values; `text` when the values are strings.
 
     Raises
     ------

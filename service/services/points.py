@@ -1,4 +1,4 @@
-"""Points as a request gives them, and what is wrong with their names and numbers."""
+"""Points as a request gives them: rows of numbers, from fields of a form or a query string."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rows = list[list[float]]
 
 @dataclass(slots=True)
 class Points:
-    """Points read from a request: n rows of d numbers, and the shape that they came in."""
+    """Points read from a request: n rows of d numbers, and the shape they came in."""
 
     rows: Rows
     shape: tuple[int, ...]
@@ -23,24 +23,24 @@ class Points:
 
 
 def refuse_too_many(n: int, limit: int) -> None:
-    """413 when `n` points are more than `limit`."""
+    """Raise a `Problem` 413 when `n` points are more than `limit`."""
     if n > limit:
         raise too_large(
-            f"{n} points are more than the {limit} of one request: send them in parts",
+            f"{n} points are more than {limit}, the limit of one request: send them in parts",
             points=n,
             limit=limit,
         )
 
 
 def check_names(given: Iterable[str], names: Sequence[str], path: str | None) -> None:
-    """422 when names are not those of the features: `path` says where they stand in JSON."""
+    """Raise a `Problem` 422 unless the names are the features'; `path` is their JSON path."""
     given = set(given)
     missing = [name for name in names if name not in given]
     where: dict[str, str] = {} if path is None else {"path": path}
     if missing:
-        said = f"; unknown: {listed(sorted(given - set(names)))}" if given - set(names) else ""
+        extra = f"; unknown: {listed(sorted(given - set(names)))}" if given - set(names) else ""
         raise unusable(
-            f"missing {listed(missing)}; the model's features are {listed(names)}{said}",
+            f"missing {listed(missing)}; the model's features are {listed(names)}{extra}",
             missing=missing,
             **where,
         )
@@ -48,7 +48,7 @@ def check_names(given: Iterable[str], names: Sequence[str], path: str | None) ->
 
 
 def refuse_unknown(unknown: Iterable[str], names: Sequence[str], path: str | None) -> None:
-    """422 for names that are neither features nor options."""
+    """Raise a `Problem` 422 for names that are neither features nor options."""
     others = sorted(unknown)
     if others:
         raise unusable(
@@ -60,12 +60,12 @@ def refuse_unknown(unknown: Iterable[str], names: Sequence[str], path: str | Non
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names for a message, cut where they are many or long."""
+    """Return names for a message, shortened where they are many or long."""
     return ", ".join(name[:80] for name in list(names)[:20])
 
 
 def read_fields(fields: Iterable[tuple[str, str]], names: Sequence[str]) -> Points:
-    """Points and options from a query string or a form; a repeated field makes a batch.
+    """Read points and options from a query string or a form; a repeated field makes a batch.
 
     Raises
     ------

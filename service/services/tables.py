@@ -242,11 +242,9 @@ def feature_columns(header: list[str], names: Sequence[str]) -> list[int]:
     """Return the column of each feature; raise a `Problem` 422 for missing or repeated ones."""
     missing = [name for name in names if name not in header]
     if missing:
-        raise unusable(
-            f"missing columns {', '.join(missing)[:200]} (found: {', '.join(header)[:200]})",
-            line=1,
-            missing=missing,
-        )
+        lacking, found = ", ".join(missing)[:200], _printable(", ".join(header)[:200])
+        detail = f"missing columns {lacking} (found: {found})"
+        raise unusable(detail, line=1, missing=missing)
     for name in names:
         if header.count(name) > 1:
             raise unusable(f"the column {name} appears twice in the header", line=1, column=name)
@@ -282,7 +280,7 @@ def number_in(cell: str, line: int, name: str) -> float:
     try:
         number = float(cell) if "_" not in cell else math.nan
     except ValueError:
-        shown = cell[:40].encode("ascii", "backslashreplace").decode()
+        shown = _printable(cell[:40])
         point = "; write decimals with a point" if "," in cell else ""
         hint = unclosed(cell, line) or point
         reason = f"{name} is not a number: {shown!r}{hint}" if cell.strip() else f"{name} is empty"
@@ -290,6 +288,11 @@ def number_in(cell: str, line: int, name: str) -> float:
     if not math.isfinite(number):
         raise BadRow(f"{name} is not a finite number: {cell[:40]!r}", line, name)
     return number
+
+
+def _printable(text: str) -> str:
+    """Return text for a message, with the bytes escaped that are not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def reject_binary(body: io.BufferedReader[io.RawIOBase]) -> None:

@@ -1,4 +1,4 @@
-"""From an inference's tensors to points, and from predictions to the outputs it asks for."""
+"""Open Inference Protocol v2: from tensors to points, from predictions to outputs, metadata."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from service.services.problems import Problem, malformed, unusable
 from service.services.v2tensors import DATATYPES, Inference, Output, RequestedOutput, read_arrays
 
 ALL_POINTS = "x"
-"""The input that holds all features, unless a feature itself has this name."""
+"""The name of the input with all features, unless a feature has this name."""
 
 _IN_MEMORY = 1 << 19
 
 
 def inputs(names: Sequence[str]) -> list[tuple[str, int]]:
-    """The inputs that the model's description names, each with its width."""
+    """Return the inputs in the model's metadata, each with its width."""
     return [(name, 1) for name in names] if ALL_POINTS in names else [(ALL_POINTS, len(names))]
 
 
 def read_points(
     inference: Inference, raw: bytes | mmap.mmap, names: Sequence[str], limit: int
 ) -> NDArray[Any]:
-    """The points, shape (n, d), of an input ``x`` or of one input a feature.
+    """Return the points, shape (n, d), of an input ``x`` or of one input per feature.
 
     Raises
     ------
     Problem
-        400 for inputs that the model does not have or that lack; 413 beyond `limit` points.
+        400 for unknown or missing inputs; 413 beyond `limit` points.
     """
     arrays = read_arrays(inference.inputs, raw)
     if set(arrays) == {ALL_POINTS} and ALL_POINTS not in names:
@@ -53,7 +53,7 @@ def read_points(
 
 
 def raw_points(raw: bytes | mmap.mmap, d: int, limit: int) -> NDArray[Any]:
-    """The points of a body without JSON: FP64, d numbers a point."""
+    """Return the points of a body without JSON: FP64, d numbers per point."""
     dtype = DATATYPES["FP64"]
     n, rest = divmod(len(raw), d * dtype.itemsize)
     if rest or not n:
@@ -76,12 +76,12 @@ def _stacked(arrays: dict[str, NDArray[Any]], names: Sequence[str]) -> NDArray[A
 
 
 def infer(model: Model, X: NDArray[Any], asked: Inference, predict: Predict) -> list[Output]:
-    """The outputs that are asked for, mean and variance when none is named.
+    """Return the requested outputs, mean and variance when none is named.
 
     Raises
     ------
     Problem
-        400 for an output that the model does not have, 422 for a point that is not finite.
+        400 for an unknown output, 422 for a point that is not finite.
     """
     wanted = asked.outputs or [RequestedOutput("mean"), RequestedOutput("variance")]
     places = _places(len(model.description.feature_names))
@@ -102,7 +102,7 @@ def infer(model: Model, X: NDArray[Any], asked: Inference, predict: Predict) -> 
 
 
 def _places(d: int) -> dict[str, slice]:
-    """Where each output stands among the columns of a prediction with its gradient."""
+    """Return the columns of each output in a prediction with its gradient."""
     return {
         "mean": slice(0, 1),
         "variance": slice(1, 2),
@@ -113,11 +113,11 @@ def _places(d: int) -> dict[str, slice]:
 
 def _refuse_impossible(output: RequestedOutput, places: dict[str, slice]) -> None:
     if output.name not in places:
-        raise malformed(f"no output {output.name[:80]!r} here; these are: {', '.join(places)}")
+        raise malformed(f"unknown output {output.name[:80]!r}; outputs: {', '.join(places)}")
     if output.parameters.classification is not None:
-        raise malformed(f"output {output.name}: classification is not offered here")
+        raise malformed(f"output {output.name}: classification is unsupported")
     if output.parameters.shared_memory_region is not None:
-        raise malformed(f"output {output.name}: shared memory is not offered here")
+        raise malformed(f"output {output.name}: shared memory is unsupported")
 
 
 def _predicted(model: Model, X: NDArray[Any], options: Options, predict: Predict) -> FloatArray:
@@ -139,34 +139,36 @@ def _refuse_nonfinite(chunk: FloatArray, start: int) -> None:
 
 
 def _table(n: int, k: int) -> FloatArray:
-    """Room for all numbers, since one output follows the other: in a file when they are many."""
+    """Return room for all numbers, in a file when they are many: outputs are sent one by one."""
     if n * k <= _IN_MEMORY:
         return np.empty((n, k))
     return np.memmap(tempfile.TemporaryFile(), np.float64, "w+", shape=(n, k))
 
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-"""The header that says where the JSON of a body ends and its bytes begin."""
+"""The header with the length of a body's JSON, which the binary tensors follow."""
 
 EXTENSIONS = ("binary_tensor_data", "model_repository", "statistics")
 
 
 def server(release: str) -> dict[str, Any]:
-    """The server's name, version and extensions."""
+    """Return the server's name, version and extensions."""
     return {"name": "gpserve", "version": release, "extensions": list(EXTENSIONS)}
 
 
 def refuse_unknown(model: Model, name: str, version: str | None) -> None:
-    """Raise a `Problem` 404 when another model, or another version, is meant."""
+    """Raise a `Problem` 404 for another model or another version."""
     served = model.description
     if name != served.name:
-        raise Problem(404, f"no model {name[:80]!r} here, {served.name!r} is")
+        raise Problem(404, f"no such model: {name[:80]!r}; available: {served.name!r}")
     if version is not None and version != served.version:
-        raise Problem(404, f"{name} is served in version {served.version}, not {version[:80]!r}")
+        raise Problem(
+            404, f"no such version: {version[:80]!r}; {name} is served in version {served.version}"
+        )
 
 
 def model(model: Model) -> dict[str, Any]:
-    """The model's inputs and outputs; -1 is the number of points."""
+    """Return the model's inputs and outputs; -1 is the number of points."""
     served = model.description
     return {
         "name": served.name,
@@ -182,14 +184,14 @@ def _tensor(name: str, width: int) -> dict[str, Any]:
 
 
 def repository(model: Model, reason: str) -> list[dict[str, str]]:
-    """The index of models: the one that is served, and the reason why it is not ready, if any."""
+    """Return the index of models: the served one, and why it is not ready, if it is not."""
     served = model.description
     state = "UNAVAILABLE" if reason else "READY"
     return [{"name": served.name, "version": served.version, "state": state, "reason": reason}]
 
 
 class Totals(NamedTuple):
-    """Points predicted, in so many products, which took so many seconds."""
+    """How many points were predicted, in how many products and seconds."""
 
     points: int
     products: int
@@ -197,7 +199,7 @@ class Totals(NamedTuple):
 
 
 def statistics(model: Model, totals: Totals) -> dict[str, Any]:
-    """What has been predicted since the start; a part that is not measured counts 0 times."""
+    """Return what was predicted since the start; parts that are not measured have count 0."""
     served = model.description
     measured = {"count": totals.products, "ns": round(totals.seconds * 1e9)}
     unmeasured = {"count": 0, "ns": 0}

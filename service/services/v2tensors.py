@@ -27,11 +27,11 @@ _nested = msgspec.json.Decoder(list[list[float]])
 _IS_NESTED = re.compile(rb"\s*\[\s*\[").match
 
 Shape = Annotated[list[Annotated[int, Meta(ge=0, le=2**31)]], Meta(max_length=2)]
-"""[n, d] or [n]: nothing else is read here."""
+"""[n, d] or [n]: nothing else is supported."""
 
 
 class Parameters(msgspec.Struct):
-    """The parameters that mean something here; others are ignored."""
+    """The supported parameters; others are ignored."""
 
     binary_data_size: int | None = None
     binary_data: bool | None = None
@@ -42,7 +42,7 @@ class Parameters(msgspec.Struct):
 
 
 class Tensor(msgspec.Struct):
-    """An input as a request describes it."""
+    """An input tensor of a request."""
 
     name: str
     shape: Shape
@@ -71,7 +71,7 @@ _inference = msgspec.json.Decoder(Inference)
 
 
 def read_inference(text: bytes) -> Inference:
-    """The JSON part of a request.
+    """Read the JSON part of a request.
 
     Raises
     ------
@@ -85,12 +85,12 @@ def read_inference(text: bytes) -> Inference:
 
 
 def read_arrays(inputs: list[Tensor], raw: bytes | mmap.mmap) -> dict[str, NDArray[Any]]:
-    """Each input as an array of its shape; `raw` holds the binary ones, one after the other.
+    """Return each input as an array of its shape; `raw` holds the binary ones one by one.
 
     Raises
     ------
     Problem
-        400 for a datatype, shape or length that is wrong.
+        400 for a wrong datatype, shape or length.
     """
     arrays: dict[str, NDArray[Any]] = {}
     start = 0
@@ -103,16 +103,18 @@ def read_arrays(inputs: list[Tensor], raw: bytes | mmap.mmap) -> dict[str, NDArr
             arrays[tensor.name] = _from_bytes(tensor, raw, start, size)
             start += size
     if start != len(raw):
-        raise malformed(f"{len(raw)} bytes follow the JSON, the inputs account for {start}")
+        raise malformed(f"{len(raw)} bytes follow the JSON, but the inputs account for {start}")
     return arrays
 
 
 def _refuse_impossible(tensor: Tensor, before: dict[str, NDArray[Any]]) -> None:
     name = tensor.name[:80]
     if tensor.datatype not in DATATYPES:
-        raise malformed(f"input {name}: {tensor.datatype[:20]} is not read here, FP32 and FP64 are")
+        raise malformed(
+            f"input {name}: unsupported datatype {tensor.datatype[:20]}; supported: FP32, FP64"
+        )
     if tensor.parameters.shared_memory_region is not None:
-        raise malformed(f"input {name}: shared memory is not offered here")
+        raise malformed(f"input {name}: shared memory is unsupported")
     if tensor.name in before:
         raise malformed(f"input {name} is given twice")
 
@@ -161,7 +163,7 @@ def _from_bytes(tensor: Tensor, raw: bytes | mmap.mmap, start: int, size: int) -
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output tensor: its values, shape (n, k), and whether they go as bytes."""
+    """An output tensor: its values, shape (n, k), and whether they are sent as bytes."""
 
     name: str
     values: FloatArray
@@ -169,7 +171,7 @@ class Output:
 
 
 def write(head: dict[str, Any], outputs: list[Output]) -> tuple[int | None, Iterator[bytes]]:
-    """The answer piece by piece, and the length of its JSON when bytes follow it."""
+    """Return the length of the answer's JSON, if bytes follow it, and the answer in pieces."""
     pieces = _json_pieces(head, outputs)
     if not any(output.binary for output in outputs):
         return None, pieces

@@ -1,4 +1,4 @@
-"""The model's version in answers, and requests that pin an experiment to one."""
+"""Headers with a meaning for every route: the model's version, If-Match, and bearer tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.services.problems import Problem
 
 
 def refuse_other_version(if_match: str, version: str) -> None:
-    """Raise a `Problem` 412 when ``If-Match`` names versions and none is the one served."""
+    """Raise a `Problem` 412 when ``If-Match`` is set and does not name the served version."""
     if not if_match:
         return
     etags = parse_etags(if_match)
@@ -25,13 +25,13 @@ def refuse_other_version(if_match: str, version: str) -> None:
 
 
 def mark_version(response: Response, version: str) -> None:
-    """Say which version answered, for reading and for ``If-Match``."""
+    """Set the headers that say which version answered."""
     response.headers["X-Model-Version"] = version
     response.set_etag(version)
 
 
 def require_token(authorization: str, token: str) -> None:
-    """Let a request through whose ``Authorization`` is ``Bearer <token>``.
+    """Raise a `Problem` unless ``Authorization`` is ``Bearer <token>``.
 
     Raises
     ------
@@ -39,9 +39,10 @@ def require_token(authorization: str, token: str) -> None:
         403 when no token is configured, 401 when none or a wrong one was sent.
     """
     if not token:
-        raise Problem(403, "writing is off: the server has no GPSERVE_TOKEN")
+        raise Problem(403, "training and activation are disabled: GPSERVE_TOKEN is not set")
     scheme, _, given = authorization.partition(" ")
     if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
         return
-    said = "the bearer token is wrong" if scheme.lower() == "bearer" else "a bearer token is needed"
-    raise Problem(401, said, headers={"WWW-Authenticate": "Bearer"})
+    is_bearer = scheme.lower() == "bearer"
+    detail = "the bearer token is wrong" if is_bearer else "a bearer token is required"
+    raise Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})

@@ -1,4 +1,4 @@
-"""UM-Bridge 1.0: the protocol of uncertainty quantification packages. Routes, nothing else."""
+"""UM-Bridge 1.0: the protocol of uncertainty quantification packages. Routes only."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def _body() -> bytes:
     settings = current_runtime().settings
     limit = settings.max_json_bytes
     stream = opened(request, settings.max_body_bytes)
-    said = f"the call is larger than {limit} bytes: send fewer points"
-    return read_whole(stream, limit, said, request.content_length)
+    detail = f"the call is larger than {limit} bytes: send fewer points"
+    return read_whole(stream, limit, detail, request.content_length)
 
 
 def _read(feature: str = "") -> tuple[Model, Call]:
@@ -54,21 +54,21 @@ def info() -> flask.Response:
 
 @umbridge.post("/ModelInfo")
 def model_info() -> flask.Response:
-    """Say what a model supports."""
+    """Tell what a model supports."""
     model, _ = _read()
     return flask.jsonify(support=calls.support(model))
 
 
 @umbridge.post("/InputSizes")
 def input_sizes() -> flask.Response:
-    """Say how long each input vector is."""
+    """Return the length of each input vector."""
     model, call = _read()
     return flask.jsonify(inputSizes=[call.config.points * len(model.description.feature_names)])
 
 
 @umbridge.post("/OutputSizes")
 def output_sizes() -> flask.Response:
-    """Say how long each output vector is."""
+    """Return the length of each output vector."""
     model, call = _read()
     return flask.jsonify(outputSizes=[call.config.points * len(calls.columns(call.name, model))])
 
