@@ -7,7 +7,7 @@ import os
 
 import httpx
 
-from gpserve_client.settings import Settings
+from gpserve_client._base import Settings
 
 
 class OfProcess:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gpserve_client.predicting import ROWS
-from gpserve_client.settings import Settings
+from gpserve_client._base import Settings
+from gpserve_client._plan import ROWS
 
 
 class Face:

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
+from gpserve_client._requests import NPY, read_array
 from gpserve_client.answers import BoolArray, prediction
-from gpserve_client.calls import NPY, read_array
 from gpserve_client.options import Options
 
 

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import httpx
 import numpy as np
 
+from gpserve_client._requests import NPY, Call, npy
+from gpserve_client._waiting import JobStatus
 from gpserve_client.answers import FloatArray
-from gpserve_client.calls import NPY, Call, npy
-from gpserve_client.jobs import JobStatus
 from gpserve_client.options import Options
 from gpserve_client.tables import as_csv
 

@@ -7,7 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import Progress
 
-from gpserve_client.jobs import JobStatus
+from gpserve_client._waiting import JobStatus
 
 
 class Bar:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from gpserve_client.points import as_array
+from gpserve_client._points import as_array
 
 NAMES = ("lat", "depth", "stations")
 WANTED = np.array([[-20.0, 100, 30], [-21, 200, 40]])

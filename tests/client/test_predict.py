@@ -11,7 +11,7 @@ import pandas as pd
 import polars
 import pytest
 from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
-from gpserve_client.calls import NPY, npy, read_array
+from gpserve_client._requests import NPY, npy, read_array
 
 from service.gpr import GPR
 from service.model import FloatArray

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from gpserve_client.calls import npy, read_array
+from gpserve_client._requests import npy, read_array
 
 from service.gpr.file import decode
 from service.jobs.blobs import Job

@@ -8,18 +8,18 @@ from typing import Any, Self, TypeVar, Unpack
 
 from tenacity import Retrying
 
-from gpserve_client import calls, managing, retries
+from gpserve_client import _requests, _retries, managing
+from gpserve_client._base import Settings
+from gpserve_client._points import as_array
+from gpserve_client._requests import Call
+from gpserve_client._waiting import JobStatus, pauses
 from gpserve_client.answers import ModelInfo, Prediction
-from gpserve_client.calls import Call
 from gpserve_client.connections import OfProcess
 from gpserve_client.errors import VersionChanged, checked
 from gpserve_client.face import Face
 from gpserve_client.jobresults import Asked, result_of
-from gpserve_client.jobs import JobStatus, pauses
 from gpserve_client.options import JobOptions, Options, TrainingOptions
-from gpserve_client.points import as_array
 from gpserve_client.progress import Bar
-from gpserve_client.settings import Settings
 from gpserve_client.together import Sleep, together
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Client(Face):
 
     def model(self) -> ModelInfo:
         """What is served now."""
-        self._model = self._settings.refuse_other(self._do(calls.model()))
+        self._model = self._settings.refuse_other(self._do(_requests.model()))
         return self._model
 
     def predict(
@@ -93,7 +93,7 @@ class Client(Face):
             The points have the wrong shape or columns.
         """
         options = Options(noise, interval, gradient, covariance, samples, seed)
-        return Retrying(**retries.of_versions(self._settings.version_seconds))(
+        return Retrying(**_retries.of_versions(self._settings.version_seconds))(
             self._predict, points, options
         )
 
@@ -111,7 +111,7 @@ class Client(Face):
 
         It goes on without this program: `job` finds it again by its id.
         """
-        retrying = Retrying(**retries.of_versions(self._settings.version_seconds))
+        retrying = Retrying(**_retries.of_versions(self._settings.version_seconds))
         return retrying(self._submit, points, Options(**options), managing.new_key())
 
     def _submit(self, points: Any, options: Options, key: str) -> Job:
@@ -158,7 +158,7 @@ class Client(Face):
         return together(self._do, asked, self._settings.concurrency)
 
     def _do(self, call: Call[T], sleep: Sleep = time.sleep) -> T:
-        retrying = Retrying(**retries.of_requests(self._settings.attempts), sleep=sleep)
+        retrying = Retrying(**_retries.of_requests(self._settings.attempts), sleep=sleep)
         answer: T = retrying(self._send, call)
         return answer
 

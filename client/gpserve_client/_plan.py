@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gpserve_client import calls
+from gpserve_client import _requests
+from gpserve_client._requests import Call, Part
 from gpserve_client.answers import FloatArray, ModelInfo, Prediction, joined, prediction
-from gpserve_client.calls import Call, Part
 from gpserve_client.cutting import draws_apart, parts, rows_of_draws
 from gpserve_client.errors import ServiceError
 from gpserve_client.options import Options
@@ -43,14 +43,14 @@ class Plan:
         if len(flat) == 0:
             raise ValueError(f"there are no points: the array has shape {self.X.shape}")
         if len(flat) == 1 and self.options == Options() and np.isfinite(flat).all():
-            return [calls.predict_one(flat[0], self.info)]
+            return [_requests.predict_one(flat[0], self.info)]
         asked = self._cut(self._numbers)
         if self._apart:
             asked += self._cut(Options(samples=self.options.samples, seed=self.options.seed))
         if len(asked) > 1:
             _refuse_nonfinite(flat)
         if self.options.covariance:
-            asked.append(calls.covariance(flat, self.options, self.info.version))
+            asked.append(_requests.covariance(flat, self.options, self.info.version))
         return asked
 
     @property
@@ -72,7 +72,7 @@ class Plan:
         if options.samples:
             rows = rows_of_draws(options.samples, rows)
         cut = parts(len(flat), rows, self.at_once)
-        return [calls.predict(flat[part], options, self.info.version) for part in cut]
+        return [_requests.predict(flat[part], options, self.info.version) for part in cut]
 
     def answer(self, answers: Sequence[Part]) -> Prediction:
         """The prediction, from the answers of `calls`."""

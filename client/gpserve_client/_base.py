@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 
+from gpserve_client._plan import Plan
 from gpserve_client.answers import FloatArray, ModelInfo
 from gpserve_client.errors import VersionChanged
 from gpserve_client.options import Options
-from gpserve_client.predicting import Plan
 
 VERSION_SECONDS = 10.0
 """All replicas serve a new version within 2 s of its activation; then one begins again."""

@@ -8,18 +8,18 @@ from typing import Any, Self, TypeVar, Unpack
 
 from tenacity import AsyncRetrying
 
-from gpserve_client import calls, managing, retries
+from gpserve_client import _requests, _retries, managing
+from gpserve_client._base import Settings
+from gpserve_client._points import as_array
+from gpserve_client._requests import Call
+from gpserve_client._waiting import JobStatus, pauses
 from gpserve_client.answers import ModelInfo, Prediction
-from gpserve_client.calls import Call
 from gpserve_client.connections import OfLoop
 from gpserve_client.errors import VersionChanged, checked
 from gpserve_client.face import Face
 from gpserve_client.jobresults import Asked, result_of
-from gpserve_client.jobs import JobStatus, pauses
 from gpserve_client.options import JobOptions, Options, TrainingOptions
-from gpserve_client.points import as_array
 from gpserve_client.progress import Bar
-from gpserve_client.settings import Settings
 from gpserve_client.sharedtask import SharedTask
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class AsyncClient(Face):
 
     async def model(self) -> ModelInfo:
         """What is served now."""
-        self._model = self._settings.refuse_other(await self._do(calls.model()))
+        self._model = self._settings.refuse_other(await self._do(_requests.model()))
         return self._model
 
     async def predict(
@@ -62,7 +62,7 @@ class AsyncClient(Face):
     ) -> Prediction:
         """As `Client.predict`."""
         options = Options(noise, interval, gradient, covariance, samples, seed)
-        retrying = AsyncRetrying(**retries.of_versions(self._settings.version_seconds))
+        retrying = AsyncRetrying(**_retries.of_versions(self._settings.version_seconds))
         return await retrying(self._predict, points, options)
 
     async def _predict(self, points: Any, options: Options) -> Prediction:
@@ -76,7 +76,7 @@ class AsyncClient(Face):
 
     async def submit(self, points: Any, **options: Unpack[JobOptions]) -> AsyncJob:
         """As `Client.submit`."""
-        retrying = AsyncRetrying(**retries.of_versions(self._settings.version_seconds))
+        retrying = AsyncRetrying(**_retries.of_versions(self._settings.version_seconds))
         return await retrying(self._submit, points, Options(**options), managing.new_key())
 
     async def _submit(self, points: Any, options: Options, key: str) -> AsyncJob:
@@ -122,7 +122,7 @@ class AsyncClient(Face):
                 task.cancel()
 
     async def _do(self, call: Call[T]) -> T:
-        retrying = AsyncRetrying(**retries.of_requests(self._settings.attempts))
+        retrying = AsyncRetrying(**_retries.of_requests(self._settings.attempts))
         return await retrying(self._send, call)
 
     async def _send(self, call: Call[T]) -> T:
