@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from gpserve_client._plan import Plan
+from gpserve_client._plan import ROWS, Plan
 from gpserve_client.answers import FloatArray, ModelInfo
 from gpserve_client.errors import VersionChanged
 from gpserve_client.options import Options
@@ -75,3 +75,31 @@ class Settings:
             detail = f"the model's version is {info.version}, not {self.version}"
             raise VersionChanged(412, {"detail": detail})
         return info
+
+
+class ClientBase:
+    """See `Client` for the parameters."""
+
+    _settings: Settings
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str = "",
+        version: str = "",
+        rows: int = ROWS,
+        concurrency: int = 8,
+        attempts: int = 10,
+        timeout: float | None = 60.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.__setstate__(
+            Settings(url, token, version, rows, concurrency, attempts, timeout, headers or {})
+        )
+
+    def __getstate__(self) -> Settings:
+        return self._settings
+
+    def __setstate__(self, settings: Settings) -> None:
+        raise NotImplementedError

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gpserve_client.answers import FloatArray
-from gpserve_client.named import by_name, stacked
-from gpserve_client.numbers import as_numbers
 
 
 def as_array(points: Any, names: Sequence[str]) -> FloatArray:
@@ -43,3 +46,126 @@ def as_array(points: Any, names: Sequence[str]) -> FloatArray:
             f"features {', '.join(names)}"
         )
     return X
+
+
+def by_name(points: Any, names: Sequence[str]) -> Mapping[str, Any] | None:
+    """The columns of the features by name, of one point or many; None when there are no names.
+
+    Raises
+    ------
+    ValueError
+        There are names, but a feature is missing or there twice.
+    """
+    if _is_named_tuple(points):
+        fields = points._asdict()
+        return fields if set(names) <= set(fields) else None
+    given = _names_of(points)
+    if given is None:
+        return None
+    _refuse_missing(given, names)
+    return points if isinstance(points, Mapping) else {name: points[name] for name in names}
+
+
+def stacked(columns: Mapping[str, Any], names: Sequence[str]) -> FloatArray:
+    """Columns of shape (...) and lone numbers as points of shape (..., d).
+
+    Raises
+    ------
+    ValueError
+        The columns differ in their shapes.
+    """
+    arrays = {name: as_numbers(columns[name]) for name in names}
+    shapes = {array.shape for array in arrays.values() if array.ndim}
+    if len(shapes) > 1:
+        told = ", ".join(f"{name} {_length(array)}" for name, array in arrays.items() if array.ndim)
+        raise ValueError(f"the columns differ in length: {told}")
+    return np.stack(np.broadcast_arrays(*arrays.values()), axis=-1)
+
+
+def _length(array: FloatArray) -> str:
+    return str(len(array) if array.ndim == 1 else array.shape)
+
+
+def _is_named_tuple(points: Any) -> bool:
+    return isinstance(points, tuple) and hasattr(points, "_asdict")
+
+
+def _names_of(points: Any) -> list[Any] | None:
+    if isinstance(points, Mapping):
+        return list(points)
+    if isinstance(points, np.ndarray | np.void):
+        return None if points.dtype.names is None else list(points.dtype.names)
+    # of a pyarrow table `columns` are the values
+    for attribute in ("column_names", "columns"):
+        if hasattr(points, attribute):
+            return list(getattr(points, attribute))
+    if hasattr(points, "index") and hasattr(points, "to_dict"):  # a pandas Series
+        labels = list(points.index)
+        return labels if all(isinstance(label, str) for label in labels) else None
+    return None
+
+
+def _refuse_missing(have: Iterable[Any], names: Sequence[str]) -> None:
+    count = Counter(have)
+    missing = [name for name in names if not count[name]]
+    if missing:
+        listed = ", ".join(map(str, count))
+        raise ValueError(f"the points lack {', '.join(missing)}; they have {listed}")
+    if twice := [name for name in names if count[name] > 1]:
+        raise ValueError(f"the points have {', '.join(twice)} more than once")
+
+
+def as_numbers(values: Any) -> FloatArray:
+    """An array of the same shape; values that are masked or pandas' NA are NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Some value is no number, or the lists are not equally long.
+    """
+    if isinstance(values, Sequence) and any(map(np.ma.isMaskedArray, values)):
+        values = np.ma.stack(values)
+    if np.ma.isMaskedArray(values):
+        values = np.ma.filled(values.astype(np.float64), np.nan)
+    try:
+        return np.asarray(values, dtype=np.float64, order="C")
+    except (TypeError, ValueError):
+        held = np.array(values, dtype=object)
+        missing = np.asarray(_is_na(held), dtype=bool)
+        if not missing.any():
+            raise
+        held[missing] = np.nan
+        return np.asarray(held, dtype=np.float64, order="C")
+
+
+# by its name: pandas need not be there
+_is_na = np.frompyfunc(lambda value: type(value).__name__ == "NAType", 1, 1)
+
+
+def as_csv(data: Any) -> bytes:
+    """A CSV file's path, a data frame (pandas, polars) or a mapping of columns, as CSV.
+
+    A file that is gzipped stays so.
+
+    Raises
+    ------
+    TypeError
+        It is none of these.
+    """
+    if isinstance(data, str | PathLike):
+        return Path(data).read_bytes()
+    if isinstance(data, Mapping):
+        return _columns(data)
+    if hasattr(data, "to_csv"):
+        return str(data.to_csv(index=False)).encode()
+    if hasattr(data, "write_csv"):
+        return str(data.write_csv()).encode()
+    raise TypeError(f"training data must be a path, a data frame or columns, not {type(data)}")
+
+
+def _columns(data: Mapping[str, Any]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(data)
+    writer.writerows(zip(*data.values(), strict=True))
+    return out.getvalue().encode()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 import numpy as np
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from gpserve_client.answers import FloatArray, ModelInfo
+from gpserve_client._points import as_csv
+from gpserve_client.answers import BoolArray, FloatArray, JobStatus, ModelInfo, prediction
 from gpserve_client.options import Options
 
 T = TypeVar("T")
@@ -98,3 +101,131 @@ def read_array(response: httpx.Response) -> FloatArray:
     another thread parses too (gh-106905), ours or the caller's own: it is parsed again then.
     """
     return np.asarray(np.load(io.BytesIO(response.content), allow_pickle=False))
+
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def new_key() -> str:
+    """A key under which a repeated request is the same job."""
+    return str(uuid.uuid4())
+
+
+def submit(X: FloatArray, options: Options, version: str, key: str) -> Call[JobStatus]:
+    """Points of shape (..., d) as a job; a repeated `key` is the same job.
+
+    Raises
+    ------
+    ValueError
+        A covariance is asked for, which is no array of numbers a point.
+    """
+    if options.covariance:
+        raise ValueError("a job gives no covariance: ask `predict` for it")
+    headers = {
+        "Content-Type": NPY,
+        "Prefer": "respond-async",
+        "If-Match": f'"{version}"',
+        "Idempotency-Key": key,
+    }
+    return Call("POST", "/predict", _job, options.query(), headers, npy(X))
+
+
+def train(data: Any, target: str, options: Mapping[str, Any], key: str) -> Call[JobStatus]:
+    """Train a new version on a table."""
+    query = {"target": target, **{name: _text(value) for name, value in options.items()}}
+    headers = {"Content-Type": "text/csv", "Idempotency-Key": key}
+    table = as_csv(data)
+    if table.startswith(GZIP_MAGIC):
+        headers["Content-Encoding"] = "gzip"
+    return Call("POST", "/train", _job, query, headers, table)
+
+
+def activate(version: str) -> Call[dict[str, Any]]:
+    """Serve this version from now on."""
+    return Call("POST", f"/models/{_segment(version)}/activate", _json)
+
+
+def models() -> Call[dict[str, Any]]:
+    """All versions."""
+    return Call("GET", "/models", _json)
+
+
+def jobs() -> Call[list[JobStatus]]:
+    """One's own jobs, the newest first."""
+
+    def read(response: httpx.Response) -> list[JobStatus]:
+        return [JobStatus.from_json(document) for document in response.json()["jobs"]]
+
+    return Call("GET", "/jobs", read)
+
+
+def job(id: str) -> Call[JobStatus]:
+    """How far a job is."""
+    return Call("GET", f"/jobs/{_segment(id)}", _job)
+
+
+def results(id: str) -> Call[httpx.Response]:
+    """What a job gives."""
+    accept = {"Accept": f"{NPY}, application/json;q=0.9"}
+    return Call("GET", f"/jobs/{_segment(id)}/results", lambda response: response, headers=accept)
+
+
+def dismiss(id: str) -> Call[JobStatus]:
+    """Cancel a job; one that has ended stays what it is."""
+    return Call("DELETE", f"/jobs/{_segment(id)}", _job)
+
+
+def _json(response: httpx.Response) -> Any:
+    return response.json()
+
+
+def _job(response: httpx.Response) -> JobStatus:
+    return JobStatus.from_json(response.json())
+
+
+def _segment(id: str) -> str:
+    """An id within a path, from which it cannot lead away: of ``..`` it is the dots that would."""
+    return quote(str(id), safe="").replace(".", "%2E")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
+    listed = isinstance(value, Iterable) and not isinstance(value, str)
+    return ",".join(map(str, value)) if listed else str(value)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a job was asked, as far as this program knows.
+
+    Attributes
+    ----------
+    outside : which points lie outside the training range of `version`
+    """
+
+    options: Options = field(default_factory=Options)
+    outside: BoolArray | None = None
+    version: str = ""
+
+
+def result_of(response: httpx.Response, asked: Asked) -> Any:
+    """A `Prediction` of an array, else the JSON document.
+
+    Raises
+    ------
+    ValueError
+        The job was sent with other options.
+    """
+    if not response.headers.get("Content-Type", "").startswith(NPY):
+        return response.json()
+    values = read_array(response)
+    options = asked.options
+    d = (values.shape[-1] - options.width(0)) // 2 if options.gradient else 0
+    version = response.headers.get("X-Model-Version", "")
+    outside = asked.outside if version == asked.version else None
+    try:
+        return prediction(values, options, version, outside, d)
+    except ValueError as error:
+        hint = "pass those of the job, as in job(id, Options(interval=0.9))"
+        raise ValueError(f"{error}: {hint}") from None

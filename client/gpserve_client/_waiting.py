@@ -5,55 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Self
 
-from gpserve_client.errors import JobFailed
+from rich.console import Console
+from rich.progress import Progress
 
-FINAL = frozenset({"successful", "failed", "dismissed"})
-
-
-@dataclass(frozen=True)
-class JobStatus:
-    """A job in the words of OGC API – Processes.
-
-    Attributes
-    ----------
-    status : accepted, running, successful, failed or dismissed
-    process : predict or train
-    progress : 0 to 100
-    members : the whole document
-    """
-
-    id: str
-    status: str
-    process: str
-    progress: float
-    message: str
-    members: Mapping[str, Any] = field(repr=False, default_factory=dict)
-
-    @classmethod
-    def from_json(cls, members: Mapping[str, Any]) -> Self:
-        """Read the document."""
-        return cls(
-            members["jobID"],
-            members["status"],
-            members.get("processID", ""),
-            float(members.get("progress") or 0),
-            members.get("message") or "",
-            members,
-        )
-
-    @property
-    def final(self) -> bool:
-        """Whether it will change no more."""
-        return self.status in FINAL
-
-    def refuse_failed(self) -> None:
-        """Raise `JobFailed` when it ended without a result."""
-        if self.status in ("failed", "dismissed"):
-            raise JobFailed(f"job {self.id} is {self.status}: {self.message}")
+from gpserve_client.answers import JobStatus
 
 
 def pauses(timeout: float | None = None) -> Iterator[float]:
@@ -65,3 +23,24 @@ def pauses(timeout: float | None = None) -> Iterator[float]:
         if rest <= 0:
             return
         yield min(pause, rest)
+
+
+class Bar:
+    """A bar of 100 that follows a job; nothing when it is not `shown`."""
+
+    def __init__(self, status: JobStatus, *, shown: bool) -> None:
+        # what the program prints may be piped to another
+        self._progress = Progress(console=Console(stderr=True), disable=not shown)
+        self._task = self._progress.add_task(status.process or "job", total=100)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, status: JobStatus) -> None:
+        """Move to where the job is."""
+        said = f"{status.process} {status.status}"
+        self._progress.update(self._task, completed=status.progress, description=said)

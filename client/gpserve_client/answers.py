@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from gpserve_client.errors import JobFailed
 from gpserve_client.options import Options
 
 FloatArray = NDArray[np.float64]
@@ -124,3 +125,48 @@ def joined(parts: Sequence[FloatArray], shape: tuple[int, ...]) -> FloatArray:
     """The parts of an answer, one after the other, in the leading shape of the points."""
     values = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return values.reshape(*shape, values.shape[-1])
+
+
+FINAL = frozenset({"successful", "failed", "dismissed"})
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A job in the words of OGC API – Processes.
+
+    Attributes
+    ----------
+    status : accepted, running, successful, failed or dismissed
+    process : predict or train
+    progress : 0 to 100
+    members : the whole document
+    """
+
+    id: str
+    status: str
+    process: str
+    progress: float
+    message: str
+    members: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Self:
+        """Read the document."""
+        return cls(
+            members["jobID"],
+            members["status"],
+            members.get("processID", ""),
+            float(members.get("progress") or 0),
+            members.get("message") or "",
+            members,
+        )
+
+    @property
+    def final(self) -> bool:
+        """Whether it will change no more."""
+        return self.status in FINAL
+
+    def refuse_failed(self) -> None:
+        """Raise `JobFailed` when it ended without a result."""
+        if self.status in ("failed", "dismissed"):
+            raise JobFailed(f"job {self.id} is {self.status}: {self.message}")

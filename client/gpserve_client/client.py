@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Any, Self, TypeVar, Unpack
 
+import httpx
 from tenacity import Retrying
 
-from gpserve_client import _requests, _retries, managing
-from gpserve_client._base import Settings
+from gpserve_client import _requests, _retries
+from gpserve_client._base import ClientBase, Settings
 from gpserve_client._points import as_array
-from gpserve_client._requests import Call
-from gpserve_client._waiting import JobStatus, pauses
-from gpserve_client.answers import ModelInfo, Prediction
-from gpserve_client.connections import OfProcess
+from gpserve_client._requests import Asked, Call, result_of
+from gpserve_client._waiting import Bar, pauses
+from gpserve_client.answers import JobStatus, ModelInfo, Prediction
 from gpserve_client.errors import VersionChanged, checked
-from gpserve_client.face import Face
-from gpserve_client.jobresults import Asked, result_of
 from gpserve_client.options import JobOptions, Options, TrainingOptions
-from gpserve_client.progress import Bar
-from gpserve_client.together import Sleep, together
 
 T = TypeVar("T")
 
 
-class Client(Face):
+class Client(ClientBase):
     """A gpserve service: ``gp = Client("http://localhost:5000"); gp.predict(X).mean``.
 
     Parameters
@@ -112,13 +111,13 @@ class Client(Face):
         It goes on without this program: `job` finds it again by its id.
         """
         retrying = Retrying(**_retries.of_versions(self._settings.version_seconds))
-        return retrying(self._submit, points, Options(**options), managing.new_key())
+        return retrying(self._submit, points, Options(**options), _requests.new_key())
 
     def _submit(self, points: Any, options: Options, key: str) -> Job:
         info = self._model or self.model()
         X = as_array(points, info.feature_names)
         try:
-            status = self._do(managing.submit(X, options, info.version, key))
+            status = self._do(_requests.submit(X, options, info.version, key))
         except VersionChanged:
             self._model = None
             raise
@@ -129,28 +128,28 @@ class Client(Face):
 
         See `TrainingOptions`; those that are not given are up to the service.
         """
-        status = self._do(managing.train(data, target, options, managing.new_key()))
+        status = self._do(_requests.train(data, target, options, _requests.new_key()))
         self._model = None
         return Job(self, status)
 
     def activate(self, version: str) -> dict[str, Any]:
         """Serve this version: every replica does within two seconds."""
         self._model = None
-        return self._do(managing.activate(version))
+        return self._do(_requests.activate(version))
 
     def models(self) -> dict[str, Any]:
         """All versions, with their scores."""
-        return self._do(managing.models())
+        return self._do(_requests.models())
 
     def jobs(self) -> list[JobStatus]:
         """One's own jobs, the newest first: with a token those that it sent, else those of all
         who send none.
         """
-        return self._do(managing.jobs())
+        return self._do(_requests.jobs())
 
     def job(self, id: str, options: Options | None = None) -> Job:
         """A job that was submitted before, with the options of its prediction."""
-        return Job(self, self._do(managing.job(id)), Asked(options or Options()))
+        return Job(self, self._do(_requests.job(id)), Asked(options or Options()))
 
     def _all(self, asked: Sequence[Call[T]]) -> list[T]:
         if len(asked) == 1:
@@ -180,7 +179,7 @@ class Job:
 
     def refresh(self) -> JobStatus:
         """Look how far it is."""
-        self.status = self._client._do(managing.job(self.id))
+        self.status = self._client._do(_requests.job(self.id))
         return self.status
 
     def wait(self, *, timeout: float | None = None, progress: bool = False) -> JobStatus:
@@ -208,10 +207,70 @@ class Job:
             There is none.
         """
         self.wait(timeout=timeout, progress=progress).refuse_failed()
-        response = self._client._do(managing.results(self.id))
+        response = self._client._do(_requests.results(self.id))
         return result_of(response, self._asked)
 
     def cancel(self) -> JobStatus:
         """Stop it, if it is not over."""
-        self.status = self._client._do(managing.dismiss(self.id))
+        self.status = self._client._do(_requests.dismiss(self.id))
         return self.status
+
+
+class OfProcess:
+    """The connections of this process.
+
+    A child that was forked has its parent's sockets: on them each would read the other's answers.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._made = os.getpid(), httpx.Client(**settings.http())
+
+    def own(self) -> httpx.Client:
+        """An HTTP client whose connections no other process uses.
+
+        The parent's is dropped in the child: without a farewell that the parent's peers would hear.
+        """
+        process, http = self._made
+        if process != os.getpid():
+            # no lock: one that a thread held at the fork would never be released in the child
+            http = httpx.Client(**self._settings.http())
+            self._made = os.getpid(), http
+        return http
+
+
+A = TypeVar("A")
+
+Sleep = Callable[[float], None]
+
+
+def together(do: Callable[[A, Sleep], T], asked: Sequence[A], at_once: int) -> list[T]:
+    """The answers of `do(a, sleep)` for each a, in their order.
+
+    `sleep` is how `do` shall wait before it asks again: once one has failed, or the program is
+    interrupted, it ends the others with a `CancelledError`. The first failure is raised.
+    """
+    given_up = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        if given_up.wait(seconds):
+            raise CancelledError
+
+    executor = ThreadPoolExecutor(min(at_once, len(asked)), "gpserve")
+    under_way_too = True
+    try:
+        return _answers([executor.submit(do, a, sleep) for a in asked])
+    except KeyboardInterrupt:
+        under_way_too = False
+        raise
+    finally:
+        given_up.set()
+        executor.shutdown(wait=under_way_too, cancel_futures=True)
+
+
+def _answers(futures: Sequence[Future[T]]) -> list[T]:
+    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in futures:
+        if future in done:
+            future.result()
+    return [future.result() for future in futures]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from gpserve_client import AsyncClient, Client
-from gpserve_client.managing import train
+from gpserve_client._requests import train
 
 BAD: list[tuple[str, Any]] = [
     ("rows", 0),

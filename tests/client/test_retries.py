@@ -15,8 +15,8 @@ import httpx
 import numpy as np
 import pytest
 from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
+from gpserve_client._plan import parts
 from gpserve_client._retries import LONGEST_WAIT, of_requests, seconds_of
-from gpserve_client.cutting import parts
 from hypothesis import given
 from hypothesis import strategies as st
 from tenacity import Retrying
