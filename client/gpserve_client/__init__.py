@@ -1,4 +1,4 @@
-"""Client of gpserve: ``gp = Client("http://localhost:5000"); gp.predict(X)``."""
+"""Python client of gpserve: ``gp = Client("http://localhost:5000"); gp.predict(X)``."""
 
 from gpserve_client.aio import AsyncClient, AsyncJob
 from gpserve_client.answers import Gradient, JobStatus, ModelInfo, Prediction

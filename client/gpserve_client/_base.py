@@ -1,4 +1,4 @@
-"""What both faces of the client are told."""
+"""What `Client` and `AsyncClient` have in common: their settings and how they are copied."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from typing import Any
 import httpx
 
 from gpserve_client._plan import ROWS, Plan
+from gpserve_client._retries import on_version_change
 from gpserve_client.answers import FloatArray, ModelInfo
 from gpserve_client.errors import VersionChanged
 from gpserve_client.options import Options
 
 VERSION_SECONDS = 10.0
-"""All replicas serve a new version within 2 s of its activation; then one begins again."""
+"""How long to start again after `VersionChanged`. Replicas disagree for 2 s at most after an
+activation."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """See `Client`.
+    """The parameters of a client; see `Client`.
 
     Raises
     ------
     ValueError
-        A number is too small for any request to be sent.
+        A number is out of range.
     """
 
     url: str
@@ -41,46 +43,44 @@ class Settings:
         for name in ("rows", "concurrency", "attempts"):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
         if self.timeout is not None and not self.timeout > 0:
-            raise ValueError(f"timeout must be more than 0 seconds, not {self.timeout!r}")
+            raise ValueError(f"timeout must be None or a positive number, not {self.timeout!r}")
 
     def http(self) -> dict[str, Any]:
-        """The arguments of an HTTP client."""
-        connections = httpx.Limits(
+        """Return the arguments of an HTTP client."""
+        limits = httpx.Limits(
             max_connections=self.concurrency, max_keepalive_connections=self.concurrency
         )
-        timeout = httpx.Timeout(self.timeout, pool=None)
         headers = httpx.Headers({"Authorization": f"Bearer {self.token}"} if self.token else {})
         headers.update(self.headers)
         return {
             "base_url": self.url,
             "headers": headers,
-            "limits": connections,
-            "timeout": timeout,
+            "limits": limits,
+            "timeout": httpx.Timeout(self.timeout, pool=None),
         }
 
     def plan(self, X: FloatArray, options: Options, info: ModelInfo) -> Plan:
-        """The requests for points of shape (..., d)."""
+        """Return the requests for points of shape (..., d)."""
         return Plan(X, options, info, self.rows, self.concurrency)
 
-    @property
-    def version_seconds(self) -> float:
-        """How long to begin again while a new version is being activated; never when pinned."""
-        return 0.0 if self.version else VERSION_SECONDS
-
-    def refuse_other(self, info: ModelInfo) -> ModelInfo:
-        """Raise `VersionChanged` when another version is served than the one that is pinned."""
+    def refuse_other_version(self, info: ModelInfo) -> ModelInfo:
+        """Return `info`, or raise `VersionChanged` if its version is not the pinned one."""
         if self.version and info.version != self.version:
-            detail = f"the model's version is {info.version}, not {self.version}"
+            detail = f"the service serves version {info.version}, not {self.version}"
             raise VersionChanged(412, {"detail": detail})
         return info
 
 
 class ClientBase:
-    """See `Client` for the parameters."""
+    """Base class of `Client` and `AsyncClient`; copies are made from the settings alone.
+
+    See `Client` for the parameters.
+    """
 
     _settings: Settings
+    _model: ModelInfo | None
 
     def __init__(
         self,
@@ -102,4 +102,13 @@ class ClientBase:
         return self._settings
 
     def __setstate__(self, settings: Settings) -> None:
-        raise NotImplementedError
+        self._settings = settings
+        self._model = None
+
+    def _retry_version_change(self) -> dict[str, Any]:
+        """Return arguments for tenacity; a client with a pinned version does not retry."""
+        seconds = 0.0 if self._settings.version else VERSION_SECONDS
+        return on_version_change(seconds, self._forget_model)
+
+    def _forget_model(self) -> None:
+        self._model = None

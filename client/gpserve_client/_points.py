@@ -1,4 +1,4 @@
-"""Points as callers hold them: lists, arrays, data frames, columns by name."""
+"""Convert what callers hold: points to arrays, training data to CSV."""
 
 from __future__ import annotations
 
@@ -16,28 +16,25 @@ from gpserve_client.answers import FloatArray
 
 
 def as_array(points: Any, names: Sequence[str]) -> FloatArray:
-    """Points as an array of shape (..., d).
+    """Convert points to an array of shape (..., d).
 
     Parameters
     ----------
-    points : numbers in lists or arrays of shape (..., d); a data frame (pandas, polars), a table
-        of pyarrow, a structured array or a mapping with the features' columns, in any order and
-        beside others, where a number alone stands for all points; one row of a pandas data frame;
-        a named tuple; a list of mappings or of such rows or tuples
+    points : see `Client.predict`
     names : the d feature names
 
     Raises
     ------
     ValueError
-        A feature is missing or there twice, columns differ in length, the last axis has another
-        length than d, or there are no points.
+        There are no points, a feature is missing or duplicated, columns differ in length, the
+        length of the last axis is not d, or a value is not a number.
     """
-    columns = by_name(points, names)
+    columns = _columns_by_name(points, names)
     if columns is not None:
-        return stacked(columns, names)
-    if isinstance(points, Sequence) and points and by_name(points[0], names) is not None:
+        return _stack(columns, names)
+    if isinstance(points, Sequence) and points and _columns_by_name(points[0], names) is not None:
         return np.stack([as_array(point, names) for point in points])
-    X = as_numbers(points)
+    X = _as_floats(points)
     if X.shape == (0,):
         raise ValueError("there are no points")
     if X.ndim == 0 or X.shape[-1] != len(names):
@@ -48,42 +45,45 @@ def as_array(points: Any, names: Sequence[str]) -> FloatArray:
     return X
 
 
-def by_name(points: Any, names: Sequence[str]) -> Mapping[str, Any] | None:
-    """The columns of the features by name, of one point or many; None when there are no names.
+def as_csv(data: Any) -> bytes:
+    """Convert training data to CSV; the content of a file is returned as it is, gzipped or not.
+
+    Parameters
+    ----------
+    data : the path of a CSV file, a data frame (pandas, polars) or a mapping of columns
+
+    Raises
+    ------
+    TypeError
+        `data` is none of these.
+    """
+    if isinstance(data, str | PathLike):
+        return Path(data).read_bytes()
+    if isinstance(data, Mapping):
+        return _columns_as_csv(data)
+    if hasattr(data, "to_csv"):
+        return str(data.to_csv(index=False)).encode()
+    if hasattr(data, "write_csv"):
+        return str(data.write_csv()).encode()
+    raise TypeError(f"training data must be a path, a data frame or columns, not {type(data)}")
+
+
+def _columns_by_name(points: Any, names: Sequence[str]) -> Mapping[str, Any] | None:
+    """Return the columns of one point or many by feature name; None if the points have no names.
 
     Raises
     ------
     ValueError
-        There are names, but a feature is missing or there twice.
+        The points have names, but a feature is missing or duplicated.
     """
     if _is_named_tuple(points):
         fields = points._asdict()
         return fields if set(names) <= set(fields) else None
-    given = _names_of(points)
-    if given is None:
+    found = _names_of(points)
+    if found is None:
         return None
-    _refuse_missing(given, names)
+    _refuse_missing_features(found, names)
     return points if isinstance(points, Mapping) else {name: points[name] for name in names}
-
-
-def stacked(columns: Mapping[str, Any], names: Sequence[str]) -> FloatArray:
-    """Columns of shape (...) and lone numbers as points of shape (..., d).
-
-    Raises
-    ------
-    ValueError
-        The columns differ in their shapes.
-    """
-    arrays = {name: as_numbers(columns[name]) for name in names}
-    shapes = {array.shape for array in arrays.values() if array.ndim}
-    if len(shapes) > 1:
-        told = ", ".join(f"{name} {_length(array)}" for name, array in arrays.items() if array.ndim)
-        raise ValueError(f"the columns differ in length: {told}")
-    return np.stack(np.broadcast_arrays(*arrays.values()), axis=-1)
-
-
-def _length(array: FloatArray) -> str:
-    return str(len(array) if array.ndim == 1 else array.shape)
 
 
 def _is_named_tuple(points: Any) -> bool:
@@ -95,7 +95,7 @@ def _names_of(points: Any) -> list[Any] | None:
         return list(points)
     if isinstance(points, np.ndarray | np.void):
         return None if points.dtype.names is None else list(points.dtype.names)
-    # of a pyarrow table `columns` are the values
+    # column_names first: the `columns` of a pyarrow table are values, not names
     for attribute in ("column_names", "columns"):
         if hasattr(points, attribute):
             return list(getattr(points, attribute))
@@ -105,23 +105,36 @@ def _names_of(points: Any) -> list[Any] | None:
     return None
 
 
-def _refuse_missing(have: Iterable[Any], names: Sequence[str]) -> None:
-    count = Counter(have)
-    missing = [name for name in names if not count[name]]
-    if missing:
+def _refuse_missing_features(found: Iterable[Any], names: Sequence[str]) -> None:
+    count = Counter(found)
+    if missing := [name for name in names if not count[name]]:
         listed = ", ".join(map(str, count))
-        raise ValueError(f"the points lack {', '.join(missing)}; they have {listed}")
-    if twice := [name for name in names if count[name] > 1]:
-        raise ValueError(f"the points have {', '.join(twice)} more than once")
+        raise ValueError(f"missing features: {', '.join(missing)} (found: {listed})")
+    if duplicated := [name for name in names if count[name] > 1]:
+        raise ValueError(f"duplicate features: {', '.join(duplicated)}")
 
 
-def as_numbers(values: Any) -> FloatArray:
-    """An array of the same shape; values that are masked or pandas' NA are NaN.
+def _stack(columns: Mapping[str, Any], names: Sequence[str]) -> FloatArray:
+    """Stack columns of shape (...) and single numbers to points of shape (..., d)."""
+    arrays = {name: _as_floats(columns[name]) for name in names}
+    shapes = {array.shape for array in arrays.values() if array.ndim}
+    if len(shapes) > 1:
+        lengths = ", ".join(
+            f"{name} {len(array) if array.ndim == 1 else array.shape}"
+            for name, array in arrays.items()
+            if array.ndim
+        )
+        raise ValueError(f"the columns differ in length: {lengths}")
+    return np.stack(np.broadcast_arrays(*arrays.values()), axis=-1)
+
+
+def _as_floats(values: Any) -> FloatArray:
+    """Convert to an array of the same shape; masked values and pandas.NA become NaN.
 
     Raises
     ------
     TypeError, ValueError
-        Some value is no number, or the lists are not equally long.
+        A value is not a number, or the lists differ in length.
     """
     if isinstance(values, Sequence) and any(map(np.ma.isMaskedArray, values)):
         values = np.ma.stack(values)
@@ -130,42 +143,21 @@ def as_numbers(values: Any) -> FloatArray:
     try:
         return np.asarray(values, dtype=np.float64, order="C")
     except (TypeError, ValueError):
-        held = np.array(values, dtype=object)
-        missing = np.asarray(_is_na(held), dtype=bool)
+        objects = np.array(values, dtype=object)
+        missing = np.asarray(_is_na(objects), dtype=bool)
         if not missing.any():
             raise
-        held[missing] = np.nan
-        return np.asarray(held, dtype=np.float64, order="C")
+        objects[missing] = np.nan
+        return np.asarray(objects, dtype=np.float64, order="C")
 
 
-# by its name: pandas need not be there
+# compares the name of the type, since pandas may not be installed
 _is_na = np.frompyfunc(lambda value: type(value).__name__ == "NAType", 1, 1)
 
 
-def as_csv(data: Any) -> bytes:
-    """A CSV file's path, a data frame (pandas, polars) or a mapping of columns, as CSV.
-
-    A file that is gzipped stays so.
-
-    Raises
-    ------
-    TypeError
-        It is none of these.
-    """
-    if isinstance(data, str | PathLike):
-        return Path(data).read_bytes()
-    if isinstance(data, Mapping):
-        return _columns(data)
-    if hasattr(data, "to_csv"):
-        return str(data.to_csv(index=False)).encode()
-    if hasattr(data, "write_csv"):
-        return str(data.write_csv()).encode()
-    raise TypeError(f"training data must be a path, a data frame or columns, not {type(data)}")
-
-
-def _columns(data: Mapping[str, Any]) -> bytes:
+def _columns_as_csv(columns: Mapping[str, Any]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(data)
-    writer.writerows(zip(*data.values(), strict=True))
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
     return out.getvalue().encode()

@@ -1,4 +1,4 @@
-"""What a job's document says, and how often to look."""
+"""Waiting for a job: how often to poll, and a progress bar."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from gpserve_client.answers import JobStatus
 
 
 def pauses(timeout: float | None = None) -> Iterator[float]:
-    """Seconds before each look at a job, none before the first; they end when `timeout` is over."""
+    """Yield the seconds to sleep before each poll, 0 before the first, until `timeout` is over."""
     end = math.inf if timeout is None else time.monotonic() + timeout
     yield 0.0
     for pause in itertools.chain((0.1, 0.1, 0.2, 0.3, 0.5), itertools.repeat(1.0)):
-        rest = end - time.monotonic()
-        if rest <= 0:
+        left = end - time.monotonic()
+        if left <= 0:
             return
-        yield min(pause, rest)
+        yield min(pause, left)
 
 
-class Bar:
-    """A bar of 100 that follows a job; nothing when it is not `shown`."""
+class ProgressBar:
+    """A progress bar for a job, in terminals and notebooks; does nothing unless `shown`."""
 
     def __init__(self, status: JobStatus, *, shown: bool) -> None:
-        # what the program prints may be piped to another
+        # stdout may be piped to another program
         self._progress = Progress(console=Console(stderr=True), disable=not shown)
         self._task = self._progress.add_task(status.process or "job", total=100)
 
@@ -40,7 +40,7 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, status: JobStatus) -> None:
-        """Move to where the job is."""
-        said = f"{status.process} {status.status}"
-        self._progress.update(self._task, completed=status.progress, description=said)
+    def update(self, status: JobStatus) -> None:
+        """Show the status and progress of the job."""
+        description = f"{status.process} {status.status}"
+        self._progress.update(self._task, completed=status.progress, description=description)

@@ -1,4 +1,4 @@
-"""The same client for programs that use asyncio."""
+"""The asynchronous client, for programs that use asyncio."""
 
 from __future__ import annotations
 
@@ -13,23 +13,21 @@ from tenacity import AsyncRetrying
 from gpserve_client import _requests, _retries
 from gpserve_client._base import ClientBase, Settings
 from gpserve_client._points import as_array
-from gpserve_client._requests import Asked, Call, result_of
-from gpserve_client._waiting import Bar, pauses
+from gpserve_client._requests import Request, Submission
+from gpserve_client._waiting import ProgressBar, pauses
 from gpserve_client.answers import JobStatus, ModelInfo, Prediction
-from gpserve_client.errors import VersionChanged, checked
 from gpserve_client.options import JobOptions, Options, TrainingOptions
 
 T = TypeVar("T")
 
 
 class AsyncClient(ClientBase):
-    """`Client` with methods to await: the parameters and the answers are the same."""
+    """The asynchronous `Client`, with the same parameters, methods and results."""
 
     def __setstate__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._connections = OfLoop(settings)
-        self._model: ModelInfo | None = None
-        self._first_model = SharedTask(self.model)
+        super().__setstate__(settings)
+        self._http = _PerLoopHTTP(settings)
+        self._shared_model = _SharedCall(self.model)
 
     async def __aenter__(self) -> Self:
         return self
@@ -39,11 +37,11 @@ class AsyncClient(ClientBase):
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._connections.own().aclose()
+        await self._http.client().aclose()
 
     async def model(self) -> ModelInfo:
-        """What is served now."""
-        self._model = self._settings.refuse_other(await self._do(_requests.model()))
+        """Return the model that is served now."""
+        self._model = self._settings.refuse_other_version(await self._send(_requests.model()))
         return self._model
 
     async def predict(
@@ -57,160 +55,154 @@ class AsyncClient(ClientBase):
         samples: int = 0,
         seed: int = 0,
     ) -> Prediction:
-        """As `Client.predict`."""
+        """Predict at points of shape (..., d); see `Client.predict`."""
         options = Options(noise, interval, gradient, covariance, samples, seed)
-        retrying = AsyncRetrying(**_retries.of_versions(self._settings.version_seconds))
+        retrying = AsyncRetrying(**self._retry_version_change())
         return await retrying(self._predict, points, options)
 
     async def _predict(self, points: Any, options: Options) -> Prediction:
-        info = self._model or await self._first_model.result()
+        info = self._model or await self._shared_model()
         plan = self._settings.plan(as_array(points, info.feature_names), options, info)
-        try:
-            return plan.answer(await self._all(plan.calls()))
-        except VersionChanged:
-            self._model = None
-            raise
+        return plan.join(await self._send_all(plan.requests()))
 
     async def submit(self, points: Any, **options: Unpack[JobOptions]) -> AsyncJob:
-        """As `Client.submit`."""
-        retrying = AsyncRetrying(**_retries.of_versions(self._settings.version_seconds))
+        """Predict as a job; see `Client.submit`."""
+        retrying = AsyncRetrying(**self._retry_version_change())
         return await retrying(self._submit, points, Options(**options), _requests.new_key())
 
     async def _submit(self, points: Any, options: Options, key: str) -> AsyncJob:
-        info = self._model or await self._first_model.result()
+        info = self._model or await self._shared_model()
         X = as_array(points, info.feature_names)
-        try:
-            status = await self._do(_requests.submit(X, options, info.version, key))
-        except VersionChanged:
-            self._model = None
-            raise
-        return AsyncJob(self, status, Asked(options, info.outside(X), info.version))
+        status = await self._send(_requests.submit(X, options, info.version, key))
+        return AsyncJob(self, status, Submission(options, info.outside(X), info.version))
 
     async def train(self, data: Any, target: str, **options: Unpack[TrainingOptions]) -> AsyncJob:
-        """As `Client.train`."""
-        status = await self._do(_requests.train(data, target, options, _requests.new_key()))
-        self._model = None
+        """Train a new version as a job; see `Client.train`."""
+        status = await self._send(_requests.train(data, target, options, _requests.new_key()))
+        self._forget_model()
         return AsyncJob(self, status)
 
     async def activate(self, version: str) -> dict[str, Any]:
-        """As `Client.activate`."""
-        self._model = None
-        return await self._do(_requests.activate(version))
+        """Serve this version; every replica does within two seconds."""
+        self._forget_model()
+        return await self._send(_requests.activate(version))
 
     async def models(self) -> dict[str, Any]:
-        """All versions, with their scores."""
-        return await self._do(_requests.models())
+        """Return all versions with their scores."""
+        return await self._send(_requests.models())
 
     async def jobs(self) -> list[JobStatus]:
-        """As `Client.jobs`."""
-        return await self._do(_requests.jobs())
+        """Return the jobs submitted with this client's token; see `Client.jobs`."""
+        return await self._send(_requests.jobs())
 
     async def job(self, id: str, options: Options | None = None) -> AsyncJob:
-        """As `Client.job`."""
-        return AsyncJob(self, await self._do(_requests.job(id)), Asked(options or Options()))
+        """Return a job that was submitted before, with these options if it is a prediction."""
+        status = await self._send(_requests.job(id))
+        return AsyncJob(self, status, Submission(options or Options()))
 
-    async def _all(self, asked: Sequence[Call[T]]) -> list[T]:
-        # the HTTP client lets so many through at a time as there are connections
-        tasks = [asyncio.ensure_future(self._do(call)) for call in asked]
+    async def _send_all(self, requests: Sequence[Request[T]]) -> list[T]:
+        # the connection limit of the HTTP client bounds how many are sent at the same time
+        tasks = [asyncio.ensure_future(self._send(request)) for request in requests]
         try:
             return await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _do(self, call: Call[T]) -> T:
-        retrying = AsyncRetrying(**_retries.of_requests(self._settings.attempts))
-        return await retrying(self._send, call)
+    async def _send(self, request: Request[T]) -> T:
+        retrying = AsyncRetrying(**_retries.while_unavailable(self._settings.attempts))
+        return await retrying(self._send_once, request)
 
-    async def _send(self, call: Call[T]) -> T:
-        response = await self._connections.own().request(
-            call.method, call.path, params=call.params, headers=call.headers, content=call.content
+    async def _send_once(self, request: Request[T]) -> T:
+        response = await self._http.client().request(
+            request.method,
+            request.path,
+            params=request.params,
+            headers=request.headers,
+            content=request.content,
         )
-        return call.read(checked(response))
+        return request.result(response)
 
 
 class AsyncJob:
-    """`Job` with methods to await."""
+    """The asynchronous `Job`, with the same attributes, methods and results."""
 
     def __init__(
-        self,
-        client: AsyncClient,
-        status: JobStatus,
-        asked: Asked | None = None,
+        self, client: AsyncClient, status: JobStatus, submission: Submission | None = None
     ) -> None:
         self._client = client
-        self._asked = asked or Asked()
+        self._submission = submission or Submission()
         self.status = status
         self.id = status.id
 
     async def refresh(self) -> JobStatus:
-        """Look how far it is."""
-        self.status = await self._client._do(_requests.job(self.id))
+        """Fetch and return the current status."""
+        self.status = await self._client._send(_requests.job(self.id))
         return self.status
 
     async def wait(self, *, timeout: float | None = None, progress: bool = False) -> JobStatus:
-        """As `Job.wait`."""
-        with Bar(self.status, shown=progress) as bar:
+        """Wait until the job ends; see `Job.wait`."""
+        with ProgressBar(self.status, shown=progress) as bar:
             for pause in pauses(timeout):
                 await asyncio.sleep(pause)
-                bar.show(await self.refresh())
+                bar.update(await self.refresh())
                 if self.status.final:
                     return self.status
         raise TimeoutError(f"job {self.id} is {self.status.status} after {timeout} s")
 
     async def result(self, *, timeout: float | None = None, progress: bool = False) -> Any:
-        """As `Job.result`."""
+        """Wait until the job ends, and return its result; see `Job.result`."""
         (await self.wait(timeout=timeout, progress=progress)).refuse_failed()
-        response = await self._client._do(_requests.results(self.id))
-        return result_of(response, self._asked)
+        return await self._client._send(_requests.results(self.id, self._submission))
 
     async def cancel(self) -> JobStatus:
-        """Stop it, if it is not over."""
-        self.status = await self._client._do(_requests.dismiss(self.id))
+        """Cancel the job unless it has ended, and return its status."""
+        self.status = await self._client._send(_requests.dismiss(self.id))
         return self.status
 
 
-class OfLoop:
-    """The connections of the running event loop, in this process.
+class _PerLoopHTTP:
+    """An HTTP client for each event loop of each process.
 
-    Another `asyncio.run` is another loop, on which the connections of the first cannot be used.
+    Each `asyncio.run` has another event loop, and connections work only on the loop that opened
+    them.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._made: dict[tuple[int, asyncio.AbstractEventLoop], httpx.AsyncClient] = {}
+        self._clients: dict[tuple[int, asyncio.AbstractEventLoop], httpx.AsyncClient] = {}
 
-    def own(self) -> httpx.AsyncClient:
-        """An HTTP client whose connections no other loop and no other process uses."""
+    def client(self) -> httpx.AsyncClient:
+        """Return the HTTP client of the running event loop in this process."""
         owner = os.getpid(), asyncio.get_running_loop()
-        if owner not in self._made:
-            self._forget_closed_loops()
-            self._made.setdefault(owner, httpx.AsyncClient(**self._settings.http()))
-        return self._made[owner]
+        if owner not in self._clients:
+            self._drop_closed_loops()
+            self._clients.setdefault(owner, httpx.AsyncClient(**self._settings.http()))
+        return self._clients[owner]
 
-    def _forget_closed_loops(self) -> None:
-        # Those of a parent's open loop are kept: to collect them could take its sockets out of
-        # the epoll set that a fork shares.
-        for process, loop in list(self._made):
+    def _drop_closed_loops(self) -> None:
+        # After a fork the client of the parent's open loop is kept: deleting it could remove the
+        # parent's sockets from the epoll set that both processes share.
+        for pid, loop in list(self._clients):
             if loop.is_closed():
-                self._made.pop((process, loop), None)
+                self._clients.pop((pid, loop), None)
 
 
-class SharedTask(Generic[T]):
-    """What `ask` gives; who asks while it is under way, on the same loop, awaits the same.
+class _SharedCall(Generic[T]):
+    """A call of a coroutine function that all concurrent callers on an event loop share.
 
-    Unlike behind a lock, a failure is told to all at once, not to one after the other.
+    With a lock instead, each caller would repeat a call that fails, one after the other.
     """
 
-    def __init__(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        self._ask = ask
+    def __init__(self, function: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._function = function
         self._tasks: dict[asyncio.AbstractEventLoop, asyncio.Task[T]] = {}
 
-    async def result(self) -> T:
-        """Its result; who is cancelled meanwhile does not cancel it for the others."""
+    async def __call__(self) -> T:
+        """Return the result; cancelling one caller does not cancel the call for the others."""
         loop = asyncio.get_running_loop()
         if loop not in self._tasks:
-            task = loop.create_task(self._ask())
+            task = loop.create_task(self._function())
             self._tasks[loop] = task
             task.add_done_callback(lambda _: self._tasks.pop(loop, None))
         return await asyncio.shield(self._tasks[loop])

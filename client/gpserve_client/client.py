@@ -1,4 +1,4 @@
-"""The client for scripts and notebooks."""
+"""The synchronous client, for scripts and notebooks."""
 
 from __future__ import annotations
 
@@ -15,44 +15,50 @@ from tenacity import Retrying
 from gpserve_client import _requests, _retries
 from gpserve_client._base import ClientBase, Settings
 from gpserve_client._points import as_array
-from gpserve_client._requests import Asked, Call, result_of
-from gpserve_client._waiting import Bar, pauses
+from gpserve_client._requests import Request, Submission
+from gpserve_client._waiting import ProgressBar, pauses
 from gpserve_client.answers import JobStatus, ModelInfo, Prediction
-from gpserve_client.errors import VersionChanged, checked
 from gpserve_client.options import JobOptions, Options, TrainingOptions
 
+A = TypeVar("A")
 T = TypeVar("T")
+
+Sleep = Callable[[float], None]
 
 
 class Client(ClientBase):
-    """A gpserve service: ``gp = Client("http://localhost:5000"); gp.predict(X).mean``.
+    """A client of a gpserve service.
+
+    ``gp = Client("http://localhost:5000"); gp.predict(X).mean``
 
     Parameters
     ----------
     url : of the service
-    token : for `train` and `activate`; jobs sent with it are listed for it alone
-    version : pins the model: predictions of another version raise `VersionChanged`
-    rows : points in one request at most; more are split
-    concurrency : requests at the same time
-    attempts : how often a request is sent while the server is full or away; a server that asks to
-        wait for more than two minutes is not asked again
-    timeout : seconds without a byte; None waits for ever
-    headers : sent with every request: the ``Host`` that an ingress knows, or what a proxy asks for;
-        an ``Authorization`` among them takes the place of `token`
-
-    A child made by `fork` opens connections of its own; a copy by pickle is set alike, token
-    included.
+    token : bearer token, required by `train` and `activate`; jobs that are submitted with a token
+        are listed only for that token
+    version : pins a version of the model: `VersionChanged` is raised if another one is served
+    rows : maximum number of points per request; more points are split
+    concurrency : maximum number of requests at the same time
+    attempts : how often a request is sent at most while the server is full or unreachable; if the
+        server asks to wait for more than two minutes, its error is raised at once
+    timeout : seconds to wait for a connection or for more data; None waits forever
+    headers : sent with every request, such as the ``Host`` that an ingress expects; an
+        ``Authorization`` header replaces the token
 
     Raises
     ------
     ValueError
         `rows`, `concurrency` or `attempts` is less than 1, or `timeout` is not positive.
+
+    Notes
+    -----
+    A forked process opens its own connections. A pickled copy has the same settings, including the
+    token.
     """
 
     def __setstate__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._connections = OfProcess(settings)
-        self._model: ModelInfo | None = None
+        super().__setstate__(settings)
+        self._http = _PerProcessHTTP(settings)
 
     def __enter__(self) -> Self:
         return self
@@ -62,11 +68,11 @@ class Client(ClientBase):
 
     def close(self) -> None:
         """Close the connections."""
-        self._connections.own().close()
+        self._http.client().close()
 
     def model(self) -> ModelInfo:
-        """What is served now."""
-        self._model = self._settings.refuse_other(self._do(_requests.model()))
+        """Return the model that is served now."""
+        self._model = self._settings.refuse_other_version(self._send(_requests.model()))
         return self._model
 
     def predict(
@@ -80,195 +86,224 @@ class Client(ClientBase):
         samples: int = 0,
         seed: int = 0,
     ) -> Prediction:
-        """Predict at points of shape (..., d): see `as_array` and `Options`.
+        """Predict at points of shape (..., d).
 
-        Many points are split and sent at the same time; all are answered by one version.
+        Many points are split into several requests, which are sent at the same time. All points
+        are answered by the same version of the model.
+
+        Parameters
+        ----------
+        points : numbers in lists or arrays of shape (..., d); or by name, in any order and with
+            other columns beside them: a data frame (pandas, polars), a pyarrow table, a structured
+            array, a mapping of columns in which a single number stands for all points, a row of a
+            pandas data frame, a named tuple, a list of mappings, rows or named tuples
+        noise, interval, gradient, covariance, samples, seed : see `Options`
 
         Raises
         ------
         ServiceError
-            The service refuses the points, or is full or away for too long.
+            The service refuses the points, or stays full.
         ValueError
-            The points have the wrong shape or columns.
+            The points have the wrong shape or columns, or are not numbers.
         """
         options = Options(noise, interval, gradient, covariance, samples, seed)
-        return Retrying(**_retries.of_versions(self._settings.version_seconds))(
-            self._predict, points, options
-        )
+        return Retrying(**self._retry_version_change())(self._predict, points, options)
 
     def _predict(self, points: Any, options: Options) -> Prediction:
         info = self._model or self.model()
         plan = self._settings.plan(as_array(points, info.feature_names), options, info)
-        try:
-            return plan.answer(self._all(plan.calls()))
-        except VersionChanged:
-            self._model = None
-            raise
+        return plan.join(self._send_all(plan.requests()))
 
     def submit(self, points: Any, **options: Unpack[JobOptions]) -> Job:
-        """Predict as a job; the options are those of `predict`, without covariance.
+        """Predict as a job, with the points and options of `predict`, except `covariance`.
 
-        It goes on without this program: `job` finds it again by its id.
+        The job continues when this program ends; `job` finds it again by its ID.
         """
-        retrying = Retrying(**_retries.of_versions(self._settings.version_seconds))
+        retrying = Retrying(**self._retry_version_change())
         return retrying(self._submit, points, Options(**options), _requests.new_key())
 
     def _submit(self, points: Any, options: Options, key: str) -> Job:
         info = self._model or self.model()
         X = as_array(points, info.feature_names)
-        try:
-            status = self._do(_requests.submit(X, options, info.version, key))
-        except VersionChanged:
-            self._model = None
-            raise
-        return Job(self, status, Asked(options, info.outside(X), info.version))
+        status = self._send(_requests.submit(X, options, info.version, key))
+        return Job(self, status, Submission(options, info.outside(X), info.version))
 
     def train(self, data: Any, target: str, **options: Unpack[TrainingOptions]) -> Job:
-        """Train a new version on a CSV file, a data frame or columns; it becomes the current one.
+        """Train a new version as a job; it is served when the job ends, unless `activate=False`.
 
-        See `TrainingOptions`; those that are not given are up to the service.
+        Parameters
+        ----------
+        data : the path of a CSV file (also gzipped), a data frame or a mapping of columns
+        target : name of the output column
+        **options : see `TrainingOptions`
         """
-        status = self._do(_requests.train(data, target, options, _requests.new_key()))
-        self._model = None
+        status = self._send(_requests.train(data, target, options, _requests.new_key()))
+        self._forget_model()
         return Job(self, status)
 
     def activate(self, version: str) -> dict[str, Any]:
-        """Serve this version: every replica does within two seconds."""
-        self._model = None
-        return self._do(_requests.activate(version))
+        """Serve this version; every replica does within two seconds."""
+        self._forget_model()
+        return self._send(_requests.activate(version))
 
     def models(self) -> dict[str, Any]:
-        """All versions, with their scores."""
-        return self._do(_requests.models())
+        """Return all versions with their scores."""
+        return self._send(_requests.models())
 
     def jobs(self) -> list[JobStatus]:
-        """One's own jobs, the newest first: with a token those that it sent, else those of all
-        who send none.
+        """Return the jobs submitted with this client's token, newest first.
+
+        Without a token, return the jobs of everyone without a token.
         """
-        return self._do(_requests.jobs())
+        return self._send(_requests.jobs())
 
     def job(self, id: str, options: Options | None = None) -> Job:
-        """A job that was submitted before, with the options of its prediction."""
-        return Job(self, self._do(_requests.job(id)), Asked(options or Options()))
+        """Return a job that was submitted before, with these options if it is a prediction."""
+        return Job(self, self._send(_requests.job(id)), Submission(options or Options()))
 
-    def _all(self, asked: Sequence[Call[T]]) -> list[T]:
-        if len(asked) == 1:
-            return [self._do(asked[0])]
-        return together(self._do, asked, self._settings.concurrency)
+    def _send_all(self, requests: Sequence[Request[T]]) -> list[T]:
+        if len(requests) == 1:
+            return [self._send(requests[0])]
+        return _map_in_threads(self._send, requests, self._settings.concurrency)
 
-    def _do(self, call: Call[T], sleep: Sleep = time.sleep) -> T:
-        retrying = Retrying(**_retries.of_requests(self._settings.attempts), sleep=sleep)
-        answer: T = retrying(self._send, call)
-        return answer
+    def _send(self, request: Request[T], sleep: Sleep = time.sleep) -> T:
+        retrying = Retrying(**_retries.while_unavailable(self._settings.attempts), sleep=sleep)
+        result: T = retrying(self._send_once, request)
+        return result
 
-    def _send(self, call: Call[T]) -> T:
-        response = self._connections.own().request(
-            call.method, call.path, params=call.params, headers=call.headers, content=call.content
+    def _send_once(self, request: Request[T]) -> T:
+        response = self._http.client().request(
+            request.method,
+            request.path,
+            params=request.params,
+            headers=request.headers,
+            content=request.content,
         )
-        return call.read(checked(response))
+        return request.result(response)
 
 
 class Job:
-    """A job: `status` is what was last seen of it."""
+    """A job of the service.
 
-    def __init__(self, client: Client, status: JobStatus, asked: Asked | None = None) -> None:
+    Attributes
+    ----------
+    id : the ID by which `Client.job` finds it again
+    status : its last known status
+    """
+
+    def __init__(
+        self, client: Client, status: JobStatus, submission: Submission | None = None
+    ) -> None:
         self._client = client
-        self._asked = asked or Asked()
+        self._submission = submission or Submission()
         self.status = status
         self.id = status.id
 
     def refresh(self) -> JobStatus:
-        """Look how far it is."""
-        self.status = self._client._do(_requests.job(self.id))
+        """Fetch and return the current status."""
+        self.status = self._client._send(_requests.job(self.id))
         return self.status
 
     def wait(self, *, timeout: float | None = None, progress: bool = False) -> JobStatus:
-        """Wait for the end, with a progress bar if you like.
+        """Wait until the job ends; `progress` shows a progress bar on stderr.
 
         Raises
         ------
         TimeoutError
-            It is not over in `timeout` seconds; it goes on.
+            The job has not ended after `timeout` seconds. It continues.
         """
-        with Bar(self.status, shown=progress) as bar:
+        with ProgressBar(self.status, shown=progress) as bar:
             for pause in pauses(timeout):
                 time.sleep(pause)
-                bar.show(self.refresh())
+                bar.update(self.refresh())
                 if self.status.final:
                     return self.status
         raise TimeoutError(f"job {self.id} is {self.status.status} after {timeout} s")
 
     def result(self, *, timeout: float | None = None, progress: bool = False) -> Any:
-        """Wait, then give the result: a `Prediction`, or what training says.
+        """Wait until the job ends, and return its result.
+
+        Returns
+        -------
+        A `Prediction`, or the JSON document of a training.
 
         Raises
         ------
         JobFailed
-            There is none.
+            The job ended without a result.
+        TimeoutError
+            The job has not ended after `timeout` seconds. It continues.
+        ValueError
+            The job was submitted with other options.
         """
         self.wait(timeout=timeout, progress=progress).refuse_failed()
-        response = self._client._do(_requests.results(self.id))
-        return result_of(response, self._asked)
+        return self._client._send(_requests.results(self.id, self._submission))
 
     def cancel(self) -> JobStatus:
-        """Stop it, if it is not over."""
-        self.status = self._client._do(_requests.dismiss(self.id))
+        """Cancel the job unless it has ended, and return its status."""
+        self.status = self._client._send(_requests.dismiss(self.id))
         return self.status
 
 
-class OfProcess:
-    """The connections of this process.
+class _PerProcessHTTP:
+    """An HTTP client for each process.
 
-    A child that was forked has its parent's sockets: on them each would read the other's answers.
+    A forked process inherits the sockets of its parent. If both used them, they would read each
+    other's responses.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._made = os.getpid(), httpx.Client(**settings.http())
+        self._client = os.getpid(), httpx.Client(**settings.http())
 
-    def own(self) -> httpx.Client:
-        """An HTTP client whose connections no other process uses.
+    def client(self) -> httpx.Client:
+        """Return the HTTP client of this process.
 
-        The parent's is dropped in the child: without a farewell that the parent's peers would hear.
+        After a fork, the client of the parent is dropped without closing it, so that no message
+        about the end of a connection reaches the servers of the parent.
         """
-        process, http = self._made
-        if process != os.getpid():
-            # no lock: one that a thread held at the fork would never be released in the child
-            http = httpx.Client(**self._settings.http())
-            self._made = os.getpid(), http
-        return http
+        pid, client = self._client
+        if pid != os.getpid():
+            # no lock: a lock that a thread holds during a fork is never released in the child
+            client = httpx.Client(**self._settings.http())
+            self._client = os.getpid(), client
+        return client
 
 
-A = TypeVar("A")
+def _map_in_threads(
+    function: Callable[[A, Sleep], T], items: Sequence[A], concurrency: int
+) -> list[T]:
+    """Call `function(item, sleep)` for every item in threads; all stop when one fails.
 
-Sleep = Callable[[float], None]
+    Returns
+    -------
+    The results, in the order of the items.
 
-
-def together(do: Callable[[A, Sleep], T], asked: Sequence[A], at_once: int) -> list[T]:
-    """The answers of `do(a, sleep)` for each a, in their order.
-
-    `sleep` is how `do` shall wait before it asks again: once one has failed, or the program is
-    interrupted, it ends the others with a `CancelledError`. The first failure is raised.
+    Raises
+    ------
+    Exception
+        The first exception that a call raised. To wait, `function` must call its `sleep` argument,
+        which raises `CancelledError` once another call has failed or the program is interrupted.
     """
-    given_up = threading.Event()
+    stopped = threading.Event()
 
     def sleep(seconds: float) -> None:
-        if given_up.wait(seconds):
+        if stopped.wait(seconds):
             raise CancelledError
 
-    executor = ThreadPoolExecutor(min(at_once, len(asked)), "gpserve")
-    under_way_too = True
+    executor = ThreadPoolExecutor(min(concurrency, len(items)), "gpserve")
+    interrupted = False
     try:
-        return _answers([executor.submit(do, a, sleep) for a in asked])
+        return _results([executor.submit(function, item, sleep) for item in items])
     except KeyboardInterrupt:
-        under_way_too = False
+        interrupted = True
         raise
     finally:
-        given_up.set()
-        executor.shutdown(wait=under_way_too, cancel_futures=True)
+        stopped.set()
+        executor.shutdown(wait=not interrupted, cancel_futures=True)
 
 
-def _answers(futures: Sequence[Future[T]]) -> list[T]:
+def _results(futures: Sequence[Future[T]]) -> list[T]:
     done, _ = wait(futures, return_when=FIRST_EXCEPTION)
     for future in futures:
         if future in done:

@@ -24,11 +24,11 @@ BAD: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("face", [Client, AsyncClient])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
 @pytest.mark.parametrize(("name", "value"), BAD)
-def test_a_number_that_allows_no_request(face: type[Any], name: str, value: Any) -> None:
+def test_a_number_that_allows_no_request(kind: type[Any], name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be .*{value!r}$"):
-        face("http://localhost", **{name: value})
+        kind("http://localhost", **{name: value})
 
 
 def test_numbers_that_are_right() -> None:

@@ -127,7 +127,7 @@ def test_one_run_after_another(url: str, X: FloatArray) -> None:
     gp = AsyncClient(url, attempts=1)
     first, second = (asyncio.run(gp.predict(X)) for _ in range(2))
     np.testing.assert_array_equal(first.mean, second.mean)
-    assert len(gp._connections._made) == 1
+    assert len(gp._http._clients) == 1
 
 
 def test_many_first_predictions_ask_once_for_the_model(

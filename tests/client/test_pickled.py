@@ -12,7 +12,7 @@ PROBLEM = {"title": "Unprocessable", "detail": "bad row", "row": 7, "request_id"
 ERRORS = [
     ServiceError(422, PROBLEM, "3"),
     VersionChanged(412, PROBLEM),
-    JobFailed("job 1 is failed: no"),
+    JobFailed("job 1 failed: no"),
 ]
 
 

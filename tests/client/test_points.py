@@ -107,15 +107,15 @@ def test_what_is_missing_or_masked_is_nan(points: Any) -> None:
         ),
         (
             pd.concat([FRAME, FRAME["depth"]], axis=1),
-            r"^the points have depth more than once$",
+            r"^duplicate features: depth$",
         ),
         (
             np.zeros(2, dtype=[("lat", float), ("depth", float)]),
-            r"^the points lack stations; they have lat, depth$",
+            r"^missing features: stations \(found: lat, depth\)$",
         ),
         (
             ArrowTable(FRAME[["lat", "depth"]]),
-            r"^the points lack stations; they have lat, depth$",
+            r"^missing features: stations \(found: lat, depth\)$",
         ),
         ([["a", 1, 2]], "could not convert string to float: 'a'"),
     ],

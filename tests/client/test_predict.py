@@ -11,7 +11,7 @@ import pandas as pd
 import polars
 import pytest
 from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
-from gpserve_client._requests import NPY, npy, read_array
+from gpserve_client._requests import NPY, npy, read_npy
 
 from service.gpr import GPR
 from service.model import FloatArray
@@ -110,7 +110,7 @@ def test_parts_give_the_bits_of_the_whole(server: Server, gpr: GPR, n: int, rows
         parts = gp.predict(many)
     headers = {"Content-Type": NPY, "Accept": NPY}
     whole = plainhttp.post(f"{server.url}/predict", content=npy(many), headers=headers)
-    np.testing.assert_array_equal(np.column_stack(list(parts)), read_array(whole))
+    np.testing.assert_array_equal(np.column_stack(list(parts)), read_npy(whole.content))
     _equal(parts, gpr.predict(many))
 
 
@@ -194,9 +194,9 @@ def test_extrapolation_is_marked(gp: Client, X: FloatArray) -> None:
 def test_what_is_wrong_is_said_before_anything_is_sent(gp: Client, names: Names) -> None:
     with pytest.raises(ValueError, match=r"shape \(2, 3\); their last axis must hold the 4"):
         gp.predict([[1, 2, 3], [4, 5, 6]])
-    with pytest.raises(ValueError, match="lack stations; they have lat, long, depth"):
+    with pytest.raises(ValueError, match=r"missing features: stations \(found: lat, long, depth\)"):
         gp.predict(pd.DataFrame(np.ones((2, 3)), columns=list(names[:3])))
-    with pytest.raises(ValueError, match="lack stations; they have lat, long, depth, mag"):
+    with pytest.raises(ValueError, match=r"stations \(found: lat, long, depth, mag\)"):
         gp.predict(pd.Series(1.0, index=[*names[:3], "mag"]))
     with pytest.raises(ValueError, match="no points"):
         gp.predict(np.ones((0, 4)))
@@ -228,7 +228,7 @@ def test_a_pinned_version(server: Server, X: FloatArray, gpr: GPR) -> None:
         pinned.predict(X)
 
 
-def test_the_async_face(server: Server, X: FloatArray, P: FloatArray) -> None:
+def test_the_async_client(server: Server, X: FloatArray, P: FloatArray) -> None:
     async def ask() -> list[Prediction]:
         async with AsyncClient(server.url, rows=3) as gp:
             return list(await asyncio.gather(*map(gp.predict, (X, X[0], X[:9]))))
@@ -237,7 +237,7 @@ def test_the_async_face(server: Server, X: FloatArray, P: FloatArray) -> None:
         _equal(answer, want)
 
 
-def test_the_async_face_refuses_too(server: Server) -> None:
+def test_the_async_client_refuses_too(server: Server) -> None:
     async def ask() -> None:
         async with AsyncClient(server.url, rows=2) as gp:
             await gp.predict([[1, 2, 3, 4]] * 5 + [[1, 2, 3, float("inf")]])

@@ -7,6 +7,7 @@ import io
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -15,8 +16,13 @@ import httpx
 import numpy as np
 import pytest
 from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
-from gpserve_client._plan import parts
-from gpserve_client._retries import LONGEST_WAIT, of_requests, seconds_of
+from gpserve_client._plan import split
+from gpserve_client._retries import (
+    LONGEST_WAIT,
+    on_version_change,
+    retry_after_seconds,
+    while_unavailable,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from tenacity import Retrying
@@ -98,18 +104,18 @@ def test_each_request_counts_its_own_attempts(gpserve: WSGI, gpr: GPR) -> None:
 
 def test_the_tail_is_cut_small() -> None:
     """Whatever share of the connections a replica has, little waits for it at the end."""
-    cut = [part.stop - part.start for part in parts(100_000, 4096, 8)]
+    cut = [part.stop - part.start for part in split(100_000, 4096, 8)]
     assert sum(cut) >= 100_000 > sum(cut[:-1])
     assert all(size % 1024 == 0 for size in cut)
     assert cut[0] == 4096
     assert cut[-8:] == [1024] * 8
     assert cut == sorted(cut, reverse=True)
-    assert [part.stop for part in parts(600, 256, 8)] == [256, 512, 768]
+    assert [part.stop for part in split(600, 256, 8)] == [256, 512, 768]
 
 
 @given(st.integers(1, 20_000), st.integers(1, 5000), st.integers(1, 20))
-def test_where_points_are_cut(n: int, rows: int, at_once: int) -> None:
-    cut = list(parts(n, rows, at_once))
+def test_where_points_are_cut(n: int, rows: int, concurrency: int) -> None:
+    cut = list(split(n, rows, concurrency))
     assert [i for part in cut for i in range(n)[part]] == list(range(n))
     assert all(part.stop - part.start <= rows for part in cut)
     if rows >= 512:
@@ -144,7 +150,7 @@ def test_retry_after_is_respected() -> None:
             raise ServiceError(503, {}, retry_after)
         return "answered"
 
-    assert Retrying(**of_requests(5), sleep=slept.append)(ask) == "answered"
+    assert Retrying(**while_unavailable(5), sleep=slept.append)(ask) == "answered"
     assert 7 <= slept[0] <= 7 * 1.2
     assert slept[1] == 0
     assert 0 <= slept[2] <= 5
@@ -158,20 +164,20 @@ def test_who_asks_to_wait_too_long_is_not_asked_again() -> None:
         raise ServiceError(503, {"detail": "closed today"}, str(int(LONGEST_WAIT) + 1))
 
     with pytest.raises(ServiceError, match="closed today"):
-        Retrying(**of_requests(5), sleep=slept.append)(ask)
+        Retrying(**while_unavailable(5), sleep=slept.append)(ask)
     assert slept == []
 
 
 def test_both_forms_of_retry_after() -> None:
-    assert seconds_of("120") == 120
+    assert retry_after_seconds("120") == 120
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    said = seconds_of(soon)
+    said = retry_after_seconds(soon)
     assert said is not None
     assert 0 < said <= 90
-    assert seconds_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0
-    assert seconds_of("") is None
-    assert seconds_of("soon") is None
-    assert seconds_of("²") is None
+    assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert retry_after_seconds("") is None
+    assert retry_after_seconds("soon") is None
+    assert retry_after_seconds("²") is None
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 500])
@@ -239,3 +245,18 @@ def test_a_pinned_version_is_not_left(gpserve: WSGI, gpr: GPR) -> None:
         pytest.raises(VersionChanged),
     ):
         gp.predict(X)
+
+
+@pytest.mark.parametrize(("seconds", "attempts"), [(0.0, 1), (10.0, 3)])
+def test_the_model_is_forgotten_after_every_version_change(seconds: float, attempts: int) -> None:
+    events: list[str] = []
+
+    def ask() -> None:
+        events.append("asked")
+        if events.count("asked") < 3:
+            raise VersionChanged(412, {})
+
+    again = on_version_change(seconds, lambda: events.append("forgotten"))
+    with nullcontext() if seconds else pytest.raises(VersionChanged):
+        Retrying(**again, sleep=lambda _: None)(ask)
+    assert events == (["asked", "forgotten"] * 2 + ["asked"])[: 2 * attempts]

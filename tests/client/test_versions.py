@@ -125,7 +125,7 @@ def test_writing_needs_the_token(stack: Stack, gp: Client) -> None:
         gp.activate("cccccccccccc")
 
 
-def test_the_async_face(stack: Stack) -> None:
+def test_the_async_client(stack: Stack) -> None:
     async def work() -> None:
         async with AsyncClient(stack.http, token="secret") as gp:
             before = (await gp.models())["current"]
