@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-import httpx
+import httpx2
 
 from gpserve_client._plan import ROWS, Plan
 from gpserve_client._retries import on_version_change
@@ -49,16 +49,16 @@ class Settings:
 
     def http(self) -> dict[str, Any]:
         """Return the arguments of an HTTP client."""
-        limits = httpx.Limits(
+        limits = httpx2.Limits(
             max_connections=self.concurrency, max_keepalive_connections=self.concurrency
         )
-        headers = httpx.Headers({"Authorization": f"Bearer {self.token}"} if self.token else {})
+        headers = httpx2.Headers({"Authorization": f"Bearer {self.token}"} if self.token else {})
         headers.update(self.headers)
         return {
             "base_url": self.url,
             "headers": headers,
             "limits": limits,
-            "timeout": httpx.Timeout(self.timeout, pool=None),
+            "timeout": httpx2.Timeout(self.timeout, pool=None),
         }
 
     def plan(self, X: FloatArray, options: Options, info: ModelInfo) -> Plan:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import numpy as np
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
@@ -36,12 +36,12 @@ class Request(Generic[T]):
 
     method: str
     path: str
-    read: Callable[[httpx.Response], T]
+    read: Callable[[httpx2.Response], T]
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
 
-    def result(self, response: httpx.Response) -> T:
+    def result(self, response: httpx2.Response) -> T:
         """Return the result.
 
         Raises
@@ -86,7 +86,7 @@ def predict_one(point: FloatArray, info: ModelInfo) -> Request[PartialAnswer]:
     document = json.dumps(dict(zip(info.feature_names, point.tolist(), strict=True)))
     headers = {"Content-Type": "application/json", "If-Match": f'"{info.version}"'}
 
-    def read(response: httpx.Response) -> PartialAnswer:
+    def read(response: httpx2.Response) -> PartialAnswer:
         answer = response.json()
         return _partial_answer(response, np.array([[answer["mean"], answer["variance"]]]))
 
@@ -97,7 +97,7 @@ def predict(X: FloatArray, options: Options, version: str) -> Request[PartialAns
     """Predict points of shape (n, d); the answer has shape (n, k)."""
     headers = {"Content-Type": NPY, "Accept": NPY, "If-Match": f'"{version}"'}
 
-    def read(response: httpx.Response) -> PartialAnswer:
+    def read(response: httpx2.Response) -> PartialAnswer:
         return _partial_answer(response, read_npy(response.content))
 
     return Request("POST", "/predict", read, options.query(), headers, npy(X))
@@ -108,7 +108,7 @@ def covariance(X: FloatArray, options: Options, version: str) -> Request[Partial
     headers = {"Content-Type": NPY, "Accept": "application/json", "If-Match": f'"{version}"'}
     query = {name: value for name, value in options.query().items() if name == "noise"}
 
-    def read(response: httpx.Response) -> PartialAnswer:
+    def read(response: httpx2.Response) -> PartialAnswer:
         return _partial_answer(response, np.array(response.json()["covariance"]))
 
     return Request("POST", "/predict", read, {**query, "covariance": "true"}, headers, npy(X))
@@ -161,7 +161,7 @@ def models() -> Request[dict[str, Any]]:
 def jobs() -> Request[list[JobStatus]]:
     """List one's own jobs, newest first."""
 
-    def read(response: httpx.Response) -> list[JobStatus]:
+    def read(response: httpx2.Response) -> list[JobStatus]:
         return [JobStatus.from_json(document) for document in response.json()["jobs"]]
 
     return Request("GET", "/jobs", read)
@@ -176,7 +176,7 @@ def results(id: str, submission: Submission) -> Request[Any]:
     """Ask for the result of a job: a `Prediction`, or the JSON document of a training."""
     accept = {"Accept": f"{NPY}, application/json;q=0.9"}
 
-    def read(response: httpx.Response) -> Any:
+    def read(response: httpx2.Response) -> Any:
         return _job_result(response, submission)
 
     return Request("GET", f"/jobs/{_segment(id)}/results", read, headers=accept)
@@ -204,20 +204,20 @@ def read_npy(content: bytes) -> FloatArray:
     return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
 
 
-def _partial_answer(response: httpx.Response, values: FloatArray) -> PartialAnswer:
+def _partial_answer(response: httpx2.Response, values: FloatArray) -> PartialAnswer:
     # a request ID consists of the ID of the server process and a counter
     return PartialAnswer(values, response.headers.get("X-Request-Id", "").rpartition("-")[0])
 
 
-def _document(response: httpx.Response) -> Any:
+def _document(response: httpx2.Response) -> Any:
     return response.json()
 
 
-def _job_status(response: httpx.Response) -> JobStatus:
+def _job_status(response: httpx2.Response) -> JobStatus:
     return JobStatus.from_json(response.json())
 
 
-def _job_result(response: httpx.Response, submission: Submission) -> Any:
+def _job_result(response: httpx2.Response, submission: Submission) -> Any:
     if not response.headers.get("Content-Type", "").startswith(NPY):
         return response.json()
     values = read_npy(response.content)
@@ -232,13 +232,13 @@ def _job_result(response: httpx.Response, submission: Submission) -> Any:
         raise ValueError(f"{error}: {hint}") from None
 
 
-def _error(response: httpx.Response) -> ServiceError:
+def _error(response: httpx2.Response) -> ServiceError:
     kind = VersionChanged if response.status_code == 412 else ServiceError
     retry_after = response.headers.get("Retry-After", "")
     return kind(response.status_code, _problem(response), retry_after)
 
 
-def _problem(response: httpx.Response) -> dict[str, Any]:
+def _problem(response: httpx2.Response) -> dict[str, Any]:
     try:
         document = response.json()
     except ValueError:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpx
+import httpx2
 from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 from tenacity.retry import retry_if_exception_type
 from tenacity.stop import stop_after_delay
@@ -16,6 +16,7 @@ from tenacity.wait import wait_fixed
 
 from gpserve_client.errors import ServiceError, VersionChanged
 
+UNREACHABLE = httpx2.NetworkError | httpx2.RemoteProtocolError | httpx2.ConnectTimeout
 TRANSIENT = frozenset({429, 502, 503, 504})
 KEY_IN_USE = 409
 """With Retry-After: a request with the same Idempotency-Key is still being received."""
@@ -69,7 +70,7 @@ def _is_transient(error: BaseException) -> bool:
         # The service itself always sends Retry-After, unless waiting does not help, as when jobs
         # are not configured; a proxy in front of it may not.
         return error.status in TRANSIENT and not error.request_id
-    return isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | httpx.ConnectTimeout)
+    return isinstance(error, UNREACHABLE)
 
 
 def _wait(state: RetryCallState) -> float:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, Self, TypeVar, Unpack
 
-import httpx
+import httpx2
 from tenacity import AsyncRetrying
 
 from gpserve_client import _requests, _retries
@@ -170,14 +170,14 @@ class _PerLoopHTTP:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._clients: dict[tuple[int, asyncio.AbstractEventLoop], httpx.AsyncClient] = {}
+        self._clients: dict[tuple[int, asyncio.AbstractEventLoop], httpx2.AsyncClient] = {}
 
-    def client(self) -> httpx.AsyncClient:
+    def client(self) -> httpx2.AsyncClient:
         """Return the HTTP client of the running event loop in this process."""
         owner = os.getpid(), asyncio.get_running_loop()
         if owner not in self._clients:
             self._drop_closed_loops()
-            self._clients.setdefault(owner, httpx.AsyncClient(**self._settings.http()))
+            self._clients.setdefault(owner, httpx2.AsyncClient(**self._settings.http()))
         return self._clients[owner]
 
     def _drop_closed_loops(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Any, Self, TypeVar, Unpack
 
-import httpx
+import httpx2
 from tenacity import Retrying
 
 from gpserve_client import _requests, _retries
@@ -103,6 +103,8 @@ class Client(ClientBase):
         ------
         ServiceError
             The service refuses the points, or stays full.
+        httpx2.TransportError
+            The service stays unreachable.
         ValueError
             The points have the wrong shape or columns, or are not numbers.
         """
@@ -254,9 +256,9 @@ class _PerProcessHTTP:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = os.getpid(), httpx.Client(**settings.http())
+        self._client = os.getpid(), httpx2.Client(**settings.http())
 
-    def client(self) -> httpx.Client:
+    def client(self) -> httpx2.Client:
         """Return the HTTP client of this process.
 
         After a fork, the client of the parent is dropped without closing it, so that no message
@@ -265,7 +267,7 @@ class _PerProcessHTTP:
         pid, client = self._client
         if pid != os.getpid():
             # no lock: a lock that a thread holds during a fork is never released in the child
-            client = httpx.Client(**self._settings.http())
+            client = httpx2.Client(**self._settings.http())
             self._client = os.getpid(), client
         return client
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
@@ -198,7 +198,7 @@ def test_what_would_fail_again_is_not_sent_again(status: int) -> None:
 def test_nobody_listens(gpserve: WSGI) -> None:
     with in_process(gpserve) as url:
         pass
-    with Client(url, attempts=2) as gp, pytest.raises(httpx.ConnectError):
+    with Client(url, attempts=2) as gp, pytest.raises(httpx2.ConnectError):
         gp.model()
 
 
@@ -220,9 +220,9 @@ class Changing:
                 environ["HTTP_IF_MATCH"] = '"000000000000"'
             return self._app(environ, start_response)
         body = b"".join(self._app(environ, lambda *_: None))
-        document = httpx.Response(200, content=body).json()
+        document = httpx2.Response(200, content=body).json()
         document["version"] = self.version or document["version"]
-        answer = httpx.Response(200, json=document).content
+        answer = httpx2.Response(200, json=document).content
         start_response("200 OK", [("Content-Length", str(len(answer)))])
         return [answer]
 
