@@ -1,4 +1,4 @@
-"""The client against servers that are full, away, or change their model."""
+"""The client with servers that are full, unreachable, or change their model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.inprocess import WSGI, in_process
 
 
 class OneInFive:
-    """Answers 503 to every fifth request, and 429 now and then."""
+    """Answers every fifth request with 503 or 429."""
 
     def __init__(self, app: WSGI) -> None:
         self._app = app
@@ -55,7 +55,7 @@ def _many(gpr: GPR, n: int) -> FloatArray:
     return np.random.default_rng(8).uniform(low, high, (n, 4))
 
 
-def test_one_refusal_in_five_reaches_nobody(gpserve: WSGI, gpr: GPR) -> None:
+def test_refusals_are_retried(gpserve: WSGI, gpr: GPR) -> None:
     flaky, X = OneInFive(gpserve), _many(gpr, 5_000)
     with in_process(flaky) as url, Client(url, rows=64) as gp:
         answer = gp.predict(X)
@@ -66,7 +66,7 @@ def test_one_refusal_in_five_reaches_nobody(gpserve: WSGI, gpr: GPR) -> None:
     np.testing.assert_allclose(singles, P[:40, 0], rtol=1e-12)
 
 
-def test_nor_anybody_who_awaits(gpserve: WSGI, gpr: GPR) -> None:
+def test_refusals_are_retried_by_the_async_client(gpserve: WSGI, gpr: GPR) -> None:
     flaky, X = OneInFive(gpserve), _many(gpr, 5_000)
 
     async def ask(url: str) -> Prediction:
@@ -80,7 +80,7 @@ def test_nor_anybody_who_awaits(gpserve: WSGI, gpr: GPR) -> None:
 
 
 def test_each_request_counts_its_own_attempts(gpserve: WSGI, gpr: GPR) -> None:
-    """Every part is refused twice: attempts shared by the threads would be used up."""
+    """Every part is refused twice, which would use up attempts that threads share."""
     seen: Counter[bytes] = Counter()
 
     def twice(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -102,8 +102,8 @@ def test_each_request_counts_its_own_attempts(gpserve: WSGI, gpr: GPR) -> None:
     assert set(seen.values()) == {3}
 
 
-def test_the_tail_is_cut_small() -> None:
-    """Whatever share of the connections a replica has, little waits for it at the end."""
+def test_parts_get_smaller_towards_the_end() -> None:
+    """However the connections are spread, little remains for one replica at the end."""
     cut = [part.stop - part.start for part in split(100_000, 4096, 8)]
     assert sum(cut) >= 100_000 > sum(cut[:-1])
     assert all(size % 1024 == 0 for size in cut)
@@ -114,7 +114,7 @@ def test_the_tail_is_cut_small() -> None:
 
 
 @given(st.integers(1, 20_000), st.integers(1, 5000), st.integers(1, 20))
-def test_where_points_are_cut(n: int, rows: int, concurrency: int) -> None:
+def test_split(n: int, rows: int, concurrency: int) -> None:
     cut = list(split(n, rows, concurrency))
     assert [i for part in cut for i in range(n)[part]] == list(range(n))
     assert all(part.stop - part.start <= rows for part in cut)
@@ -157,7 +157,7 @@ def test_retry_after_is_respected() -> None:
     assert 100 <= slept[3] <= 100 * 1.2
 
 
-def test_who_asks_to_wait_too_long_is_not_asked_again() -> None:
+def test_a_long_retry_after_is_not_waited_for() -> None:
     slept: list[float] = []
 
     def ask() -> None:
@@ -171,9 +171,9 @@ def test_who_asks_to_wait_too_long_is_not_asked_again() -> None:
 def test_both_forms_of_retry_after() -> None:
     assert retry_after_seconds("120") == 120
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    said = retry_after_seconds(soon)
-    assert said is not None
-    assert 0 < said <= 90
+    seconds = retry_after_seconds(soon)
+    assert seconds is not None
+    assert 0 < seconds <= 90
     assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
     assert retry_after_seconds("") is None
     assert retry_after_seconds("soon") is None
@@ -181,7 +181,7 @@ def test_both_forms_of_retry_after() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 500])
-def test_what_would_fail_again_is_not_sent_again(status: int) -> None:
+def test_permanent_errors_are_not_retried(status: int) -> None:
     asked = []
 
     def refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -195,7 +195,7 @@ def test_what_would_fail_again_is_not_sent_again(status: int) -> None:
     assert len(asked) == 1
 
 
-def test_nobody_listens(gpserve: WSGI) -> None:
+def test_a_refused_connection(gpserve: WSGI) -> None:
     with in_process(gpserve) as url:
         pass
     with Client(url, attempts=2) as gp, pytest.raises(httpx2.ConnectError):
@@ -203,7 +203,7 @@ def test_nobody_listens(gpserve: WSGI) -> None:
 
 
 class Changing:
-    """Says another version from the third prediction on, as when one is being activated."""
+    """Serves another version from the third prediction on, as during an activation."""
 
     def __init__(self, app: WSGI) -> None:
         self._app = app
@@ -236,7 +236,7 @@ def test_no_answer_mixes_two_versions(gpserve: WSGI, gpr: GPR) -> None:
     np.testing.assert_allclose(np.column_stack(list(answer)), gpr.predict(X), rtol=1e-12)
 
 
-def test_a_pinned_version_is_not_left(gpserve: WSGI, gpr: GPR) -> None:
+def test_another_version_than_the_pinned_one_is_refused(gpserve: WSGI, gpr: GPR) -> None:
     changing, X = Changing(gpserve), _many(gpr, 2048)
     pinned = gpr.description.version
     with (
