@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-from gpserve_client.calls import npy, read_array
+from gpserve_client._requests import npy, read_npy
 
 from service.gpr.file import decode
 from service.jobs.blobs import Job
@@ -28,7 +27,7 @@ def _of_a_request(_: Path) -> object:
 
 
 def _of_an_answer(_: Path) -> object:
-    return read_array(httpx.Response(200, content=FILE)).shape[0]
+    return read_npy(FILE).shape[0]
 
 
 def _of_a_model(_: Path) -> object:
