@@ -171,7 +171,7 @@ def test_unknown_encoding(http: httpx.Client) -> None:
     ("path", "says"),
     [
         ("/v2/models/nobody", "no such model: 'nobody'; available: 'quakes'"),
-        ("/v2/models/quakes/versions/000000000000", "the served version is"),
+        ("/v2/models/quakes/versions/000000000000", "served in version"),
         ("/v2/models/nobody/ready", "no such model"),
         ("/v2/models/nobody/stats", "no such model"),
         ("/v2/nothing", "nothing is at"),
