@@ -1,4 +1,4 @@
-"""gunicorn reads this by itself; every number comes from service/settings.py."""
+"""gunicorn reads this file automatically; every number comes from service/settings.py."""
 
 import gc
 import os
@@ -17,10 +17,10 @@ settings = Settings.from_environ()
 
 
 def _processes() -> int:
-    """How many workers there will be: the command line comes before the environment."""
-    said = Config()
-    parser = said.parser()
-    for arguments in (None, said.get_cmd_args_from_env()):
+    """How many workers gunicorn starts: the command line overrides the environment."""
+    config = Config()
+    parser = config.parser()
+    for arguments in (None, config.get_cmd_args_from_env()):
         workers = parser.parse_known_args(arguments)[0].workers
         if workers is not None:
             return int(workers)
@@ -37,25 +37,25 @@ bind = settings.bind
 workers = settings.workers
 threads = settings.threads
 worker_class = "service.asgi.worker.Worker"
-preload_app = True  # workers share the model's memory, and a bad model stops the start
+preload_app = True  # workers share the model's memory, and a bad model prevents the start
 timeout = int(settings.worker_timeout_seconds)
 graceful_timeout = int(settings.graceful_seconds + settings.drain_seconds)
 keepalive = int(settings.keepalive_seconds)
-worker_tmp_dir = _shared  # a heartbeat on a disk can block
+worker_tmp_dir = _shared  # writing the heartbeat to a disk can block
 control_socket_disable = True
 logconfig_dict = log_config(settings.log_level)
 accesslog = None
-limit_request_line = 8190  # a query string with a batch of points
+limit_request_line = 8190  # a query string may contain a batch of points
 proc_name = "gpserve"
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:
-    """Spare the collector what lives for ever, and the workers copies of its pages."""
+    """Exclude permanent objects from garbage collection, which would copy shared memory pages."""
     gc.freeze()
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    """Take a dead worker's gauges out of the sum."""
+    """Remove a dead worker's gauges from the sum."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         from prometheus_client import multiprocess
 
@@ -63,6 +63,6 @@ def child_exit(server: Arbiter, worker: Worker) -> None:
 
 
 def on_exit(server: Arbiter) -> None:
-    """Remove the metrics' folder."""
+    """Remove the folder of the metrics."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
