@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from service.model import BoolArray, FloatArray, Model, Unsupported
+from service.services import negotiation
 from service.services.options import Options
 from service.services.problems import too_large, unusable
 
@@ -66,6 +67,12 @@ def covariance(model: Model, X: FloatArray, options: Options) -> FloatArray:
         return model.covariance(X, noise=options.noise)
     except Unsupported as error:
         raise unusable(str(error)) from None
+
+
+def refuse_covariance_as(media_type: str) -> None:
+    """Raise a `Problem` 422 unless the answer is JSON, the only format with room for a matrix."""
+    if media_type != negotiation.JSON:
+        raise unusable("covariance=true is answered as JSON only", option="covariance")
 
 
 def refuse_large_covariance(n: int, limits: Limits) -> None:

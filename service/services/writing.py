@@ -24,6 +24,7 @@ from service.services.prediction import (
     columns,
     covariance,
     extrapolated,
+    refuse_covariance_as,
     refuse_large_covariance,
     refuse_many_samples,
 )
@@ -323,8 +324,7 @@ def _with_covariance(
     limits: Limits,
     layout: Layout,
 ) -> Iterator[Chunk]:
-    if media_type != negotiation.JSON:
-        raise unusable("covariance=true is answered as JSON only", option="covariance")
+    refuse_covariance_as(media_type)
     whole: list[Chunk] = []
     for chunk in chunks:
         whole.append(chunk)
