@@ -11,9 +11,9 @@ from gunicorn.config import Config
 from gunicorn.workers.base import Worker
 
 from service.runtime.logs import log_config
-from service.settings import read
+from service.settings import Settings
 
-settings = read()
+settings = Settings.from_environ()
 
 
 def _processes() -> int:

@@ -9,7 +9,6 @@ from typing import Any, Protocol, cast
 import flask
 from flask import Blueprint, Flask, request
 
-from service import settings
 from service.model import Model
 from service.runtime import probes
 from service.runtime.metrics import METRICS_TYPE
@@ -17,6 +16,7 @@ from service.runtime.runtime import Runtime
 from service.services import negotiation, writing
 from service.services.chunks import Source
 from service.services.options import Options
+from service.settings import Settings
 from service.web import body, hooks, pages
 from service.web.headers import mark_version, prefers_async, refuse_other_version
 from service.web.hooks import current_runtime
@@ -129,7 +129,7 @@ def model() -> flask.Response:
 @api.get("/model.npz")
 def model_file() -> flask.Response:
     """Take the model home."""
-    served, path = current_runtime().live.served
+    served, path, _ = current_runtime().live.served
     response = flask.send_file(path, "application/octet-stream", as_attachment=True)
     _describe(response, served)
     return cast(flask.Response, response.make_conditional(request))
@@ -155,4 +155,4 @@ def metrics() -> flask.Response:
     return flask.Response(current_runtime().metrics.exposition(), content_type=METRICS_TYPE)
 
 
-app = create_app(Runtime(settings.read()))
+app = create_app(Runtime(Settings.from_environ()))

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -191,35 +191,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Where versions and jobs' data lie; empty when nowhere."""
         return self.store or self.redis_url
 
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings from the environment.
 
-def read(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings from the environment.
-
-    Raises
-    ------
-    SettingsError
-        A value does not fit, or a variable with our prefix names no setting.
-    """
-    given = {
-        key.removeprefix(PREFIX).lower(): value
-        for key, value in environ.items()
-        if key.startswith(PREFIX) and not _SERVICE_LINK.fullmatch(key.removeprefix(PREFIX))
-    }
-    if environ.get("REDIS_URL"):
-        given.setdefault("redis_url", environ["REDIS_URL"])
-    unknown = sorted(given.keys() - set(Settings.__struct_fields__))
-    if unknown:
-        raise SettingsError(f"{PREFIX}{unknown[0].upper()} is not a setting")
-    try:
-        return msgspec.convert(
-            given, Settings, strict=False, dec_hook=lambda kind, text: kind(text)
-        )
-    except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at `$.")
-        raise SettingsError(f"{PREFIX}{where.rstrip('`').upper()}: {reason}") from None
+        Raises
+        ------
+        SettingsError
+            A value does not fit, or a variable with our prefix names no setting.
+        """
+        given = {
+            key.removeprefix(PREFIX).lower(): value
+            for key, value in environ.items()
+            if key.startswith(PREFIX) and not _SERVICE_LINK.fullmatch(key.removeprefix(PREFIX))
+        }
+        if environ.get("REDIS_URL"):
+            given.setdefault("redis_url", environ["REDIS_URL"])
+        unknown = sorted(given.keys() - set(cls.__struct_fields__))
+        if unknown:
+            raise SettingsError(f"{PREFIX}{unknown[0].upper()} is not a setting")
+        try:
+            return msgspec.convert(given, cls, strict=False, dec_hook=lambda kind, text: kind(text))
+        except msgspec.ValidationError as error:
+            reason, _, where = str(error).partition(" - at `$.")
+            raise SettingsError(f"{PREFIX}{where.rstrip('`').upper()}: {reason}") from None
 
 
-def page() -> str:
+def as_markdown() -> str:
     """The settings as a Markdown page, docs/settings.md."""
     rows = [
         "# Settings",

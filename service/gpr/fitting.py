@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from service.gpr import GPR
 from service.gpr.training import fit
-from service.gpr.trainingdata import TrainingData
+from service.gpr.trainingdata import Progress, TrainingData, TrainingOptions, no_progress
 from service.model import FloatArray
-from service.runtime.pool import cpu_limit, threads_for
 
 NORMAL_95 = 1.959963984540054
 """The normal distribution holds 95 % within so many standard deviations."""
@@ -43,45 +41,49 @@ def split(n: int, share: float, seed: int = 0) -> tuple[NDArray[np.int64], NDArr
 
 
 LARGE = 2000 * 2000
-"""Elements of a matrix that more than one thread factors faster."""
+"""Elements of a matrix that several threads factor faster than one."""
 
 
-def threads_of(rows: int, inducing: int) -> int:
-    """BLAS threads of a fit: threads that wait for each other burn several times the CPU of one,
-    and take longer when they must share it, unless the matrices are large.
+def blas_threads(rows: int, inducing: int, cpus: int) -> int:
+    """BLAS threads of a fit on `cpus` processors.
+
+    Threads that wait for each other burn several times the CPU of one, and take longer when they
+    must share it, unless the matrices are large.
     """
-    return threads_for(cpu_limit()) if rows * (inducing or rows) >= LARGE else 1
+    return cpus if rows * (inducing or rows) >= LARGE else 1
 
 
 def fit_and_score(
     table: TrainingData,
+    options: TrainingOptions,
     *,
-    kernel: str,
-    ard: bool,
-    inducing: int,
-    restarts: int,
-    held_out: float,
-    name: str,
-    progress: Callable[[], object],
+    cpus: int = 1,
+    progress: Progress = no_progress,
 ) -> GPR:
-    """The model trained on all rows but a share that is held out, with the scores on that share.
+    """Train on all rows but a share that is held out, and score on that share.
 
-    `progress` is called after each restart.
+    Parameters
+    ----------
+    options : its `name`, or else the output's name, becomes the model's
+    cpus : processors that the fit may use
+    progress : called after each restart with the number that are done
     """
-    known, unseen = split(len(table.y), held_out)
-    with threadpool_limits(threads_of(len(known), inducing), "blas"):
+    known, unseen = split(len(table.y), options.held_out)
+    with threadpool_limits(blas_threads(len(known), options.inducing, cpus), "blas"):
         posterior = fit(
             table.X[known],
             table.y[known],
-            kernel,
+            options,
             table.feature_names,
             table.output_name,
-            restarts=restarts,
-            inducing=inducing,
-            ard=ard,
             progress=progress,
-            name=name,
-            data_sha256=table.sha256,
         )
     found = scores(GPR.from_posterior(posterior).predict(table.X[unseen]), table.y[unseen])
-    return GPR.from_posterior(replace(posterior, scores=found))
+    return GPR.from_posterior(
+        replace(
+            posterior,
+            name=options.name or table.output_name,
+            data_sha256=table.sha256,
+            scores=found,
+        )
+    )

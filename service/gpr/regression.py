@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 
 from service.gpr import derivatives
@@ -14,7 +16,7 @@ from service.gpr import file as modelfile
 from service.gpr.posterior import Posterior
 from service.gpr.sampling import PathwiseDraws
 from service.gpr.tiles import TiledPredictor
-from service.model import Description, FloatArray, Model
+from service.model import Description, FloatArray, Model, version_of, write_file
 
 LOWEST_VARIANCE = 1e-15
 """GPy's own floor of the latent variance, in the model's units."""
@@ -69,7 +71,7 @@ class GPR(Model):
             The model holds something that is not served (another kernel or likelihood, a mean
             function, several outputs), or a feature name cannot be used.
         """
-        from service.gpr.training import posterior_of
+        from service.gpr.training import posterior_of  # GPy is not installed where models serve
 
         return cls.from_posterior(posterior_of(m, feature_names, output_name))
 
@@ -79,7 +81,7 @@ class GPR(Model):
         self.input_dim = posterior.X.shape[1]
         self.kernel = posterior.kernel.name
         self.feature_names, self.output_name = posterior.feature_names, posterior.output_name
-        self.description: Description = posterior.description(modelfile.version_of(data))
+        self.description: Description = posterior.description(version_of(io.BytesIO(data)))
         self._tiles = TiledPredictor(posterior, self.large_tile)
         variance = posterior.output_scale**2
         self._floor = variance * LOWEST_VARIANCE
@@ -101,14 +103,17 @@ class GPR(Model):
 
     def fit(self, X: FloatArray, y: FloatArray) -> Self:
         """Train by GPy on X, shape (n, d), and y, shape (n,)."""
-        from service.gpr.training import fit
+        from service.gpr.training import DEFAULTS, fit  # GPy is not installed where models serve
 
-        posterior = fit(X, y, self.kernel, self.feature_names, self.output_name)
+        options, kernel = DEFAULTS, self.kernel
+        if isinstance(kernel, str):
+            options, kernel = msgspec.structs.replace(DEFAULTS, kernel=kernel), None
+        posterior = fit(X, y, options, self.feature_names, self.output_name, kernel=kernel)
         return self._take(posterior, modelfile.encode(posterior))
 
     def save(self, path: Path) -> None:
         """Write the model file."""
-        modelfile.write(Path(path), modelfile.encode(self.posterior))
+        write_file(Path(path), [modelfile.encode(self.posterior)])
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,14 +14,18 @@ import numpy as np
 
 from service.gpr.kernels import FORMS, Bias, Kernel, Stationary, Term, White
 from service.gpr.posterior import Posterior
-from service.gpr.trainingdata import EXACT_ROWS
+from service.gpr.trainingdata import EXACT_ROWS, Progress, TrainingOptions, no_progress
 from service.model import FloatArray, check_feature_names
 
 SEED = 0
 """Of restarts and inducing inputs: the same data give the same model."""
 
+DEFAULTS = TrainingOptions(restarts=5)
+
+EXACT_ITERATIONS = 1000
+
 SPARSE_ITERATIONS = 200
-"""An iteration over inducing inputs moves them all; the bound gains little after these."""
+"""Each iteration moves all inducing inputs; the bound gains little after this many."""
 
 
 def term_of(kernel: Any) -> list[Term]:
@@ -110,16 +114,20 @@ def posterior_of(
     feature_names: Sequence[str],
     output_name: str = "y",
     *,
-    name: str = "gp",
     input_offset: FloatArray | None = None,
     input_scale: FloatArray | None = None,
-    data_sha256: str = "",
-    scores: dict[str, float] | None = None,
 ) -> Posterior:
-    """Take all that prediction needs out of a trained GPy model.
+    """Take everything that prediction needs out of a trained GPy model.
 
-    `input_offset` and `input_scale` say how m's inputs were made from raw ones:
-    ``(x - offset) / scale``. Raises ValueError where the model cannot be served.
+    Parameters
+    ----------
+    input_offset, input_scale : shape (d,), how m's inputs were made from raw ones:
+        ``(x - offset) / scale``
+
+    Raises
+    ------
+    ValueError
+        The model cannot be served.
     """
     _refuse_unserved(m)
     X = np.array(m.X, dtype=np.float64)
@@ -133,7 +141,7 @@ def posterior_of(
     y_offset, y_scale = (m.normalizer.mean, m.normalizer.std) if m.normalizer else (0.0, 1.0)
     digest = hashlib.sha256(raw.tobytes() + np.array(m.Y, dtype=np.float64).tobytes()).hexdigest()
     return Posterior(
-        name=name,
+        name="gp",
         feature_names=tuple(feature_names),
         output_name=output_name,
         kernel=Kernel(tuple(term_of(m.kern))),
@@ -151,9 +159,8 @@ def posterior_of(
         reference_X=reference * scale + offset,
         reference_answers=np.hstack(m.predict(reference)),
         gpy_version=GPy.__version__,
-        data_sha256=data_sha256 or digest,
+        data_sha256=digest,
         created=created_now(),
-        scores=scores or {},
     )
 
 
@@ -171,7 +178,7 @@ def kernel_named(text: str, input_dim: int, *, ard: bool = True) -> Any:
     return kernels[0] if len(kernels) == 1 else GPy.kern.Add(kernels)
 
 
-def optimise(m: Any, restarts: int, progress: Callable[[], object], max_iters: int) -> None:
+def optimise(m: Any, restarts: int, progress: Progress, max_iters: int) -> None:
     """Maximise the likelihood from several starts and keep the best.
 
     Raises
@@ -190,7 +197,7 @@ def optimise(m: Any, restarts: int, progress: Callable[[], object], max_iters: i
             value = np.inf
         if np.isfinite(value) and (best is None or value < best[0]):
             best = value, m.optimizer_array.copy()
-        progress()
+        progress(start + 1)
     if best is None:
         raise ValueError("the optimiser failed from every start; are the data degenerate?")
     m.optimizer_array = best[1]
@@ -199,23 +206,31 @@ def optimise(m: Any, restarts: int, progress: Callable[[], object], max_iters: i
 def fit(
     X: FloatArray,
     y: FloatArray,
-    kernel: Any = "RBF",
+    options: TrainingOptions = DEFAULTS,
     feature_names: Sequence[str] = (),
     output_name: str = "y",
     *,
-    restarts: int = 5,
-    inducing: int = 0,
-    ard: bool = True,
-    progress: Callable[[], object] = lambda: None,
-    **fields: Any,
+    kernel: Any = None,
+    progress: Progress = no_progress,
 ) -> Posterior:
     """Train on X, shape (n, d), and y, shape (n,), both in raw units.
 
-    Inputs and output are standardised first; `fields` go to `posterior_of`.
+    Inputs and output are standardised first.
+
+    Parameters
+    ----------
+    kernel : a GPy kernel, used instead of the one that `options` names
+    progress : called after each restart with the number that are done
+
+    Raises
+    ------
+    ValueError
+        An input is constant, there are too many rows for an exact GP, or no start of the
+        optimiser led to a model.
     """
     names = tuple(feature_names or (f"x{i + 1}" for i in range(X.shape[1])))
     check_feature_names(names, X.shape[1])
-    if not inducing and len(X) > EXACT_ROWS:
+    if not options.inducing and len(X) > EXACT_ROWS:
         raise ValueError(
             f"{len(X)} rows are too many for an exact GP (at most {EXACT_ROWS}): "
             "ask for inducing inputs, for instance 200 (--inducing 200)"
@@ -228,17 +243,21 @@ def fit(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            m = _model((X - offset) / scale, y[:, None], kernel, inducing, ard)
-            optimise(m, restarts, progress, SPARSE_ITERATIONS if inducing else 1000)
+            m = _model((X - offset) / scale, y[:, None], kernel, options)
+            most = SPARSE_ITERATIONS if options.inducing else EXACT_ITERATIONS
+            optimise(m, options.restarts, progress, most)
     finally:
         np.random.set_state(state)
-    return posterior_of(m, names, output_name, input_offset=offset, input_scale=scale, **fields)
+    return posterior_of(m, names, output_name, input_offset=offset, input_scale=scale)
 
 
-def _model(X: FloatArray, Y: FloatArray, kernel: Any, inducing: int, ard: bool) -> Any:
-    k = kernel_named(kernel, X.shape[1], ard=ard) if isinstance(kernel, str) else kernel.copy()
-    if not inducing:
+def _model(X: FloatArray, Y: FloatArray, kernel: Any, options: TrainingOptions) -> Any:
+    if kernel is None:
+        k = kernel_named(options.kernel, X.shape[1], ard=options.ard)
+    else:
+        k = kernel.copy()
+    if not options.inducing:
         return GPy.models.GPRegression(X, Y, k, normalizer=True, noise_var=0.1)
-    m = GPy.models.SparseGPRegression(X, Y, k, num_inducing=inducing, normalizer=True)
+    m = GPy.models.SparseGPRegression(X, Y, k, num_inducing=options.inducing, normalizer=True)
     m.likelihood.variance[:] = 0.1
     return m

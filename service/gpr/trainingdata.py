@@ -1,21 +1,19 @@
-"""Training data from a CSV: the inputs and the output as numbers, or the reasons why not."""
+"""What a training is given: its options, and a CSV table as numbers or the reasons why not."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import math
-import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
 from service.model import FloatArray
-from service.services.body import GZIP_MAGIC
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -27,6 +25,33 @@ EXACT_ROWS = 5000
 """More training rows than this need inducing inputs: time grows as n³, memory as n²."""
 
 MOST_REASONS = 10
+
+
+Progress = Callable[[int], object]
+"""Called with the number of restarts that are done."""
+
+
+def no_progress(done: int) -> None:
+    """Report nothing."""
+
+
+class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to train a model, on the command line and in ``POST /train``."""
+
+    target: Annotated[str, Meta(description="the column of the output; default: the last")] = ""
+    features: Annotated[
+        tuple[str, ...], Meta(description="the columns of the inputs; default: all others")
+    ] = ()
+    kernel: Annotated[str, Meta(description='a sum by name, as in "Matern52 + White"')] = "RBF"
+    ard: Annotated[bool, Meta(description="one lengthscale per input")] = True
+    inducing: Annotated[
+        int, Meta(ge=0, le=5000, description="inducing inputs of a sparse GP; 0: an exact one")
+    ] = 0
+    restarts: Annotated[int, Meta(ge=1, le=100, description="starts of the optimiser")] = 3
+    held_out: Annotated[
+        float, Meta(ge=0.01, le=0.9, description="the share of rows that only score the model")
+    ] = 0.2
+    name: Annotated[str, Meta(max_length=80, description="the model's name")] = ""
 
 
 class TrainingDataError(ValueError):
@@ -44,8 +69,17 @@ class TrainingData:
     sha256: str
 
 
-def read_training_data(path: Path, target: str, features: Sequence[str] = ()) -> TrainingData:
-    """Read a CSV with a header, perhaps gzipped; inputs are `features`, or all but the target.
+def read_training_data(
+    data: bytes, label: str, target: str = "", features: Sequence[str] = ()
+) -> TrainingData:
+    """Read a CSV with a header.
+
+    Parameters
+    ----------
+    data : the file's content
+    label : what an error message calls it
+    target : the column of the output; default: the last
+    features : the columns of the inputs; default: all but the target
 
     Raises
     ------
@@ -53,23 +87,8 @@ def read_training_data(path: Path, target: str, features: Sequence[str] = ()) ->
         The header lacks a column, cells are not finite numbers, rows are too few, or the output
         is constant.
     """
-    raw = path.read_bytes()
-    if raw.startswith(GZIP_MAGIC):
-        try:
-            raw = gzip.decompress(raw)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise TrainingDataError(f"{path.name} cannot be gunzipped: {error}") from error
-    return parse_training_data(raw, path.name, target, features)
-
-
-def parse_training_data(
-    raw: bytes, label: str, target: str, features: Sequence[str] = ()
-) -> TrainingData:
-    """The same from a file's content; without a `target` the last column is the output."""
-    if raw.startswith(GZIP_MAGIC):
-        raise TrainingDataError(f"{label} looks gzipped: send 'Content-Encoding: gzip' with it")
     try:
-        lines = raw.decode("utf-8-sig").splitlines(keepends=True)
+        lines = data.decode("utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError as error:
         raise TrainingDataError(f"{label} is not UTF-8 text: byte {error.start}") from error
     reader = csv.reader(lines, strict=True)
@@ -84,7 +103,7 @@ def parse_training_data(
     if np.ptp(y) == 0:
         raise TrainingDataError(f"the output {target!r} is constant ({y[0]:g}): nothing to learn")
     X = np.ascontiguousarray(values[:, :-1])
-    return TrainingData(X, y, names, target, hashlib.sha256(raw).hexdigest())
+    return TrainingData(X, y, names, target, hashlib.sha256(data).hexdigest())
 
 
 def _columns(header: list[str], names: Sequence[str]) -> list[int]:

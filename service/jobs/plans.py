@@ -15,10 +15,10 @@ from service.model import FloatArray, Model
 from service.services import arrays
 from service.services.arrays import Header
 from service.services.body import Spool
-from service.services.chunks import Chunk, refuse_nonfinite, spans
+from service.services.chunks import Chunk, refuse_nonfinite, row_ranges
 from service.services.options import Options
 from service.services.prediction import Predict, columns
-from service.services.tables import CuttingTable, Place, Table
+from service.services.tables import Place, Table
 
 _POINTS = "points"
 _PLAN = "plan"
@@ -88,7 +88,7 @@ def make_plan(blobs: JobBlobs, spec: Prediction, model: Model, rows: int, limit:
     if spec.options.covariance:
         rows = limit  # a joint covariance cannot be computed in parts
     if spec.form == "table":
-        table = CuttingTable(blobs.open(INPUT), names)
+        table = Table(blobs.open(INPUT), names, count_bytes=True)
         parts = [Part(c.start, c.stop, c.lines, c.rows) for c in table.cuts(rows, limit)]
         shape = (sum(part.rows for part in parts),)
         return Plan(INPUT, table.columns, names, shape, parts, table.delimiter)
@@ -103,7 +103,7 @@ def _array_plan(blobs: JobBlobs, spec: Prediction, names: tuple[str, ...], rows:
     width = header.dtype.itemsize * len(names)
     parts = [
         Part(header.start + a * width, header.start + b * width, a, b - a)
-        for a, b in spans(header.rows, rows)
+        for a, b in row_ranges(header.rows, rows)
     ]
     shape = header.shape[:-1] if spec.shape is None else spec.shape
     return Plan(blob, list(names), names, shape, parts, dtype=header.dtype.str)
@@ -129,7 +129,7 @@ def _store_in_row_order(
 def read_part(
     blobs: JobBlobs, plan: Plan, part: Part, size: int, *, lenient: bool
 ) -> Iterator[Chunk]:
-    """Read the rows of a part in chunks of `size`, divided as `spans` does.
+    """Read the rows of a part in chunks of `size`, divided as `row_ranges` does.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def read_part(
 def _array_chunks(blobs: JobBlobs, plan: Plan, part: Part, size: int) -> Iterator[Chunk]:
     data = blobs.read(plan.blob, part.start, part.stop)
     flat = np.frombuffer(data, plan.dtype).reshape(part.rows, len(plan.features))
-    for a, b in spans(part.rows, size):
+    for a, b in row_ranges(part.rows, size):
         X: FloatArray = np.ascontiguousarray(flat[a:b], dtype=np.float64)
         refuse_nonfinite(X, part.before + a, " of the array")
         yield Chunk(X)

@@ -15,9 +15,9 @@ from service.jobs.blobs import JobBlobs
 from service.jobs.plans import Plan, read_part, read_plan
 from service.jobs.records import DISMISSED, FAILED, SUCCESSFUL, Job
 from service.jobs.specs import Prediction, Spec
-from service.model import BoolArray, FloatArray, Model, past_parser_race
+from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
-from service.services.chunks import CHUNK_TILES, Chunk, Source, spans
+from service.services.chunks import CHUNK_TILES, Chunk, Source, row_ranges
 from service.services.prediction import Limits, Predict, covariance, refuse_covariance_as
 from service.services.problems import Problem, ogc_problem
 from service.services.writing import Answered, answered, layout_of, written
@@ -122,7 +122,7 @@ def _encode(numbers: Numbers) -> bytes:
 def read_numbers(blobs: JobBlobs, part: int) -> Numbers:
     """Read what `compute_part` has stored; raises `BlobMissing`."""
     data = blobs.whole(result_name(part))
-    return past_parser_race(lambda: _decode(data))
+    return read_npy_safely(lambda: _decode(data))
 
 
 def _decode(data: bytes) -> Numbers:
@@ -144,7 +144,7 @@ def answered_parts(
     for i, part in enumerate(plan.parts):
         numbers = read_numbers(blobs, i)
         inputs = read_part(blobs, plan, part, size, lenient=lenient) if cells else None
-        for a, b in spans(part.rows, size):
+        for a, b in row_ranges(part.rows, size):
             values = numbers.values[a:b]
             chunk = next(inputs) if inputs is not None else Chunk(values[:0])
             chunk.errors = {k - a: why for k, why in numbers.errors.items() if a <= k < b}

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from service.gpr.trainingdata import TrainingOptions
 from service.services.options import Options
 
 INPUT = "input"
@@ -34,23 +35,9 @@ class Prediction(msgspec.Struct, tag="predict", frozen=True, kw_only=True):
     shape: tuple[int, ...] | None = None
 
 
-class Training(msgspec.Struct, tag="train", frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Training(TrainingOptions, tag="train", frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A training with the table in the blob `INPUT`."""
 
-    target: Annotated[str, Meta(description="the output's column; default: the last")] = ""
-    features: Annotated[
-        tuple[str, ...], Meta(description="the inputs' columns; default: all others")
-    ] = ()
-    kernel: Annotated[str, Meta(description='a sum of names, as in "Matern52 + White"')] = "RBF"
-    ard: Annotated[bool, Meta(description="one lengthscale per input")] = True
-    inducing: Annotated[
-        int, Meta(ge=0, le=5000, description="inducing inputs of a sparse GP; 0: an exact GP")
-    ] = 0
-    restarts: Annotated[int, Meta(ge=1, le=100, description="restarts of the optimiser")] = 3
-    held_out: Annotated[
-        float, Meta(ge=0.01, le=0.9, description="the share of rows held out to score the model")
-    ] = 0.2
-    name: Annotated[str, Meta(max_length=80, description="the model's name")] = ""
     activate: Annotated[
         bool, Meta(description="false: store the version but keep serving the current one")
     ] = True

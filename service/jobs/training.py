@@ -11,10 +11,11 @@ from service.gpr.trainingdata import (
     EXACT_ROWS,
     TrainingData,
     TrainingDataError,
-    parse_training_data,
+    read_training_data,
 )
 from service.jobs.specs import Training
 from service.model import check_feature_names
+from service.services.body import starts_like_gzip
 from service.services.problems import unusable
 
 _LINE = re.compile(r"line (\d+)")
@@ -29,8 +30,10 @@ def read_table(data: bytes, spec: Training) -> TrainingData:
         422 with the reasons, for data that cannot train a model: too few or too many rows, a
         constant column, cells that are not finite numbers (with the first ``line``).
     """
+    if starts_like_gzip(data):
+        raise unusable("the table looks gzipped: send 'Content-Encoding: gzip' with it")
     try:
-        table = parse_training_data(data, "the table", spec.target, spec.features)
+        table = read_training_data(data, "the table", spec.target, spec.features)
         check_feature_names(table.feature_names, table.X.shape[1])
     except TrainingDataError as error:
         line = _LINE.search(str(error))

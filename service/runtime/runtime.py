@@ -74,7 +74,7 @@ class Runtime:
     def store_initial(self) -> None:
         """Have the model of the settings in the store, so that there is a way back to it."""
         if self.versions is not None and not self._stored_initial:
-            self.versions.add(*self.live.initial)
+            self.versions.add(self.live.initial.model, self.live.initial.path)
             self._stored_initial = True
 
     def backlog_seconds(self) -> float:
@@ -107,7 +107,7 @@ def _versions(settings: Settings, live: Live) -> tuple[Versions | None, Follower
     except StorageError as error:
         raise SettingsError(f"GPSERVE_STORE: {error}") from error
     follower = Follower(live, versions)
-    follower.look()
+    follower.check()
     return versions, follower
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from service.model import FloatArray, past_parser_race
+from service.model import FloatArray, read_npy_safely
 from service.services.body import Spool
-from service.services.chunks import Chunk, Source, refuse_nonfinite, spans
+from service.services.chunks import Chunk, Source, refuse_nonfinite, row_ranges
 from service.services.problems import malformed, too_large, unusable
 
 MAGIC = b"\x93NUMPY"
@@ -85,7 +85,7 @@ def read_header(head: BinaryIO, d: int) -> Header:
 
 def _header(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
-        return past_parser_race(lambda: _header_from_start(body))
+        return read_npy_safely(lambda: _header_from_start(body))
     except (ValueError, SyntaxError, TypeError) as error:
         raise malformed(f"not a .npy file: {str(error)[:200]}") from None
 
@@ -114,10 +114,10 @@ def _blocks(array: NDArray[Any], d: int, size: int) -> Iterator[tuple[int, Float
     n = array.size // d
     if array.flags.c_contiguous:
         flat = array.reshape(n, d)
-        for a, b in spans(n, size):
+        for a, b in row_ranges(n, size):
             yield a, np.ascontiguousarray(flat[a:b], dtype=np.float64)
         return
-    for a, b in spans(n, size):
+    for a, b in row_ranges(n, size):
         rows = np.unravel_index(np.arange(a, b), array.shape[:-1])
         yield a, np.ascontiguousarray(array[rows], dtype=np.float64)
 

@@ -15,7 +15,7 @@ from typing import IO, BinaryIO, cast
 
 from service.services.problems import Problem, malformed, too_large
 
-GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_MAGIC = b"\x1f\x8b"
 IN_MEMORY = 1 << 20
 _PIECE = 1 << 16
 _DIGESTED_AT_ONCE = 1 << 20
@@ -112,11 +112,16 @@ def open_body(source: IO[bytes], encoding: str, limit: int) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(Bounded(source, limit), _PIECE))
 
 
-def unpacked(source: BinaryIO, limit: int) -> BinaryIO:
-    """An uploaded file's content: gunzipped when it begins as gzip does."""
-    start = source.read(len(GZIP_MAGIC))
+def starts_like_gzip(start: bytes) -> bool:
+    """Whether a file that begins with `start` is gzipped."""
+    return start.startswith(_GZIP_MAGIC)
+
+
+def decompressed(source: BinaryIO, limit: int) -> BinaryIO:
+    """Return an uploaded file's content, decompressed when it is gzipped."""
+    gzipped = starts_like_gzip(source.read(len(_GZIP_MAGIC)))
     source.seek(0)
-    return open_body(source, "gzip" if start == GZIP_MAGIC else "", limit)
+    return open_body(source, "gzip" if gzipped else "", limit)
 
 
 class Spool:

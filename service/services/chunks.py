@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from service.model import FloatArray
 from service.services.problems import unusable
 
 Cells = list[list[str]]
+T = TypeVar("T")
 
 CHUNK_TILES = 4
 """Tiles of the model in a chunk: enough to keep a few CPUs busy, little enough to stay small."""
@@ -50,8 +52,11 @@ class Source:
     delimiter: str = ","
 
 
-def spans(n: int, size: int) -> Iterator[tuple[int, int]]:
-    """Bounds of parts of `size` of n rows; what is left over joins the last one."""
+def row_ranges(n: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of parts of `size` of n rows; what is left over joins the last one.
+
+    No part is so short that its rows would be computed in another way, with other bits.
+    """
     last = max(n // size - 1, 0) * size
     for a in range(0, last, size):
         yield a, a + size
@@ -72,3 +77,15 @@ def refuse_nonfinite(X: FloatArray, start: int, of: str = "") -> None:
     if bad.size:
         row = start + int(bad[0])
         raise unusable(f"point {row}{of} is not finite: {X[bad[0]].tolist()}", row=row)
+
+
+def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield items in the same parts, without knowing how many there are."""
+    held: list[T] = []
+    for item in items:
+        held.append(item)
+        if len(held) == 2 * size:
+            yield held[:size]
+            held = held[size:]
+    if held:
+        yield held

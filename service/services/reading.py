@@ -12,7 +12,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from service.services import arrays
 from service.services import options as optional
 from service.services.body import Spool, read_whole
-from service.services.chunks import Chunk, Source, spans
+from service.services.chunks import Chunk, Source, row_ranges
 from service.services.jsonpoints import read_json
 from service.services.options import Options
 from service.services.points import Points, read_fields, refuse_too_many
@@ -101,7 +101,7 @@ class Reader:
     def _source(self, read: Points) -> Source:
         refuse_too_many(len(read.rows), self.max_points)
         X = np.array(read.rows, dtype=np.float64)
-        parts = (Chunk(X[a:b]) for a, b in spans(len(X), self.rows))
+        parts = (Chunk(X[a:b]) for a, b in row_ranges(len(X), self.rows))
         return Source(list(self.names), read.shape, parts)
 
 

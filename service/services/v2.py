@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.model import FloatArray, Model
-from service.services.chunks import CHUNK_TILES, refuse_nonfinite, spans
+from service.services.chunks import CHUNK_TILES, refuse_nonfinite, row_ranges
 from service.services.options import Options
 from service.services.points import refuse_too_many
 from service.services.prediction import Predict, columns
@@ -124,7 +124,7 @@ def _predicted(model: Model, X: NDArray[Any], options: Options, predict: Predict
     n, d = X.shape
     values = _table(n, 2 + 2 * d * options.gradient)
     step = CHUNK_TILES * model.large_tile
-    for a, b in spans(n, step):
+    for a, b in row_ranges(n, step):
         chunk = np.ascontiguousarray(X[a:b], dtype=np.float64)
         refuse_nonfinite(chunk, a)
         values[a:b] = columns(model, chunk, options, predict)

@@ -11,7 +11,7 @@ from flask import Request
 
 from service.model import Model
 from service.services import negotiation, writing
-from service.services.body import open_body, refuse_larger, unpacked
+from service.services.body import decompressed, open_body, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.options import Options
 from service.services.problems import Problem, malformed, too_large, unusable
@@ -121,7 +121,7 @@ def _read_multipart(
         return reader.fields(fields)
     only_file(request.files)
     upload = request.files["file"]
-    body = unpacked(cast(BinaryIO, upload.stream), limit)
+    body = decompressed(cast(BinaryIO, upload.stream), limit)
     if upload.mimetype == "application/json" or (upload.filename or "").endswith(".json"):
         return reader.json(body, fields)
     return reader.file(body, fields, counted=counted)

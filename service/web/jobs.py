@@ -25,7 +25,7 @@ from service.jobs.training import read_table
 from service.model import Model, check_model_name
 from service.runtime.runtime import Runtime
 from service.services import negotiation
-from service.services.body import read_whole, refuse_larger, unpacked
+from service.services.body import decompressed, read_whole, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.options import Options
 from service.services.problems import Problem, malformed, unusable
@@ -93,7 +93,7 @@ class WithQueue:
             raise _too_long(points, seconds, most)
         _refuse_truncated()
         check_limits(source, options, runtime.settings)
-        version = runtime.live.version_of(model)
+        version = model.description.version
 
         def store(blobs: JobBlobs) -> Prediction:
             return store_source(blobs, source, options, version, media_type)
@@ -141,7 +141,7 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
     Problem
         Whatever can be seen at once: 400, 413, 415, 422 as in a synchronous request.
     """
-    settings, version = runtime.settings, runtime.live.version_of(model)
+    settings, version = runtime.settings, model.description.version
     stored: list[str] = []
     reader = StoringReader(
         model.description.feature_names,
@@ -203,7 +203,7 @@ def _read_training(limit: int) -> tuple[bytes, dict[str, Any]]:
             raise malformed(f"the form cannot be read: {error}") from None
         only_file(request.files)
         upload = cast(BinaryIO, request.files["file"].stream)
-        return read_whole(unpacked(upload, limit), limit, too_large), options
+        return read_whole(decompressed(upload, limit), limit, too_large), options
     data = read_whole(body.opened(request, limit), limit, too_large)
     if kind in ("application/json", ""):
         table, members = table_of_json(data)

@@ -8,7 +8,7 @@ import flask
 from flask import Blueprint, request
 
 from service.model import ModelFileError
-from service.runtime.live import prove_version
+from service.runtime.live import load_version
 from service.runtime.runtime import Runtime
 from service.services.problems import Problem, busy
 from service.storage.blobs import StorageError
@@ -42,7 +42,7 @@ def activate(version: str) -> flask.Response:
         raise Problem(503, "no model store is configured: set GPSERVE_STORE or REDIS_URL")
     try:
         runtime.store_initial()
-        prove_version(store, version, runtime.live.class_name)
+        load_version(store, version, runtime.live.class_name)
         store.activate(version)
     except NoSuchVersion:
         raise Problem(404, f"no version {version[:40]!r} is stored; /models lists them") from None
@@ -51,7 +51,7 @@ def activate(version: str) -> flask.Response:
     except StorageError as error:
         raise busy(f"the model store does not answer: {error}", 2) from None
     if runtime.follower is not None:
-        runtime.follower.look()
+        runtime.follower.check()
     return flask.jsonify({"version": version, "current": runtime.live.version})
 
 

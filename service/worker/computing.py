@@ -12,7 +12,6 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -21,8 +20,6 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from service import settings
-from service.gpr.trainingdata import TrainingData
 from service.jobs import specs
 from service.jobs.blobs import JobBlobs
 from service.jobs.plans import make_plan, read_plan, rows_per_part, write_plan
@@ -31,9 +28,10 @@ from service.jobs.specs import BEGIN, INPUT, Prediction, Training
 from service.jobs.training import read_table
 from service.model import FloatArray, Model
 from service.runtime.live import model_class
-from service.runtime.pool import TilePool
+from service.runtime.pool import TilePool, cpu_limit, threads_for
 from service.services.prediction import Limits, refuse_large_covariance, refuse_many_samples
 from service.services.problems import Problem, unusable
+from service.settings import Settings
 from service.storage import open_blobs
 from service.storage.blobs import BlobMissing, Blobs
 from service.storage.versions import Versions
@@ -59,7 +57,7 @@ def main(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which stops us
     threading.Thread(target=_die_with_parent, daemon=True).start()
     threadpool_limits(1, "blas")
-    computer = Computer(settings.read(), connection)
+    computer = Computer(Settings.from_environ(), connection)
     while True:
         task = decode_task.decode(connection.recv_bytes())
         connection.send_bytes(encode(computer.do(task)))
@@ -75,14 +73,14 @@ def _die_with_parent() -> None:
 class Computer:
     """Plans, predicts and trains; keeps the models that it has loaded."""
 
-    def __init__(self, read: settings.Settings, connection: Connection) -> None:
-        self._settings = read
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._settings = settings
         self._connection = connection
-        self._blobs: Blobs = open_blobs(read.store_url, patient=True)
+        self._blobs: Blobs = open_blobs(settings.store_url, patient=True)
         self._versions = Versions(self._blobs)
         self._models: dict[str, Model] = {}
         self._pool = TilePool()
-        self._limits = Limits(read.max_covariance_points, read.max_sample_values)
+        self._limits = Limits(settings.max_covariance_points, settings.max_sample_values)
 
     def do(self, task: Task) -> Message:
         """Do a task and return its outcome, good or bad."""
@@ -133,19 +131,22 @@ class Computer:
         return self._models[version]
 
     def _train(self, blobs: JobBlobs, spec: Training) -> Message:
+        # Imported here: GPy takes a second and 80 MB, which a worker that only predicts saves.
+        from service.gpr.fitting import fit_and_score
+
         table = read_table(blobs.whole(INPUT), spec)
         started = time.monotonic()
-        done = 0
 
-        def progress() -> None:
-            nonlocal done
-            done += 1
+        def progress(done: int) -> None:
             took = time.monotonic() - started
             message = f"restart {done} of {spec.restarts} finished after {took:.0f} s"
             self._report(message, 100 * done / (spec.restarts + 1))
 
         self._report(f"fitting {spec.kernel} to {len(table.y)} rows", 0)
-        model = train(table, spec, progress)
+        try:
+            model = fit_and_score(table, spec, cpus=threads_for(cpu_limit()), progress=progress)
+        except ValueError as error:
+            raise unusable(str(error)) from error
         version = self._store(model)
         blobs.write(RESULT, msgspec.json.encode(model.description.as_json()))
         rmse, deviation = model.description.scores["rmse"], np.std(table.y)
@@ -163,29 +164,3 @@ class Computer:
 
     def _report(self, message: str, percent: float) -> None:
         self._connection.send_bytes(encode(Progress(message, percent)))
-
-
-def train(table: TrainingData, spec: Training, progress: Callable[[], None]) -> Model:
-    """Fit and score a model; `progress` is called after each restart.
-
-    Raises
-    ------
-    Problem
-        422 when the optimiser finds no model.
-    """
-    # Imported here: it needs GPy, which takes a second and memory that predictions do without.
-    from service.gpr.fitting import fit_and_score
-
-    try:
-        return fit_and_score(
-            table,
-            kernel=spec.kernel,
-            ard=spec.ard,
-            inducing=spec.inducing,
-            restarts=spec.restarts,
-            held_out=spec.held_out,
-            name=spec.name or table.output_name,
-            progress=progress,
-        )
-    except ValueError as error:
-        raise unusable(str(error)) from error

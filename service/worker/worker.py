@@ -12,7 +12,6 @@ from types import FrameType
 from dramatiq import Worker as Consumer
 from dramatiq import actor
 
-from service import settings as reading
 from service.jobs.depth import QUEUE, queue_depth
 from service.jobs.ledger import Ledger
 from service.jobs.queue import ACTOR, Queue, make_broker
@@ -117,6 +116,6 @@ class JobWorker:
 
 def main() -> None:
     """Run a worker with the settings of the environment."""
-    settings = reading.read()
+    settings = Settings.from_environ()
     logging.config.dictConfig(log_config(settings.log_level))
     JobWorker(settings).run()

@@ -100,7 +100,7 @@ class Stack:
 
 def valkey_command(folder: Path) -> tuple[list[str], str]:
     """The embedded Valkey of the package, and its URL."""
-    return up.command(folder), up.url_of(folder)
+    return up.valkey_command(folder), up.url_of(folder)
 
 
 def debian_command(folder: Path) -> tuple[list[str], str]:

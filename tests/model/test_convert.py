@@ -22,7 +22,7 @@ def test_convert(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(m))
     refused = run("convert", path, ask="n\n")
     assert refused.exit_code == 1
-    assert "runs whatever program it contains" in refused.output
+    assert "runs any program that it contains" in refused.output
     assert not out.exists()
     done = run("convert", path, "--features", "a,b", "--output", "z", "--yes-i-trust-this-file")
     assert done.exit_code == 0, done.output

@@ -11,6 +11,7 @@ import pytest
 
 from service.gpr import GPR
 from service.gpr.training import fit
+from service.gpr.trainingdata import TrainingOptions
 from service.model import FloatArray
 from tests.model import oracle
 from tests.model.test_gpy_equality import SUMS
@@ -60,7 +61,8 @@ def test_hessian_at_a_training_input() -> None:
 def test_in_raw_units() -> None:
     X, y = oracle.data(60, 3)
     X = X * [100.0, 1.0, 0.01] + [1000.0, 0.0, 5.0]
-    model = GPR.from_posterior(fit(X, 50 * y[:, 0] + 7, "Matern52", list("abc"), restarts=1))
+    options = TrainingOptions(kernel="Matern52", restarts=1)
+    model = GPR.from_posterior(fit(X, 50 * y[:, 0] + 7, options, list("abc")))
     U = (X[:10] + X[10:20]) / 2
     scale = np.array([100.0, 1.0, 0.01])
     wanted = np.stack(

@@ -11,7 +11,6 @@ from service.gpr import fitting
     ("rows", "inducing", "threads"), [(800, 0, 1), (2000, 0, 4), (100_000, 20, 1), (80_000, 50, 4)]
 )
 def test_only_large_matrices_are_worth_more_than_one_thread(
-    monkeypatch: pytest.MonkeyPatch, rows: int, inducing: int, threads: int
+    rows: int, inducing: int, threads: int
 ) -> None:
-    monkeypatch.setattr(fitting, "cpu_limit", lambda: 4.0)
-    assert fitting.threads_of(rows, inducing) == threads
+    assert fitting.blas_threads(rows, inducing, cpus=4) == threads

@@ -58,8 +58,8 @@ def test_options_it_lacks(model: PolynomialRegression) -> None:
 def test_it_answers_tables(model: PolynomialRegression, tmp_path: Path) -> None:
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text("b,a\n0.5,0.25\n\n0.1,0.2\n")
-    with source.open("rb") as reading, target.open("wb") as writing:
-        predict_table(model, reading, writing, PLAIN)
+    with source.open("rb") as reading:
+        target.write_bytes(b"".join(predict_table(model, reading, PLAIN)))
     assert len(target.read_text().splitlines()) == 3
     mean = float(target.read_text().splitlines()[1].split(",")[2])
     assert mean == model.predict(np.array([[0.25, 0.5]]))[0, 0]

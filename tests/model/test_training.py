@@ -12,7 +12,7 @@ import pytest
 from service.__main__ import BUNDLED_DATA, BUNDLED_MODEL
 from service.gpr import GPR
 from service.gpr.training import created_now, fit
-from service.gpr.trainingdata import read_training_data
+from service.gpr.trainingdata import TrainingOptions, read_training_data
 from tests.model import oracle
 
 UNSERVED: dict[str, Callable[[], Any]] = {
@@ -65,9 +65,9 @@ def test_training_is_repeatable_and_leaves_the_generator_alone() -> None:
     np.random.seed(5)
     wanted = np.random.rand()
     np.random.seed(5)
-    one = GPR.from_posterior(fit(X, y[:, 0], restarts=3))
+    one = GPR.from_posterior(fit(X, y[:, 0], TrainingOptions(restarts=3)))
     assert np.random.rand() == wanted
-    two = GPR.from_posterior(fit(X, y[:, 0], restarts=3))
+    two = GPR.from_posterior(fit(X, y[:, 0], TrainingOptions(restarts=3)))
     assert np.array_equal(one.predict(X), two.predict(X))
 
 
@@ -77,7 +77,7 @@ def test_many_rows_need_inducing_inputs() -> None:
     y = np.sin(X.sum(axis=1)) + 0.1 * rng.standard_normal(5100)
     with pytest.raises(ValueError, match="--inducing"):
         fit(X, y)
-    model = GPR.from_posterior(fit(X, y, inducing=20, restarts=1))
+    model = GPR.from_posterior(fit(X, y, TrainingOptions(inducing=20, restarts=1)))
     p = model.posterior
     assert (len(p.X), p.training_points, len(model.samples(X[:4], 2, 0))) == (20, 5100, 2)
     assert np.sqrt(np.mean((model.predict(X)[:, 0] - np.sin(X.sum(axis=1))) ** 2)) < 0.1
@@ -98,7 +98,10 @@ def test_created(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bundled_model_is_of_the_bundled_data() -> None:
-    model, data = GPR.load(BUNDLED_MODEL), read_training_data(BUNDLED_DATA, "mag")
+    model, data = (
+        GPR.load(BUNDLED_MODEL),
+        read_training_data(BUNDLED_DATA.read_bytes(), "quakes.csv", "mag"),
+    )
     assert model.posterior.data_sha256 == data.sha256
     assert model.description.feature_names == data.feature_names
     error = model.predict(data.X)[:, 0] - data.y

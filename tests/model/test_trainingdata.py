@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from service.gpr.trainingdata import TrainingDataError, parse_training_data, read_training_data
+from service.gpr.trainingdata import TrainingDataError, read_training_data
+from service.jobs.specs import Training
+from service.jobs.training import read_table
+from service.services.problems import Problem
 from tests.model.commandline import run
 
 GOOD = "\n".join(f"{i},{i % 7},{i % 5}" for i in range(30)) + "\n"
@@ -34,7 +37,7 @@ def test_data_that_cannot_train(what: str, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text(text)
     with pytest.raises(TrainingDataError, match="line 1" if what == "no rows" else "."):
-        read_training_data(path, "y")
+        read_training_data(path.read_bytes(), "data.csv", "y")
     done = run("train", path, "--target", "y")
     assert done.exit_code == 1
     assert reason in done.output
@@ -45,23 +48,25 @@ def test_a_column_with_two_roles(features: tuple[str, ...], tmp_path: Path) -> N
     path = tmp_path / "data.csv"
     path.write_text("a,b,y\n" + GOOD)
     with pytest.raises(TrainingDataError, match="named twice among the inputs and the target"):
-        read_training_data(path, "y", features)
+        read_training_data(path.read_bytes(), "data.csv", "y", features)
 
 
 def test_data_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes("a,b,y\n1,2,3\n".encode("utf-16"))
     with pytest.raises(TrainingDataError, match="not UTF-8"):
-        read_training_data(path, "y")
+        read_training_data(path.read_bytes(), "data.csv", "y")
 
 
 def test_a_broken_gzip_file_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "data.csv.gz"
     broken.write_bytes(b"\x1f\x8b no more")
-    with pytest.raises(TrainingDataError, match=r"data\.csv\.gz cannot be gunzipped"):
-        read_training_data(broken, "y")
+    done = run("train", broken, "--target", "y")
+    assert done.exit_code == 1
+    assert "data.csv.gz: the body is not gzip" in done.output
 
 
 def test_an_upload_that_looks_gzipped_gets_a_hint() -> None:
-    with pytest.raises(TrainingDataError, match="looks gzipped: send 'Content-Encoding: gzip'"):
-        parse_training_data(b"\x1f\x8b\x08", "the table", "y")
+    with pytest.raises(Problem, match="looks gzipped: send 'Content-Encoding: gzip'") as refused:
+        read_table(b"\x1f\x8b\x08", Training(target="y"))
+    assert refused.value.status == 422

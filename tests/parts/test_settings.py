@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings, SettingsError, page, read
+from service.settings import Settings, SettingsError, as_markdown
 from tests.serving import ROOT
 
 
 def test_defaults() -> None:
-    assert read({}) == Settings()
+    assert Settings.from_environ({}) == Settings()
 
 
 def test_values_are_converted() -> None:
-    settings = read({"GPSERVE_MODEL": "a/b.npz", "GPSERVE_DRAIN_SECONDS": "0.5", "HOME": "/root"})
+    settings = Settings.from_environ(
+        {"GPSERVE_MODEL": "a/b.npz", "GPSERVE_DRAIN_SECONDS": "0.5", "HOME": "/root"}
+    )
     assert settings.model == Path("a/b.npz")
     assert settings.drain_seconds == 0.5
 
@@ -29,7 +31,7 @@ def test_links_that_kubernetes_makes_are_no_settings() -> None:
         "GPSERVE_PORT_80_TCP_ADDR": "10.0.0.1",
         "GPSERVE_CANARY_SERVICE_HOST": "10.0.0.2",
     }
-    assert read(links) == Settings()
+    assert Settings.from_environ(links) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -44,9 +46,9 @@ def test_links_that_kubernetes_makes_are_no_settings() -> None:
 )
 def test_a_bad_value_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
-        read({name: value})
+        Settings.from_environ({name: value})
 
 
 def test_the_page_of_settings_is_current() -> None:
     written = (ROOT / "docs" / "settings.md").read_text()
-    assert written == page(), "run: python -m service settings > docs/settings.md"
+    assert written == as_markdown(), "run: python -m service settings > docs/settings.md"

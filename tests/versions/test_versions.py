@@ -163,9 +163,9 @@ def test_a_new_process_begins_with_the_current_version(gpr: GPR, tmp_path: Path)
 def test_a_process_that_knows_no_version_is_not_ready(tmp_path: Path) -> None:
     nowhere = "redis://127.0.0.1:1/0"
     code = (
-        "from service import settings\nfrom service.runtime import probes\n"
+        "from service.settings import Settings\nfrom service.runtime import probes\n"
         "from service.runtime.runtime import Runtime\n"
-        f"r = Runtime(settings.read({{'GPSERVE_REDIS_URL': {nowhere!r}}}))\n"
+        f"r = Runtime(Settings.from_environ({{'GPSERVE_REDIS_URL': {nowhere!r}}}))\n"
         "print(probes.readiness(r)[0])\n"
     )
     done = subprocess.run(
