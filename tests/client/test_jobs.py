@@ -118,7 +118,7 @@ def test_jobs_are_found_again_by_those_who_sent_them(stack: Stack, X: FloatArray
         assert answer.extrapolated is None
         with pytest.raises(ValueError, match="2 numbers a point, these options give 4"):
             gp.job(ids[0], Options(interval=0.9)).result()
-        with pytest.raises(ServiceError, match="404: there is no job 'nothing'"):
+        with pytest.raises(ServiceError, match="404: no such job, or it has expired: 'nothing'"):
             gp.job("nothing")
         with pytest.raises(ValueError, match=r"4 numbers a point, .* 2: pass those of the job"):
             gp.job(gp.submit(X, interval=0.9).id).result()
