@@ -14,7 +14,7 @@ import numpy as np
 from service.jobs.blobs import JobBlobs
 from service.jobs.specs import INPUT, Prediction
 from service.services import arrays, writing
-from service.services.chunks import Chunk, Source
+from service.services.chunks import Answered, Chunk, Source
 from service.services.options import Options
 from service.services.prediction import (
     Limits,
@@ -25,7 +25,7 @@ from service.services.prediction import (
 from service.services.problems import Problem
 from service.services.reading import Reader
 from service.services.tables import Table
-from service.services.writing import Answered, Layout
+from service.services.writing import Layout
 from service.settings import Settings
 
 _HEAD = 1 << 16

@@ -17,10 +17,10 @@ from service.jobs.records import DISMISSED, FAILED, SUCCESSFUL, Job
 from service.jobs.specs import Prediction, Spec
 from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
-from service.services.chunks import CHUNK_TILES, Chunk, Source, row_ranges
-from service.services.prediction import Limits, Predict, covariance, refuse_covariance_as
+from service.services.chunks import CHUNK_TILES, Answered, Chunk, Source, row_ranges
+from service.services.prediction import Limits, Predict, answered, covariance, refuse_covariance_as
 from service.services.problems import Problem, ogc_problem
-from service.services.writing import Answered, answered, layout_of, written
+from service.services.writing import layout_of, written
 from service.storage.blobs import BlobMissing
 
 RESULT = "result"
@@ -36,7 +36,7 @@ class Numbers:
 
     Attributes
     ----------
-    values : shape (n, k), as `writing.Answered`
+    values : shape (n, k), as `chunks.Answered`
     outside : which rows are outside the training range, shape (n,)
     errors : the reason for each bad row, by its index in the part
     covariance : shape (n, n), when it was asked for
@@ -190,11 +190,8 @@ def prediction_pieces(blobs: JobBlobs, spec: Prediction, media_type: str) -> Ite
         refuse_covariance_as(media_type)
     try:
         plan = read_plan(blobs)
-        layout = layout_of(_source(plan), spec.options, plan.features)
-        if spec.options.covariance:
-            K = read_numbers(blobs, 0).covariance
-            assert K is not None
-            layout.extra["covariance"] = K.item() if layout.shape == () else K.tolist()
+        K = read_numbers(blobs, 0).covariance if spec.options.covariance else None
+        layout = layout_of(_source(plan), spec.options, plan.features, K)
         table = media_type == negotiation.CSV
         return written(layout, answered_parts(blobs, plan, spec, _ROWS, cells=table), media_type)
     except BlobMissing as missing:

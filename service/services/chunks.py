@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from service.model import FloatArray
+from service.model import BoolArray, FloatArray
 from service.services.problems import unusable
 
 Cells = list[list[str]]
@@ -32,6 +32,21 @@ class Chunk:
     X: FloatArray
     cells: Cells | None = None
     errors: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Answered:
+    """A chunk with its prediction.
+
+    Attributes
+    ----------
+    values : shape (n, k), NaN in bad rows
+    extrapolated : shape (n,), which points are outside the training range
+    """
+
+    chunk: Chunk
+    values: FloatArray
+    extrapolated: BoolArray
 
 
 @dataclass(slots=True)
