@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.model import FloatArray, read_npy_safely
 from service.services.body import Spool
-from service.services.chunks import Chunk, Source, row_ranges
+from service.services.chunks import Chunk, Source, refuse_nonfinite, row_ranges
 from service.services.problems import malformed, too_large, unusable
 
 MAGIC = b"\x93NUMPY"
@@ -37,7 +37,8 @@ def read_array(spool: Spool, names: Sequence[str], *, size: int, limit: int) -> 
             f"{header.rows} points are more than {limit}: send them in parts", limit=limit
         )
     array = _mapped(spool.buffer(), header)
-    _refuse_nonfinite(array, len(names), size)
+    for start, X in _blocks(array, len(names), size):
+        refuse_nonfinite(X, start, " of the array")
     return Source(list(names), header.shape[:-1], _chunks(array, len(names), size))
 
 
@@ -107,14 +108,6 @@ def refuse_wrong_size(header: Header, size: int) -> None:
     if size != header.size:
         have, want = size - header.start, header.size - header.start
         raise malformed(f"the .npy file holds {have} bytes of data, its header says {want}")
-
-
-def _refuse_nonfinite(array: NDArray[Any], d: int, size: int) -> None:
-    for start, X in _blocks(array, d, size):
-        bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
-        if bad.size:
-            row = start + int(bad[0])
-            raise unusable(f"point {row} of the array is not finite: {X[bad[0]].tolist()}", row=row)
 
 
 def _blocks(array: NDArray[Any], d: int, size: int) -> Iterator[tuple[int, FloatArray]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import mmap
 import os
 import shutil
 import tempfile
 import zlib
+from collections.abc import Callable
 from typing import IO, BinaryIO, cast
 
 from service.services.problems import Problem, malformed, too_large
@@ -16,6 +18,7 @@ from service.services.problems import Problem, malformed, too_large
 _GZIP_MAGIC = b"\x1f\x8b"
 IN_MEMORY = 1 << 20
 _PIECE = 1 << 16
+_DIGESTED_AT_ONCE = 1 << 20
 
 
 class Bounded(io.RawIOBase):
@@ -42,6 +45,38 @@ class Bounded(io.RawIOBase):
         refuse_larger(self._given, self._limit)
         buffer[: len(piece)] = piece
         return len(piece)
+
+
+class DigestedBody(io.RawIOBase):
+    """A body whose SHA-256 is computed while it is read.
+
+    Attributes
+    ----------
+    on_read : called after each piece
+    """
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._digest = hashlib.sha256()
+        self.on_read: Callable[[], object] = int
+
+    def readable(self) -> bool:
+        """A raw stream, as WSGI's input may be."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer`."""
+        piece = self._source.read(len(buffer))
+        self._digest.update(piece)
+        buffer[: len(piece)] = piece
+        self.on_read()
+        return len(piece)
+
+    def digest(self) -> str:
+        """The digest of the whole body, whose rest is read now."""
+        while self.read(_DIGESTED_AT_ONCE):
+            pass
+        return self._digest.hexdigest()
 
 
 def refuse_larger(size: int | None, limit: int, detail: str = "") -> None:

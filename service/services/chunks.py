@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
+
 from service.model import BoolArray, FloatArray
+from service.services.problems import unusable
 
 Cells = list[list[str]]
 T = TypeVar("T")
@@ -74,6 +77,21 @@ def row_ranges(n: int, size: int) -> Iterator[tuple[int, int]]:
         yield a, a + size
     if n:
         yield last, n
+
+
+def refuse_nonfinite(X: FloatArray, start: int, of: str = "") -> None:
+    """Raise a `Problem` 422 for the first point that is not finite, with its ``row``.
+
+    Parameters
+    ----------
+    X : shape (n, d)
+    start : the row number of the first point
+    of : what the points belong to, for the message, as in " of the array"
+    """
+    bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
+    if bad.size:
+        row = start + int(bad[0])
+        raise unusable(f"point {row}{of} is not finite: {X[bad[0]].tolist()}", row=row)
 
 
 def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:

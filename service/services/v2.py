@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.model import FloatArray, Model
-from service.services.chunks import CHUNK_TILES, row_ranges
+from service.services.chunks import CHUNK_TILES, refuse_nonfinite, row_ranges
 from service.services.options import Options
 from service.services.points import refuse_too_many
 from service.services.prediction import Predict, columns
-from service.services.problems import Problem, malformed, unusable
+from service.services.problems import Problem, malformed
 from service.services.v2tensors import DATATYPES, Inference, Output, RequestedOutput, read_arrays
 
 ALL_POINTS = "x"
@@ -126,16 +126,9 @@ def _predicted(model: Model, X: NDArray[Any], options: Options, predict: Predict
     step = CHUNK_TILES * model.large_tile
     for a, b in row_ranges(n, step):
         chunk = np.ascontiguousarray(X[a:b], dtype=np.float64)
-        _refuse_nonfinite(chunk, a)
+        refuse_nonfinite(chunk, a)
         values[a:b] = columns(model, chunk, options, predict)
     return values
-
-
-def _refuse_nonfinite(chunk: FloatArray, start: int) -> None:
-    bad = np.flatnonzero(~np.isfinite(chunk).all(axis=1))
-    if bad.size:
-        row = start + int(bad[0])
-        raise unusable(f"point {row} is not finite: {chunk[bad[0]].tolist()}", row=row)
 
 
 def _table(n: int, k: int) -> FloatArray:

@@ -1,13 +1,15 @@
-"""Headers with a meaning for every route: the model's version, If-Match, and bearer tokens."""
+"""Headers of requests and answers: If-Match, the model's version, the bearer token, Prefer."""
 
 from __future__ import annotations
 
 import hmac
+import math
+from contextlib import suppress
 
-from werkzeug.http import parse_etags
-from werkzeug.wrappers import Response
+from werkzeug.http import parse_dict_header, parse_etags
+from werkzeug.wrappers import Request, Response
 
-from service.services.problems import Problem
+from service.services.problems import Problem, malformed
 
 
 def refuse_other_version(if_match: str, version: str) -> None:
@@ -46,3 +48,33 @@ def require_token(authorization: str, token: str) -> None:
     is_bearer = scheme.lower() == "bearer"
     detail = "the bearer token is wrong" if is_bearer else "a bearer token is required"
     raise Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def prefers_async(request: Request) -> bool:
+    """Whether ``Prefer`` asks to make this request a job at once."""
+    return "respond-async" in _preferences(request)
+
+
+def wait_seconds(request: Request) -> float | None:
+    """How long the caller is ready to wait before the request becomes a job.
+
+    Raises
+    ------
+    Problem
+        400 when ``Prefer: wait`` is not a number of seconds.
+    """
+    wait = _preferences(request).get("wait")
+    if wait is None:
+        return None
+    with suppress(ValueError):
+        seconds = float(wait)
+        if 0 <= seconds < math.inf:
+            return seconds
+    raise malformed(f"Prefer: wait={wait[:40]!r} is not a number of seconds")
+
+
+def _preferences(request: Request) -> dict[str, str | None]:
+    if request.method == "HEAD":  # it must not create a job
+        return {}
+    preferences = parse_dict_header(request.headers.get("Prefer", ""))
+    return {name.lower(): value for name, value in preferences.items()}

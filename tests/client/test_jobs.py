@@ -118,7 +118,7 @@ def test_jobs_are_listed_by_token_and_found_by_id(stack: Stack, X: FloatArray) -
         assert answer.extrapolated is None
         with pytest.raises(ValueError, match="2 numbers per point, but these options give 4"):
             gp.job(ids[0], Options(interval=0.9)).result()
-        with pytest.raises(ServiceError, match="404: there is no job 'nothing'"):
+        with pytest.raises(ServiceError, match="404: no such job, or it has expired: 'nothing'"):
             gp.job("nothing")
         with pytest.raises(
             ValueError, match=r"4 numbers per .* give 2: pass the options of the job"
