@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -18,7 +19,7 @@ from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
 from service.services.chunks import CHUNK_TILES, Answered, Chunk, Source, row_ranges
 from service.services.prediction import Limits, Predict, answered, covariance, refuse_covariance_as
-from service.services.problems import Problem, ogc_problem
+from service.services.problems import Problem, Where, ogc_problem
 from service.services.writing import layout_of, written
 from service.storage.blobs import BlobMissing, Blobs
 
@@ -125,7 +126,7 @@ def refuse_unready(record: Record) -> None:
     if record.status == FAILED and record.problem:
         said = msgspec.json.decode(record.problem)
         where = {k: v for k, v in said.items() if k not in ("status", "detail", "type", "title")}
-        raise Problem(said["status"], said["detail"], where=where)
+        raise Problem(said["status"], said["detail"], where=cast(Where, where))
     if record.status == FAILED:
         raise Problem(500, f"the job failed: {record.message}")
     detail = f"the job is {record.status}, {record.progress} % done"
