@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from service.services.problems import unusable
+
+Status = Literal["accepted", "running", "successful", "failed", "dismissed"]
+Process = Literal["predict", "train"]
 
 ACCEPTED, RUNNING = "accepted", "running"
 SUCCESSFUL, FAILED, DISMISSED = "successful", "failed", "dismissed"
@@ -74,6 +77,45 @@ def read_record(fields: dict[bytes, bytes]) -> Record | None:
     return Record(**known)
 
 
+class PointCount(msgspec.Struct):
+    """How many points of a prediction are computed, and how many there are."""
+
+    done: int
+    total: int
+
+
+class Link(msgspec.Struct):
+    """The address of something that belongs to a job."""
+
+    rel: str
+    href: str
+    type: str | UnsetType = UNSET
+
+
+class JobDocument(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What a caller reads about a job, in the words of OGC API – Processes."""
+
+    id: Annotated[str, Meta(description="Identifies the job; cannot be guessed.")] = msgspec.field(
+        name="jobID"
+    )
+    status: Annotated[Status, Meta(description="The last three are final.")]
+    type: Literal["process"]
+    process: Process = msgspec.field(name="processID")
+    progress: Annotated[int, Meta(ge=0, le=100, description="In percent; 100 means successful.")]
+    message: Annotated[str, Meta(description="What is happening, or how the job ended.")]
+    created: Annotated[str, Meta(description="ISO 8601, UTC.")]
+    updated: str
+    started: str = ""
+    finished: str = ""
+    points: PointCount | UnsetType = UNSET
+    version: Annotated[str, Meta(description="The version that a training has stored.")] = ""
+    problem: (
+        Annotated[dict[str, Any], Meta(description="Why the job failed: a problem document.")]
+        | UnsetType
+    ) = UNSET
+    links: list[Link]
+
+
 def document(record: Record) -> dict[str, Any]:
     """The job document."""
     said: dict[str, Any] = {
@@ -112,16 +154,13 @@ MOST_LISTED = 1000
 
 
 class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked of the list."""
+    """Which jobs a caller wants to see in the list."""
 
-    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED, description="so many jobs at most")] = 100
-    status: Annotated[
-        Literal["accepted", "running", "successful", "failed", "dismissed"] | None,
-        Meta(description="only jobs in this state"),
-    ] = None
-    process: Annotated[
-        Literal["predict", "train"] | None, Meta(description="only jobs of this process")
-    ] = msgspec.field(default=None, name="processID")
+    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED, description="at most this many jobs")] = 100
+    status: Annotated[Status | None, Meta(description="only jobs in this state")] = None
+    process: Annotated[Process | None, Meta(description="only jobs of this process")] = (
+        msgspec.field(default=None, name="processID")
+    )
 
 
 def read_listing(parameters: Mapping[str, str]) -> Listing:
