@@ -69,7 +69,7 @@ def _respond(name: str) -> flask.Response:
     return response
 
 
-documentation = Blueprint("pages", __name__)
+documentation = Blueprint("documentation", __name__)
 
 
 @documentation.get("/openapi.json")
