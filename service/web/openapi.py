@@ -295,7 +295,7 @@ def _monitoring() -> Operations:
         "api.healthz": {"get": _operation(_OK, [])},
         "api.readyz": {"get": _operation(_OK | {503: {JSON: _OBJECT}}, [])},
         "api.metrics": {"get": _operation({200: {"text/plain": _TEXT}}, [])},
-        "documentation.openapi": {"get": _operation(_OK, [])},
+        "pages.openapi": {"get": _operation(_OK, [])},
     }
 
 

@@ -54,7 +54,7 @@ def info() -> flask.Response:
 
 @umbridge.post("/ModelInfo")
 def model_info() -> flask.Response:
-    """Tell what a model supports."""
+    """List the calls that a model supports."""
     model, _ = _read()
     return flask.jsonify(calls.ModelInfo(support=calls.support(model)))
 
@@ -77,7 +77,7 @@ def output_sizes() -> flask.Response:
 
 @umbridge.post("/Evaluate")
 def evaluate() -> flask.Response:
-    """Predict."""
+    """Predict mean, variance or both."""
     model, call = _read("Evaluate")
     P = current_runtime().predict(model, _points(model, call), call.config.noisy)
     return _answer(model, calls.evaluated(P, calls.columns(call.name, model)))
@@ -85,7 +85,7 @@ def evaluate() -> flask.Response:
 
 @umbridge.post("/Gradient")
 def gradient() -> flask.Response:
-    """Multiply the transposed Jacobian with `sens`."""
+    """Multiply the transposed Jacobian by `sens`."""
     model, call = _read("Gradient")
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.index(call.out_wrt, "outWrt")
@@ -96,7 +96,7 @@ def gradient() -> flask.Response:
 
 @umbridge.post("/ApplyJacobian")
 def apply_jacobian() -> flask.Response:
-    """Multiply the Jacobian with `vec`."""
+    """Multiply the Jacobian by `vec`."""
     model, call = _read("ApplyJacobian")
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.index(call.out_wrt, "outWrt")
@@ -107,7 +107,7 @@ def apply_jacobian() -> flask.Response:
 
 @umbridge.post("/ApplyHessian")
 def apply_hessian() -> flask.Response:
-    """Multiply the Hessian of the functional that `sens` makes with `vec`."""
+    """Multiply the Hessian, weighted by `sens`, by `vec`."""
     model, call = _read("ApplyHessian")
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.index(call.out_wrt, "outWrt")
