@@ -43,9 +43,8 @@ def create_app(runtime: Runtime) -> Flask:
     app.register_blueprint(versions)
     app.register_blueprint(v2)
     app.register_blueprint(umbridge)
-    app.register_blueprint(pages.documentation)
-    app.register_blueprint(pages.swagger())
-    app.register_blueprint(pages.page)
+    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(pages.swagger_ui())
     return app
 
 
@@ -119,7 +118,7 @@ def _describe(response: flask.Response, model: Model) -> None:
 
 @api.get("/model")
 def model() -> flask.Response:
-    """Describe the model that is served."""
+    """Describe the served model."""
     served = current_runtime().live.model
     response = flask.jsonify(served.description.as_json())
     _describe(response, served)
@@ -128,7 +127,7 @@ def model() -> flask.Response:
 
 @api.get("/model.npz")
 def model_file() -> flask.Response:
-    """Take the model home."""
+    """Download the served model's file."""
     served, path, _ = current_runtime().live.served
     response = flask.send_file(path, "application/octet-stream", as_attachment=True)
     _describe(response, served)
@@ -137,21 +136,21 @@ def model_file() -> flask.Response:
 
 @api.get("/healthz")
 def healthz() -> tuple[dict[str, str], int]:
-    """Say that the process lives."""
+    """Report that the process is alive."""
     status, document = probes.liveness(current_runtime())
     return document, status
 
 
 @api.get("/readyz")
 def readyz() -> tuple[dict[str, Any], int]:
-    """Say whether requests are welcome: a model is loaded and we are not draining."""
+    """Report whether the server is ready: a model is loaded and it is not shutting down."""
     status, document = probes.readiness(current_runtime())
     return document, status
 
 
 @api.get("/metrics")
 def metrics() -> flask.Response:
-    """Show Prometheus what happens."""
+    """Return metrics for Prometheus."""
     return flask.Response(current_runtime().metrics.exposition(), content_type=METRICS_TYPE)
 
 

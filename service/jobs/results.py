@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -19,7 +19,7 @@ from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
 from service.services.chunks import CHUNK_TILES, Answered, Chunk, Source, row_ranges
 from service.services.prediction import Limits, Predict, answered, covariance, refuse_covariance_as
-from service.services.problems import Problem, ogc_problem
+from service.services.problems import Problem, Where, ogc_problem
 from service.services.writing import layout_of, written
 from service.storage.blobs import BlobMissing
 
@@ -166,7 +166,7 @@ def refuse_unready(job: Job) -> None:
     if job.status == FAILED and job.problem:
         problem = msgspec.json.decode(job.problem)
         where = {k: v for k, v in problem.items() if k not in ("status", "detail", "type", "title")}
-        raise Problem(problem["status"], problem["detail"], where=where)
+        raise Problem(problem["status"], problem["detail"], where=cast(Where, where))
     if job.status == FAILED:
         raise Problem(500, f"the job failed: {job.message}")
     detail = f"the job is {job.status}, {job.progress} % done"

@@ -16,7 +16,7 @@ from service.gpr.trainingdata import (
 from service.jobs.specs import Training
 from service.model import check_feature_names
 from service.services.body import starts_like_gzip
-from service.services.problems import unusable
+from service.services.problems import Where, unusable
 
 _LINE = re.compile(r"line (\d+)")
 
@@ -37,7 +37,8 @@ def read_table(data: bytes, spec: Training) -> TrainingData:
         check_feature_names(table.feature_names, table.X.shape[1])
     except TrainingDataError as error:
         line = _LINE.search(str(error))
-        raise unusable(str(error), **({"line": int(line[1])} if line else {})) from None
+        where: Where = {"line": int(line[1])} if line else {}
+        raise unusable(str(error), **where) from None
     except ValueError as error:
         raise unusable(str(error)) from None
     _refuse_unknown_kernel(spec.kernel)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from service.services import options as optional
 from service.services.options import Options
-from service.services.problems import too_large, unusable
+from service.services.problems import Where, too_large, unusable
 
 Rows = list[list[float]]
 
@@ -36,12 +36,12 @@ def check_names(given: Iterable[str], names: Sequence[str], path: str | None) ->
     """Raise a `Problem` 422 unless the names are the features'; `path` is their JSON path."""
     given = set(given)
     missing = [name for name in names if name not in given]
-    where: dict[str, str] = {} if path is None else {"path": path}
+    where: Where = {} if path is None else {"path": path}
     if missing:
+        where["missing"] = missing
         extra = f"; unknown: {listed(sorted(given - set(names)))}" if given - set(names) else ""
         raise unusable(
             f"missing {listed(missing)}; the model's features are {listed(names)}{extra}",
-            missing=missing,
             **where,
         )
     refuse_unknown(given - set(names), names, path)
@@ -51,11 +51,13 @@ def refuse_unknown(unknown: Iterable[str], names: Sequence[str], path: str | Non
     """Raise a `Problem` 422 for names that are neither features nor options."""
     others = sorted(unknown)
     if others:
+        where: Where = {"unknown": [name[:80] for name in others[:10]]}
+        if path is not None:
+            where["path"] = path
         raise unusable(
             f"unknown {listed(others)}; the model's features are {listed(names)}, "
             f"the options {listed(sorted(optional.NAMES))}",
-            unknown=[name[:80] for name in others[:10]],
-            **({} if path is None else {"path": path}),
+            **where,
         )
 
 

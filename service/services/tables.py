@@ -15,7 +15,7 @@ import numpy as np
 
 from service.services.body import starts_like_gzip
 from service.services.chunks import Cells, Chunk, grouped, row_ranges
-from service.services.problems import malformed, too_large, unusable
+from service.services.problems import Where, malformed, too_large, unusable
 
 DELIMITERS = ";\t,"
 LONGEST_LINE = 1 << 20
@@ -266,7 +266,7 @@ class BadRow(Exception):
 
     def __init__(self, reason: str, line: int, column: str) -> None:
         super().__init__(f"line {line}: {reason}")
-        self._where: dict[str, str | int] = {"line": line}
+        self._where: Where = {"line": line}
         if column:
             self._where["column"] = column
 

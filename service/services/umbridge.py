@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 import numpy as np
@@ -27,8 +27,14 @@ Count = Annotated[int, Meta(ge=1, le=2**32)]
 class Config(msgspec.Struct, forbid_unknown_fields=True):
     """The configuration of a call; R writes a number as a list of one."""
 
-    n: Count | Annotated[list[Count], Meta(min_length=1, max_length=1)] = 1
-    noise: bool | Annotated[list[bool], Meta(min_length=1, max_length=1)] = True
+    n: Annotated[
+        Count | Annotated[list[Count], Meta(min_length=1, max_length=1)],
+        Meta(description="how many points the input vector holds, one after the other"),
+    ] = 1
+    noise: Annotated[
+        bool | Annotated[list[bool], Meta(min_length=1, max_length=1)],
+        Meta(description="false: the variance of the latent function, without noise"),
+    ] = True
 
     @property
     def points(self) -> int:
@@ -41,22 +47,77 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
         return self.noise if isinstance(self.noise, bool) else self.noise[0]
 
 
-class Call(msgspec.Struct, rename="camel"):
-    """The members of every call; each uses some of them."""
+Index = Annotated[int, Meta(description="the index of the vector, 0: there is only one")]
 
-    name: str
+
+class Call(msgspec.Struct, rename="camel"):
+    """The members of all calls; each call uses some of them."""
+
+    name: Annotated[str, Meta(description="the model's name")]
     config: Config = msgspec.field(default_factory=Config)
-    input: list[list[float]] = []
-    out_wrt: int = 0
-    in_wrt: int = 0
-    in_wrt1: int = 0
-    in_wrt2: int = 0
-    sens: list[float] = []
-    vec: list[float] = []
+    input: Annotated[
+        list[list[float]], Meta(description="one vector: the features of each point in turn")
+    ] = []
+    out_wrt: Index = 0
+    in_wrt: Index = 0
+    in_wrt1: Index = 0
+    in_wrt2: Index = 0
+    sens: Annotated[
+        list[float], Meta(description="the sensitivity: as many numbers as the output has")
+    ] = []
+    vec: Annotated[
+        list[float], Meta(description="the direction: as many numbers as the input has")
+    ] = []
 
 
 class _Named(msgspec.Struct):
     name: str
+
+
+class Info(TypedDict):
+    """The answer of ``/Info``."""
+
+    protocolVersion: float
+    models: list[str]
+
+
+class Support(TypedDict):
+    """Which calls a model supports."""
+
+    Evaluate: bool
+    Gradient: bool
+    ApplyJacobian: bool
+    ApplyHessian: bool
+
+
+class ModelInfo(TypedDict):
+    """The answer of ``/ModelInfo``."""
+
+    support: Support
+
+
+class InputSizes(TypedDict):
+    """The length of each input vector."""
+
+    inputSizes: list[int]
+
+
+class OutputSizes(TypedDict):
+    """The length of each output vector."""
+
+    outputSizes: list[int]
+
+
+class Evaluation(TypedDict):
+    """The answer of ``/Evaluate``: one vector with mean, variance or both of each point in turn."""
+
+    output: list[list[float]]
+
+
+class Derivative(TypedDict):
+    """The answer of a call for derivatives: one vector."""
+
+    output: list[float]
 
 
 _call = msgspec.json.Decoder(Call)
@@ -72,7 +133,10 @@ def invalid_input(detail: str) -> UMBridgeError:
     return UMBridgeError("InvalidInput", 400, detail)
 
 
-def read(body: bytes, model: Model, feature: str = "") -> Call:
+Feature = Literal["Evaluate", "Gradient", "ApplyJacobian", "ApplyHessian"]
+
+
+def read(body: bytes, model: Model, feature: Feature | None = None) -> Call:
     """Read a call of a model with this feature; check the name first, then the support.
 
     Raises
@@ -96,7 +160,7 @@ def _name_alone(body: bytes) -> str:
         raise invalid_input(f"the call is not a JSON object with a name: {error}") from None
 
 
-def _check(name: str, model: Model, feature: str) -> None:
+def _check(name: str, model: Model, feature: Feature | None) -> None:
     columns(name, model)
     if feature and feature != "Evaluate" and not support(model)[feature]:
         raise UMBridgeError("UnsupportedFeature", 400, f"{name[:80]} does not support {feature}")
@@ -120,7 +184,7 @@ def columns(name: str, model: Model) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1)
-def support(model: Model) -> dict[str, bool]:
+def support(model: Model) -> Support:
     """Return what the model supports, tried at the middle of its training range."""
     middle = model.description.training_range.mean(axis=1)[None, :]
 
@@ -165,14 +229,14 @@ def evaluated(P: FloatArray, columns: tuple[int, ...]) -> bytes:
     """Return the answer of Evaluate: mean and variance, or one of them, for each point."""
     output = [row[i] for row in P.tolist() for i in columns]
     _refuse_nonfinite(output)
-    return _encode({"output": [output]})
+    return _encode(Evaluation(output=[output]))
 
 
 def derived(values: FloatArray) -> bytes:
     """Return the answer of a call for derivatives: one vector."""
     output = values.ravel().tolist()
     _refuse_nonfinite(output)
-    return _encode({"output": output})
+    return _encode(Derivative(output=output))
 
 
 def _refuse_nonfinite(output: list[float]) -> None:

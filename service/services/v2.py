@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,7 +144,67 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("binary_tensor_data", "model_repository", "statistics")
 
 
-def server(release: str) -> dict[str, Any]:
+class ServerMetadata(TypedDict):
+    """The server's name, version and extensions."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(TypedDict):
+    """An input or output; -1 in its shape is the number of points."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(TypedDict):
+    """The model's inputs and outputs."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class IndexEntry(TypedDict):
+    """A model of the repository; the reason is empty when it is ready."""
+
+    name: str
+    version: str
+    state: Literal["READY", "UNAVAILABLE"]
+    reason: str
+
+
+class Duration(TypedDict):
+    """How often something was done, and how many nanoseconds it took altogether."""
+
+    count: int
+    ns: int
+
+
+class ModelStatistics(TypedDict):
+    """What one model has predicted since the start; what is not measured counts 0."""
+
+    name: str
+    version: str
+    last_inference: int
+    inference_count: int
+    execution_count: int
+    inference_stats: dict[str, Duration]
+    batch_stats: list[dict[str, Any]]
+
+
+class Statistics(TypedDict):
+    """The statistics of all models."""
+
+    model_stats: list[ModelStatistics]
+
+
+def server(release: str) -> ServerMetadata:
     """Return the server's name, version and extensions."""
     return {"name": "gpserve", "version": release, "extensions": list(EXTENSIONS)}
 
@@ -160,7 +220,7 @@ def refuse_unknown(model: Model, name: str, version: str | None) -> None:
         )
 
 
-def model(model: Model) -> dict[str, Any]:
+def model(model: Model) -> ModelMetadata:
     """Return the model's inputs and outputs; -1 is the number of points."""
     served = model.description
     return {
@@ -172,15 +232,21 @@ def model(model: Model) -> dict[str, Any]:
     }
 
 
-def _tensor(name: str, width: int) -> dict[str, Any]:
+def _tensor(name: str, width: int) -> TensorMetadata:
     return {"name": name, "datatype": "FP64", "shape": [-1, width]}
 
 
-def repository(model: Model, reason: str) -> list[dict[str, str]]:
+def repository(model: Model, reason: str) -> list[IndexEntry]:
     """Return the index of models: the served one, and why it is not ready, if it is not."""
     served = model.description
-    state = "UNAVAILABLE" if reason else "READY"
-    return [{"name": served.name, "version": served.version, "state": state, "reason": reason}]
+    return [
+        {
+            "name": served.name,
+            "version": served.version,
+            "state": "UNAVAILABLE" if reason else "READY",
+            "reason": reason,
+        }
+    ]
 
 
 class Totals(NamedTuple):
@@ -191,11 +257,11 @@ class Totals(NamedTuple):
     seconds: float
 
 
-def statistics(model: Model, totals: Totals) -> dict[str, Any]:
+def statistics(model: Model, totals: Totals) -> Statistics:
     """Return what was predicted since the start; parts that are not measured have count 0."""
     served = model.description
-    measured = {"count": totals.products, "ns": round(totals.seconds * 1e9)}
-    unmeasured = {"count": 0, "ns": 0}
+    measured: Duration = {"count": totals.products, "ns": round(totals.seconds * 1e9)}
+    unmeasured: Duration = {"count": 0, "ns": 0}
     parts = dict.fromkeys(("fail", "queue", "compute_input", "compute_output"), unmeasured)
     return {
         "model_stats": [

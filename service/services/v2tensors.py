@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 import numpy as np
@@ -31,40 +31,102 @@ Shape = Annotated[list[Annotated[int, Meta(ge=0, le=2**31)]], Meta(max_length=2)
 
 
 class Parameters(msgspec.Struct):
-    """The supported parameters; others are ignored."""
+    """Parameters of a request, an input or an output; unknown ones are ignored."""
 
-    binary_data_size: int | None = None
-    binary_data: bool | None = None
-    binary_data_output: bool = False
-    noise: bool = True
-    classification: int | None = None
-    shared_memory_region: str | None = None
+    binary_data_size: Annotated[
+        int | None, Meta(description="of an input: how many bytes it has after the JSON")
+    ] = None
+    binary_data: Annotated[
+        bool | None,
+        Meta(description="of an output: whether it is returned as bytes after the JSON"),
+    ] = None
+    binary_data_output: Annotated[
+        bool, Meta(description="of the request: the default for every output's `binary_data`")
+    ] = False
+    noise: Annotated[
+        bool,
+        Meta(
+            description="of the request: false gives the variance of the latent function, "
+            "without noise"
+        ),
+    ] = True
+    classification: Annotated[int | None, Meta(description="unsupported: 400 when set")] = None
+    shared_memory_region: Annotated[str | None, Meta(description="unsupported: 400 when set")] = (
+        None
+    )
 
 
 class Tensor(msgspec.Struct):
     """An input tensor of a request."""
 
-    name: str
-    shape: Shape
-    datatype: str
+    name: Annotated[str, Meta(description="`x` for all features, or the name of one feature")]
+    shape: Annotated[Shape, Meta(description="[n, d] for `x`; [n] or [n, 1] for one feature")]
+    datatype: Annotated[str, Meta(extra_json_schema={"enum": list(DATATYPES)})]
     parameters: Parameters = msgspec.field(default_factory=Parameters)
-    data: Raw | UnsetType = UNSET
+    data: (
+        Annotated[
+            Raw,
+            Meta(
+                description="the numbers in row-major order, flat or nested; "
+                "required unless they follow the JSON as bytes",
+                extra_json_schema={"type": "array", "items": {}},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class RequestedOutput(msgspec.Struct):
-    """An output that a request names."""
+    """An output that the answer should contain."""
 
-    name: str
+    name: Annotated[
+        str, Meta(description="`mean`, `variance`, `mean_gradient` or `variance_gradient`")
+    ]
     parameters: Parameters = msgspec.field(default_factory=Parameters)
 
 
 class Inference(msgspec.Struct):
-    """The JSON of an inference request."""
+    """An inference request."""
 
     inputs: list[Tensor]
-    id: str = ""
+    id: Annotated[
+        str, Meta(description="returned in the answer; the default is the request id")
+    ] = ""
     parameters: Parameters = msgspec.field(default_factory=Parameters)
-    outputs: list[RequestedOutput] | None = None
+    outputs: Annotated[
+        list[RequestedOutput] | None,
+        Meta(description="the default is `mean` and `variance`"),
+    ] = None
+
+
+class OutputParameters(TypedDict):
+    """The parameters of an output whose numbers follow the JSON as bytes."""
+
+    binary_data_size: int
+
+
+class OutputTensor(TypedDict):
+    """An output tensor, with `data` in JSON or as many bytes after the JSON as it says."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    parameters: NotRequired[OutputParameters]
+    data: NotRequired[list[float]]
+
+
+class InferenceHead(TypedDict):
+    """What an inference answer says besides its outputs."""
+
+    model_name: str
+    model_version: str
+    id: str
+
+
+class InferenceAnswer(InferenceHead):
+    """An inference answer."""
+
+    outputs: list[OutputTensor]
 
 
 _inference = msgspec.json.Decoder(Inference)
@@ -170,7 +232,7 @@ class Output:
     binary: bool
 
 
-def write(head: dict[str, Any], outputs: list[Output]) -> tuple[int | None, Iterator[bytes]]:
+def write(head: InferenceHead, outputs: list[Output]) -> tuple[int | None, Iterator[bytes]]:
     """Return the length of the answer's JSON, if bytes follow it, and the answer in pieces."""
     pieces = _json_pieces(head, outputs)
     if not any(output.binary for output in outputs):
@@ -179,10 +241,10 @@ def write(head: dict[str, Any], outputs: list[Output]) -> tuple[int | None, Iter
     return len(text), _with_bytes(text, [output for output in outputs if output.binary])
 
 
-def _json_pieces(head: dict[str, Any], outputs: list[Output]) -> Iterator[bytes]:
+def _json_pieces(head: InferenceHead, outputs: list[Output]) -> Iterator[bytes]:
     yield _encode(head)[:-1] + b',"outputs":['
     for i, output in enumerate(outputs):
-        described: dict[str, Any] = {
+        described: OutputTensor = {
             "name": output.name,
             "datatype": "FP64",
             "shape": output.values.shape,

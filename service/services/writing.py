@@ -8,10 +8,11 @@ import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from service.model import BoolArray, FloatArray, Model
 from service.services import arrays, negotiation
@@ -143,19 +144,62 @@ def _whole(chunks: Iterator[Chunk], limits: Limits) -> list[Chunk]:
     return whole
 
 
+_List = Annotated[list[Any], Meta(extra_json_schema={"items": {}})]
+
+Numbers = Annotated[
+    float | _List | None,
+    Meta(description="a number, or numbers nested as the points are; null in a bad row"),
+]
+
+
+class Gradient(TypedDict):
+    """The derivatives of mean and variance, in the order of the features."""
+
+    mean: _List
+    variance: _List
+
+
+class BadRow(TypedDict):
+    """A row of a table that is answered with NaN."""
+
+    row: int
+    reason: str
+
+
+class Prediction(TypedDict):
+    """A prediction; the options of the request say which members it has."""
+
+    mean: Numbers
+    variance: Numbers
+    lower: NotRequired[Numbers]
+    upper: NotRequired[Numbers]
+    gradient: NotRequired[Gradient]
+    samples: NotRequired[_List]
+    extrapolated: NotRequired[
+        Annotated[
+            bool | _List,
+            Meta(description="which points are outside the training range, if any is"),
+        ]
+    ]
+    errors: NotRequired[list[BadRow]]
+    covariance: NotRequired[
+        Annotated[float | _List, Meta(description="a row per point, or the variance of one point")]
+    ]
+
+
 def few_points(P: FloatArray, outside: BoolArray, shape: tuple[int, ...]) -> bytes:
     """Return the JSON answer for few points, P of shape (n, 2), as `json_pieces` writes it."""
     if shape == ():
         mean, variance = P[0].tolist()
-        document = {"mean": mean, "variance": variance}
+        prediction: Prediction = {"mean": mean, "variance": variance}
     else:
-        document = {
+        prediction = {
             "mean": P[:, 0].reshape(shape).tolist(),
             "variance": P[:, 1].reshape(shape).tolist(),
         }
     if outside.any():
-        document["extrapolated"] = outside.reshape(shape).tolist()
-    return _encode(document)
+        prediction["extrapolated"] = outside.reshape(shape).tolist()
+    return _encode(prediction)
 
 
 def csv_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
@@ -287,7 +331,7 @@ class _Buffered:
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
         self._rows = 0
         self.outside: list[BoolArray] = []
-        self.errors: list[dict[str, Any]] = []
+        self.errors: list[BadRow] = []
 
     def add(self, part: Answered) -> None:
         self._file.write(np.ascontiguousarray(part.values).tobytes())

@@ -100,7 +100,7 @@ def model_ready(name: str, version: str | None = None) -> tuple[dict[str, Any], 
 
 @_of_model("/stats", "GET")
 def model_statistics(name: str, version: str | None = None) -> flask.Response:
-    """Count what the model has predicted."""
+    """Return the model's statistics."""
     return flask.jsonify(
         protocol.statistics(_model(name, version), current_runtime().metrics.totals())
     )
@@ -108,7 +108,7 @@ def model_statistics(name: str, version: str | None = None) -> flask.Response:
 
 @v2.get("/v2/models/stats")
 def statistics() -> flask.Response:
-    """Count what all models have predicted: there is one."""
+    """Return the statistics of all models."""
     runtime = current_runtime()
     return flask.jsonify(protocol.statistics(runtime.live.model, runtime.metrics.totals()))
 
@@ -124,7 +124,7 @@ def repository_index() -> flask.Response:
 
 @_of_model("/infer", "POST")
 def infer(name: str, version: str | None = None) -> flask.Response:
-    """Predict."""
+    """Predict mean and variance."""
     runtime = current_runtime()
     runtime.batcher.backlog.refuse_if_full()
     served = _model(name, version)
@@ -167,7 +167,7 @@ def _length(header: str) -> int:
 
 def _answer(model: Model, id: str, outputs: list[tensors.Output]) -> flask.Response:
     served = model.description
-    head = {
+    head: tensors.InferenceHead = {
         "model_name": served.name,
         "model_version": served.version,
         "id": id or flask.g.request_id,
