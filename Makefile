@@ -36,6 +36,7 @@ lint: $(VENV)/.dev ## run ruff, mypy and codespell, and check that the locks are
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/pip check
 
 check: lint quick-tests ## run lint and quick-tests, in less than 30 seconds
