@@ -1,11 +1,13 @@
-"""gunicorn reads this by itself; every number comes from service/settings.py."""
+"""gunicorn reads this file by default; every number comes from service/settings.py."""
 
 import gc
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import cast
 
+from flask import Flask
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.workers.base import Worker
@@ -17,10 +19,10 @@ settings = Settings.from_environ()
 
 
 def _processes() -> int:
-    """How many workers there will be: the command line comes before the environment."""
-    said = Config()
-    parser = said.parser()
-    for arguments in (None, said.get_cmd_args_from_env()):
+    """Return the number of workers: the command line takes precedence over the environment."""
+    config = Config()
+    parser = config.parser()
+    for arguments in (None, config.get_cmd_args_from_env()):
         workers = parser.parse_known_args(arguments)[0].workers
         if workers is not None:
             return int(workers)
@@ -50,12 +52,17 @@ proc_name = "gpserve"
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:
-    """Spare the collector what lives for ever, and the workers copies of its pages."""
+    """Exempt what lives for ever from garbage collection, so that workers share its pages."""
     gc.freeze()
 
 
+def post_worker_init(worker: Worker) -> None:
+    """Start the background threads, which do not survive a fork."""
+    cast(Flask, worker.wsgi).extensions["gpserve"].start()
+
+
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    """Take a dead worker's gauges out of the sum."""
+    """Remove a dead worker's gauges from the sum."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         from prometheus_client import multiprocess
 
@@ -63,6 +70,6 @@ def child_exit(server: Arbiter, worker: Worker) -> None:
 
 
 def on_exit(server: Arbiter) -> None:
-    """Remove the metrics' folder."""
+    """Remove the folder of the metrics."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -14,7 +14,8 @@ from service.model import FloatArray, Model
 from service.runtime.backlog import Backlog
 from service.runtime.batching import Batcher
 from service.runtime.live import Follower, Live
-from service.runtime.metrics import Metrics, Tally
+from service.runtime.logs import RequestLog
+from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
 from service.services.prediction import Limits
 from service.services.problems import Problem
@@ -49,7 +50,7 @@ class Runtime:
         self.settings = settings
         self.live = Live(settings)
         self.metrics = Metrics()
-        self.tally = Tally(self.metrics)
+        self.requests = RequestLog(self.metrics, settings.access_log)
         self.pool = TilePool()
         cost = _measure(self.live.model)
         self.batcher = Batcher(Backlog(settings.max_backlog_seconds, cost), self.pool, self.metrics)
@@ -74,7 +75,7 @@ class Runtime:
             show_depth(self.settings.redis_url, self.metrics)
 
     def _show_version(self) -> None:
-        self.metrics.serving(self.live.model.description)
+        self.metrics.show_model(self.live.model.description)
         self.metrics.refused.set(bool(self.follower and self.follower.refused))
 
     def jobs(self) -> Jobs:
@@ -110,7 +111,7 @@ class Runtime:
             raise
         took = perf_counter() - started
         self.uploads.done(len(X), took)
-        self.metrics.predicted(len(X), took)
+        self.metrics.count_points(len(X), took)
         return P
 
 

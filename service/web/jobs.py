@@ -32,7 +32,7 @@ from service.services.trainingjson import table_of_json
 from service.settings import Settings
 from service.web import body
 from service.web.headers import require_token
-from service.web.hooks import current_runtime
+from service.web.hooks import client_has_left, current_runtime
 
 _TABLES = ("text/csv", "application/csv", "text/plain", "application/octet-stream")
 
@@ -66,7 +66,7 @@ def keep(
 
 def refuse_truncated(request: Request) -> None:
     """400 when the client left before the end of its body: a part must not become a job."""
-    if request.environ.get("asgi.scope", {}).get("gpserve.left"):
+    if client_has_left(request.environ):
         raise malformed("the body was cut off")
 
 

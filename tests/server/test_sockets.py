@@ -111,7 +111,7 @@ def test_what_is_no_http_gets_a_problem_document(wire: socket.socket) -> None:
     head, _, body = read_to_the_end(wire).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/problem+json" in head
-    assert json.loads(body)["detail"] == "this cannot be read as an HTTP request"
+    assert json.loads(body)["detail"] == "this is not a valid HTTP request"
 
 
 def test_length_and_chunks_together_are_refused(wire: socket.socket) -> None:
