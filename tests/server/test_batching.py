@@ -1,4 +1,4 @@
-"""Who waits together is answered together, in order, and nobody waits for a timer."""
+"""Requests that wait together are answered by one product, in order, without a timer."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_single_request_is_alone() -> None:
 
 
 def arriving(b: Batcher, model: Sum, count: int) -> list[Waiting]:
-    """The answers to requests of which each turn of the loop brings one."""
+    """Answer requests of which one arrives in each iteration of the loop."""
 
     async def predict(turn: int) -> Waiting:
         for _ in range(turn):
