@@ -1,4 +1,4 @@
-# Two images from one file: `serve` (the default, last) predicts; `train` also holds GPy.
+# Two images: `serve` (the last stage, and the default) predicts; `train` also contains GPy.
 #   docker build -t gpserve .
 #   docker build -t gpserve:train --target train .
 
@@ -18,7 +18,7 @@ COPY gunicorn.conf.py ./
 COPY service/ service/
 RUN python3 -m compileall -q service
 
-# The user is a number, so that Kubernetes can see that it is not root.
+# A numeric user lets Kubernetes verify that it is not root.
 FROM base AS train
 COPY --from=packages-train /app/venv venv
 COPY --from=code /app ./

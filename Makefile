@@ -1,40 +1,67 @@
-# gpserve: `make help` prints what each target does.
+# `make help` lists the targets.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV   := .venv
-COVERAGE ?= # as in COVERAGE=--cov, which takes half as long again
-# A file's tests share its servers, and many wait more than they compute.
-TOGETHER := -n 5 --dist loadfile --no-loadscope-reorder
 BIN    := $(VENV)/bin
+# `make test COVERAGE=--cov` measures coverage; the tests then take half as long again.
+COVERAGE ?=
+# The tests of a file share their servers, so one process runs the whole file. Many tests wait
+# rather than compute, so there are more processes than CPUs.
+TOGETHER := -n 5 --dist loadfile --no-loadscope-reorder
+# What `make quick-tests` runs: tests that start no server, worker or browser.
+CHECK_TESTS := tests/model tests/parts tests/chart tests/loadtest
+# The service that the examples call.
+URL ?= http://localhost:5000
 
-help: ## print this help
-	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+help: ## list the targets
+	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment: on Debian, apt install python3-venv"; rm -rf $(VENV); exit 1; }
 
-# A lock is whole. Were pip to resolve it, Debian 12's would look for an extra of a locked package
-# (coverage[toml]) among newer releases, which have no hash here.
+# --no-deps: a lock lists every package. With dependency resolution, Debian 12's pip would look for
+# an extra of a locked package (coverage[toml]) among newer releases, which have no hash here.
 $(VENV)/.%: requirements/%.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
-run: $(VENV)/.local ## serve on http://localhost:5000, with jobs and training; Ctrl-C stops all
+run: $(VENV)/.local ## serve on http://localhost:5000, with jobs and training; Ctrl-C stops everything
 	$(BIN)/python -m service up
 
-test: $(VENV)/.dev ## the tests, all but the cluster
+test: $(VENV)/.dev ## run all tests that need no cluster
 	$(BIN)/python -m pytest --ignore=tests/e2e $(TOGETHER) $(COVERAGE)
 
-lint: $(VENV)/.dev ## ruff, mypy (strict), and whether the locks are whole
+lint: $(VENV)/.dev ## run ruff, mypy and codespell, and check that the locks are complete
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
 	$(BIN)/pip check
 
-train: $(VENV)/.dev ## fit service/pretrained.npz from the bundled data
+check: lint quick-tests ## run lint and quick-tests, in less than 30 seconds
+
+quick-tests: $(VENV)/.dev ## run the tests that need no server
+	$(BIN)/python -m pytest --quiet -n 2 --dist loadfile $(CHECK_TESTS)
+
+kill-tests: $(VENV)/.dev ## kill workers, server and Redis with 100 jobs running; the table is in docs/jobs.md
+	$(BIN)/python -m tests.jobs.killing
+
+train: $(VENV)/.dev ## fit service/pretrained.npz to the bundled data
 	$(BIN)/python -m service train
 
-lock: ## pin versions and hashes again from pyproject.toml
+genetic: $(VENV)/.examples ## find the best input with a genetic algorithm: make genetic URL=...
+	PYTHONPATH=client $(BIN)/python -m examples.genetic $(URL)
+
+montecarlo: $(VENV)/.examples ## propagate uncertain inputs by Monte Carlo: make montecarlo URL=...
+	PYTHONPATH=client $(BIN)/python -m examples.montecarlo $(URL)
+
+screenshots: $(VENV)/.dev ## take the pictures of docs/webpage.md with chromium
+	$(BIN)/python -m tests.page.screenshots
+
+version: ## print the version
+	@sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py
+
+lock: ## update the pinned versions and hashes in requirements/ from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements/serve.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra train -c requirements/serve.txt pyproject.toml -o requirements/train.txt
@@ -43,6 +70,6 @@ lock: ## pin versions and hashes again from pyproject.toml
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev -c requirements/local.txt -c requirements/examples.txt pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev --extra cluster -c requirements/dev.txt pyproject.toml -o requirements/cluster.txt
 
--include kubernetes.mk bench.mk page.mk examples.mk jobs.mk
+include helm/kubernetes.mk bench/bench.mk
 
-.PHONY: help run test lint train lock
+.PHONY: help run test lint check quick-tests kill-tests train genetic montecarlo screenshots version lock

@@ -1,4 +1,4 @@
-"""gunicorn reads this file by default; every number comes from service/settings.py."""
+"""gunicorn reads this file automatically; every number comes from service/settings.py."""
 
 import gc
 import os
@@ -19,7 +19,7 @@ settings = Settings.from_environ()
 
 
 def _processes() -> int:
-    """Return the number of workers: the command line takes precedence over the environment."""
+    """How many workers gunicorn starts: the command line overrides the environment."""
     config = Config()
     parser = config.parser()
     for arguments in (None, config.get_cmd_args_from_env()):
@@ -39,20 +39,20 @@ bind = settings.bind
 workers = settings.workers
 threads = settings.threads
 worker_class = "service.asgi.worker.Worker"
-preload_app = True  # workers share the model's memory, and a bad model stops the start
+preload_app = True  # workers share the model's memory, and a bad model prevents the start
 timeout = int(settings.worker_timeout_seconds)
 graceful_timeout = int(settings.graceful_seconds + settings.drain_seconds)
 keepalive = int(settings.keepalive_seconds)
-worker_tmp_dir = _shared  # a heartbeat on a disk can block
+worker_tmp_dir = _shared  # writing the heartbeat to a disk can block
 control_socket_disable = True
 logconfig_dict = log_config(settings.log_level)
 accesslog = None
-limit_request_line = 8190  # a query string with a batch of points
+limit_request_line = 8190  # a query string may contain a batch of points
 proc_name = "gpserve"
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:
-    """Exempt what lives for ever from garbage collection, so that workers share its pages."""
+    """Exclude permanent objects from garbage collection, which would copy shared memory pages."""
     gc.freeze()
 
 

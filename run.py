@@ -1,4 +1,4 @@
-"""The development server, on port 5001: `python run.py`."""
+"""Flask's development server, on port 5001: `python run.py`."""
 
 from service.app import app
 

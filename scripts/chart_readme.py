@@ -19,7 +19,7 @@ class UncommentedValueError(ValueError):
 
 
 def comment_above(lines: list[str], line: int) -> str:
-    """Return the comment that ends right above a line (counted from 0), as one text."""
+    """Return the comment directly above a line (counted from 0), as one text."""
     start = line
     while start > 0 and lines[start - 1].lstrip().startswith("#"):
         start -= 1
@@ -49,7 +49,7 @@ def rows(
 
 
 def is_group(lines: list[str], node: yaml.MappingNode) -> bool:
-    """Whether a mapping's own values carry comments, so that each is a row of its own."""
+    """Whether the values in a mapping have comments, so that each gets its own row."""
     block = not node.flow_style and bool(node.value)
     return block and any(
         comment_above(lines, key.start_mark.line)
@@ -77,7 +77,7 @@ def table(values: str) -> str:
 
 
 def with_table(readme: str, values: str) -> str:
-    """Return a README's text with its table replaced."""
+    """Return the text of a README with a new table."""
     pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
     if not re.search(pattern, readme, re.DOTALL):
         raise click.ClickException(f"README.md has no {BEGIN.strip()} … {END}")
@@ -85,7 +85,7 @@ def with_table(readme: str, values: str) -> str:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Write nothing; fail when README.md is not current.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if README.md is out of date.")
 def main(check: bool) -> None:
     """Write the table of values in helm/gpserve/README.md."""
     readme = CHART / "README.md"
@@ -95,7 +95,7 @@ def main(check: bool) -> None:
     except UncommentedValueError as error:
         raise click.ClickException(f"no comment above this value: {error}") from error
     if check and before != after:
-        raise click.ClickException("README.md is not current: run `make chart-readme`")
+        raise click.ClickException("README.md is out of date: run `make chart-readme`")
     if not check:
         readme.write_text(after)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The chart with the image that was loaded as gpserve:dev, from one pod to four, into the
-# current namespace. METRICS=prometheus scales by the HPA, otherwise KEDA does.
+# Installs the chart into the current namespace, with one to four pods and the image gpserve:dev,
+# which must be loaded onto the node. KEDA scales it, or with METRICS=prometheus the HPA.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

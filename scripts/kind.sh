@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# gpserve on kind, from nothing: a cluster, the image, metrics-server, an ingress controller,
-# KEDA (or, with METRICS=prometheus, Prometheus and prometheus-adapter), and the chart.
-# It can be run again. Needs docker, kind, kubectl and helm. Afterwards:
+# Sets up gpserve on kind: a cluster, the image, metrics-server, an ingress controller, KEDA (or,
+# with METRICS=prometheus, Prometheus and prometheus-adapter), and the chart. It requires docker,
+# kind, kubectl and helm, and can be run again. Try it with:
 #   curl -H 'Host: gpserve.local' http://127.0.0.1:8080/model
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gives a file of rules to prometheus-adapter, which reads them from a ConfigMap at its start.
+# Gives a file of rules to prometheus-adapter, which reads them from a ConfigMap when it starts.
 set -euo pipefail
 rules=${1:?usage: load_rules.sh FILE}
 

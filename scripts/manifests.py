@@ -1,6 +1,6 @@
-"""Render the chart into k8s/, one resource a file, for `kubectl apply -k k8s/`.
+"""Render the chart into k8s/, one file per resource, for `kubectl apply -k k8s/`.
 
-k8s/base holds its defaults; k8s/jobs adds what jobs need, and patches what they change.
+k8s/base has the defaults; k8s/jobs adds the resources for jobs, and patches those that change.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ CHECKSUMS = ROOT / "k8s" / "checksums.txt"
 FOLDERS = ("base", "jobs")
 HEAD = "# Rendered from helm/gpserve by `make manifests`; edit the chart instead.\n"
 KIND = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
-# Passwords are for the user to make: files in a repository hold none.
+# The user creates the passwords: files in a repository must not contain any.
 WITH_JOBS = (
     "jobs.enabled=true",
     "jobs.tokenSecret.name=gpserve-token",
     "valkey.passwordSecret.name=gpserve-valkey",
 )
-# These say that Helm manages the object, which is not so for `kubectl apply`.
+# These labels say that Helm manages the object, which is wrong for `kubectl apply`.
 HELM_LABEL = re.compile(r"^\s+(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", re.MULTILINE)
 SOURCE = re.compile(r"^# Source: gpserve/templates/(\S+)\n", re.MULTILINE)
 
@@ -38,7 +38,7 @@ def render(helm: str, *settings: str) -> str:
 
 
 def files(rendered: str) -> dict[str, str]:
-    """Return the text of every rendered object by the name of its file."""
+    """Return the text of every rendered object, by file name."""
     found = {}
     for document in re.split(r"^---\n", rendered, flags=re.MULTILINE):
         if source := SOURCE.search(document):
@@ -48,7 +48,7 @@ def files(rendered: str) -> dict[str, str]:
 
 
 def wanted(helm: str) -> dict[str, str]:
-    """Return the text of every file of the folders, by its path in k8s/."""
+    """Return the text of every file, by its path in k8s/."""
     base, jobs = files(render(helm)), files(render(helm, *WITH_JOBS))
     changed = {name: text for name, text in jobs.items() if base.get(name) != text}
     return {
@@ -58,32 +58,32 @@ def wanted(helm: str) -> dict[str, str]:
 
 
 def folder(name: str, found: dict[str, str], rest: str) -> dict[str, str]:
-    """Return a folder's files, with its kustomization.yaml."""
+    """Return the files of a folder, with its kustomization.yaml."""
     return {f"{name}/{path}": text for path, text in found.items()} | {
         f"{name}/kustomization.yaml": f"{HEAD}{KIND}{rest}"
     }
 
 
 def overlay(new: set[str], patched: set[str]) -> str:
-    """Return the rest of a kustomization on top of the base."""
+    """Return the resources and patches of a kustomization that builds on the base."""
     patches = "".join(f"  - path: {name}\n" for name in sorted(patched))
     return f"resources:\n  - ../base\n{listed(new)}patches:\n{patches}"
 
 
 def listed(names: set[str] | dict[str, str]) -> str:
-    """Return the items of a kustomization's list."""
+    """Return the items of a list in a kustomization."""
     return "".join(f"  - {name}\n" for name in sorted(names))
 
 
 def is_outside_the_package(path: Path) -> bool:
-    """Whether a file of the chart's folder has no part in what is rendered."""
+    """Whether a file of the chart has no influence on the rendered manifests."""
     return path.name == "README.md" or path.parent.name == "ci"
 
 
 def checksums(root: Path) -> str:
-    """Return the lines of checksums.txt: the chart's files and what was rendered from them.
+    """Return the lines of checksums.txt: the chart's files and those rendered from them.
 
-    They show a drift where there is no Helm: `sha256sum --check k8s/checksums.txt`.
+    `sha256sum --check k8s/checksums.txt` finds a difference without Helm.
     """
     chart = [
         path for path in CHART.rglob("*") if path.is_file() and not is_outside_the_package(path)
@@ -95,19 +95,19 @@ def checksums(root: Path) -> str:
 
 
 def present() -> list[Path]:
-    """Return the files that are in the folders."""
+    """Return the rendered files in k8s/."""
     return [path for name in FOLDERS for path in (OUT / name).glob("*.yaml")]
 
 
 def drift(wanted: dict[str, str]) -> list[str]:
-    """Return the paths in k8s/ that are missing, changed or not rendered."""
+    """Return the paths in k8s/ that are missing, changed or superfluous."""
     there = {f"{path.parent.name}/{path.name}": path.read_text() for path in present()}
     names = wanted.keys() | there.keys()
     return sorted(name for name in names if wanted.get(name) != there.get(name))
 
 
 def write(wanted: dict[str, str]) -> None:
-    """Replace the folders' files, and the checksums."""
+    """Replace the rendered files and the checksums."""
     for path in present():
         path.unlink()
     for name, text in wanted.items():
@@ -117,15 +117,17 @@ def write(wanted: dict[str, str]) -> None:
 
 
 @click.command()
-@click.option("--helm", default="helm", show_default=True, help="The Helm to render with.")
-@click.option("--check", is_flag=True, help="Write nothing; fail when k8s/ has drifted.")
+@click.option("--helm", default="helm", show_default=True, help="The Helm that renders the chart.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if k8s/ is out of date.")
 def main(helm: str, check: bool) -> None:
     """Render helm/gpserve into k8s/base and k8s/jobs."""
     found = wanted(helm)
     if not check:
         write(found)
     elif drifted := drift(found):
-        raise click.ClickException(f"k8s/ has drifted ({', '.join(drifted)}): run `make manifests`")
+        raise click.ClickException(
+            f"k8s/ is out of date ({', '.join(drifted)}): run `make manifests`"
+        )
 
 
 if __name__ == "__main__":

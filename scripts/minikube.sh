@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# gpserve on minikube, from nothing: as scripts/kind.sh, with minikube's own metrics-server.
-# It can be run again. Needs docker, minikube, kubectl and helm. Afterwards:
+# Sets up gpserve on minikube, as scripts/kind.sh does on kind, with minikube's own metrics-server.
+# It requires docker, minikube, kubectl and helm, and can be run again. Try it with:
 #   curl -H 'Host: gpserve.local' "http://$(minikube ip):30080/model"
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,3 +1,4 @@
 """gpserve: a trained Gaussian-process surrogate behind HTTP."""
 
+# Chart.yaml and client/pyproject.toml repeat it; tests/chart/test_release.py compares them.
 __version__ = "0.1.0"

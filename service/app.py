@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import flask
 from flask import Blueprint, Flask, request
@@ -14,11 +14,13 @@ from service.runtime import probes
 from service.runtime.metrics import METRICS_TYPE
 from service.runtime.runtime import Runtime
 from service.services import negotiation, writing
+from service.services.chunks import Source
+from service.services.options import Options
 from service.settings import Settings
 from service.web import body, hooks, pages
-from service.web.headers import mark_version, refuse_other_version
+from service.web.headers import mark_version, prefers_async, refuse_other_version
 from service.web.hooks import client_has_left, current_runtime
-from service.web.jobs import jobs, offer_job, predict_as_job, prefers_async
+from service.web.noqueue import WithoutQueue
 from service.web.umbridge import umbridge
 from service.web.v2 import v2
 from service.web.versions import versions
@@ -35,14 +37,38 @@ def create_app(runtime: Runtime) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     hooks.install(app)
     app.register_blueprint(api)
-    app.register_blueprint(jobs)
+    jobs = _job_routes(runtime)
+    app.extensions["gpserve.jobs"] = jobs
+    app.register_blueprint(jobs.blueprint)
     app.register_blueprint(versions)
     app.register_blueprint(v2)
     app.register_blueprint(umbridge)
-    app.register_blueprint(pages.documentation)
-    app.register_blueprint(pages.swagger())
-    app.register_blueprint(pages.page)
+    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(pages.swagger_ui())
     return app
+
+
+class JobRoutes(Protocol):
+    """The routes of jobs, and how a request to `/predict` becomes one."""
+
+    blueprint: Blueprint
+
+    def accept_prediction(self, model: Model, media_type: str) -> flask.Response:
+        """Make a job of a request that asks for it."""
+
+    def offer_job(
+        self, model: Model, source: Source, options: Options, media_type: str
+    ) -> flask.Response | None:
+        """Make a job of a request that would take too long; None if it is answered at once."""
+
+
+def _job_routes(runtime: Runtime) -> JobRoutes:
+    if not runtime.settings.redis_url:
+        return WithoutQueue()
+    # Imported here: a pod without a queue saves the time and memory that Redis and dramatiq take.
+    from service.web.jobs import WithQueue
+
+    return WithQueue(runtime)
 
 
 @api.route("/predict", methods=["GET", "POST"])
@@ -54,12 +80,13 @@ def predict() -> flask.Response:
     model = runtime.live.model
     refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
     media_type = negotiation.answer_type(request.headers.get("Accept", ""))
-    if prefers_async():
-        return predict_as_job(model, media_type)
+    jobs = cast(JobRoutes, flask.current_app.extensions["gpserve.jobs"])
+    if prefers_async(request):
+        return jobs.accept_prediction(model, media_type)
     source, options = body.read(request, model, runtime.settings, media_type)
-    job = offer_job(model, source, options, media_type)
-    if job is not None:
-        return job
+    offered = jobs.offer_job(model, source, options, media_type)
+    if offered is not None:
+        return offered
     parsed = perf_counter()
     answer = writing.pieces(model, source, options, media_type, runtime.predict, runtime.limits)
     response = flask.Response(_while_connected(answer), content_type=media_type)
@@ -91,7 +118,7 @@ def _describe(response: flask.Response, model: Model) -> None:
 
 @api.get("/model")
 def model() -> flask.Response:
-    """Describe the model that is served."""
+    """Describe the served model."""
     served = current_runtime().live.model
     response = flask.jsonify(served.description.as_json())
     _describe(response, served)
@@ -100,8 +127,8 @@ def model() -> flask.Response:
 
 @api.get("/model.npz")
 def model_file() -> flask.Response:
-    """Take the model home."""
-    served, path = current_runtime().live.served
+    """Download the served model's file."""
+    served, path, _ = current_runtime().live.served
     response = flask.send_file(path, "application/octet-stream", as_attachment=True)
     _describe(response, served)
     return cast(flask.Response, response.make_conditional(request))
@@ -109,21 +136,21 @@ def model_file() -> flask.Response:
 
 @api.get("/healthz")
 def healthz() -> tuple[dict[str, str], int]:
-    """Say that the process lives."""
+    """Report that the process is alive."""
     status, document = probes.liveness(current_runtime())
     return document, status
 
 
 @api.get("/readyz")
 def readyz() -> tuple[dict[str, Any], int]:
-    """Say whether requests are welcome: a model is loaded and we are not draining."""
+    """Report whether the server is ready: a model is loaded and it is not shutting down."""
     status, document = probes.readiness(current_runtime())
     return document, status
 
 
 @api.get("/metrics")
 def metrics() -> flask.Response:
-    """Show Prometheus what happens."""
+    """Return metrics for Prometheus."""
     return flask.Response(current_runtime().metrics.exposition(), content_type=METRICS_TYPE)
 
 

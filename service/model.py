@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -13,60 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T")
-
-_ATTEMPTS = 10
-
-
-def past_parser_race(read: Callable[[], T]) -> T:
-    """What `read` returns, called again when CPython's parser has lost count of its depth.
-
-    Before 3.11.8 it raises `SystemError` in a thread that was interrupted while another parsed
-    (gh-106905). No lock helps: the other may be of another library, which knows of none.
-    """
-    for _ in range(_ATTEMPTS - 1):
-        with suppress(SystemError):
-            return read()
-    return read()
-
-
-def check_model_name(name: str) -> None:
-    """Refuse a name that no path can carry.
-
-    Raises
-    ------
-    ValueError
-        It has a control character, or a part between slashes that clients resolve as a folder.
-    """
-    if not all(map(str.isprintable, name)):
-        raise ValueError(f"the model's name {name!r} has a character that cannot be printed")
-    if {".", ".."} & set(name.split("/")):
-        raise ValueError(f"the model's name {name!r} would be read as a folder in a path")
-
-
-OPTIONS = ("points", "noise", "interval", "gradient", "covariance", "samples", "seed", "on_bad_row")
-ANSWERS = ("mean", "variance", "lower", "upper", "extrapolated")
-RESERVED = frozenset((*OPTIONS, "file", *ANSWERS))
-"""Words that a request or an answer uses itself."""
-
-
-def check_feature_names(names: Sequence[str], count: int) -> None:
-    """Refuse names that a request could not carry.
-
-    Raises
-    ------
-    ValueError
-        There are not `count` names, or one is empty, repeated, or a word of the requests.
-    """
-    if len(names) != count:
-        raise ValueError(f"{len(names)} feature names for {count} inputs")
-    for position, name in enumerate(names, start=1):
-        if not isinstance(name, str) or not name.strip() or name != name.strip():
-            raise ValueError(f"feature name {position} is empty or has blanks around it: {name!r}")
-        if name in RESERVED:
-            raise ValueError(f"feature name {name!r} is a word of the requests; choose another")
-        if name in names[: position - 1]:
-            raise ValueError(f"feature name {name!r} is given twice")
-
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -87,7 +37,8 @@ class Description:
     Attributes
     ----------
     name : the model's name, also in the v2 and UM-Bridge protocols
-    version : first 12 hex digits of the file's SHA-256
+    version : `version_of` the model's file; the service writes it here when it serves the file,
+        whatever a model's class has put there
     feature_names : one for each of the d inputs, in the order of X's columns
     training_range : shape (d, 2), the smallest and largest training value of each input
     hyperparameters, scores : plain numbers, strings and lists, ready for JSON
@@ -177,3 +128,83 @@ class Model(ABC):
         Draw i is one function of x fixed by `seed`, so it does not depend on how X is cut.
         """
         raise Unsupported(f"{type(self).__name__} has no samples")
+
+
+def check_model_name(name: str) -> None:
+    """Raise an error for a model name that no path can carry.
+
+    Raises
+    ------
+    ValueError
+        It has a control character, or a part between slashes that clients resolve as a folder.
+    """
+    if not all(map(str.isprintable, name)):
+        raise ValueError(f"the model's name {name!r} has a character that cannot be printed")
+    if {".", ".."} & set(name.split("/")):
+        raise ValueError(f"the model's name {name!r} would be read as a folder in a path")
+
+
+OPTIONS = ("points", "noise", "interval", "gradient", "covariance", "samples", "seed", "on_bad_row")
+ANSWERS = ("mean", "variance", "lower", "upper", "extrapolated")
+RESERVED = frozenset((*OPTIONS, "file", *ANSWERS))
+"""Words that requests and answers use themselves."""
+
+
+def check_feature_names(names: Sequence[str], count: int) -> None:
+    """Raise an error for feature names that a request could not carry.
+
+    Raises
+    ------
+    ValueError
+        There are not `count` names, or one is empty, repeated, or reserved.
+    """
+    if len(names) != count:
+        raise ValueError(f"{len(names)} feature names for {count} inputs")
+    for position, name in enumerate(names, start=1):
+        if not isinstance(name, str) or not name.strip() or name != name.strip():
+            raise ValueError(f"feature name {position} is empty or has blanks around it: {name!r}")
+        if name in RESERVED:
+            raise ValueError(f"feature name {name!r} is reserved; choose another")
+        if name in names[: position - 1]:
+            raise ValueError(f"feature name {name!r} is given twice")
+
+
+def version_of(file: BufferedIOBase) -> str:
+    """Return the version of a model file: the first 12 hex digits of its SHA-256."""
+    return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def write_file(path: Path, pieces: Iterable[bytes], mode: int = 0o666) -> int:
+    """Write a file and return its size; a reader sees the old file or the new one, never a part.
+
+    Parameters
+    ----------
+    mode : the permissions of the file, less the process's umask
+    """
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+    size = 0
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
+            for piece in pieces:
+                size += out.write(piece)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return size
+
+
+def read_npy_safely(read: Callable[[], T]) -> T:
+    """Return what `read` returns, calling it again when CPython's parser miscounts its depth.
+
+    NumPy parses each array's header as Python. Before CPython 3.11.8 a thread that was interrupted
+    while another one parsed may get a `SystemError` (gh-106905). A lock does not help: the other
+    thread may belong to a library that does not know the lock.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(SystemError):
+            return read()
+    return read()
+
+
+_ATTEMPTS = 10

@@ -1,11 +1,10 @@
-"""Client of gpserve: ``gp = Client("http://localhost:5000"); gp.predict(X)``."""
+"""Python client of gpserve: ``gp = Client("http://localhost:5000"); gp.predict(X)``."""
 
-from gpserve_client.answers import Gradient, ModelInfo, Prediction
-from gpserve_client.asynchronous import AsyncClient, AsyncJob
+from gpserve_client.aio import AsyncClient, AsyncJob
+from gpserve_client.answers import Gradient, JobStatus, ModelInfo, Prediction
+from gpserve_client.client import Client, Job
 from gpserve_client.errors import JobFailed, ServiceError, VersionChanged
-from gpserve_client.jobs import JobStatus
 from gpserve_client.options import JobOptions, Options, TrainingOptions
-from gpserve_client.synchronous import Client, Job
 
 __all__ = [
     "AsyncClient",

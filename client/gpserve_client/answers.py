@@ -1,14 +1,15 @@
-"""What the service answers, as arrays."""
+"""Answers of the service: the model, predictions as arrays, the status of a job."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpserve_client.errors import JobFailed
 from gpserve_client.options import Options
 
 FloatArray = NDArray[np.float64]
@@ -17,12 +18,14 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What ``GET /model`` says.
+    """The model that is served, from ``GET /model``.
 
     Attributes
     ----------
-    training_range : the smallest and largest training value of each feature, shape (d, 2)
-    members : the whole document
+    version : the first 12 hex digits of the model file's SHA-256
+    feature_names : one for each of the d inputs, in the order of the columns of an array
+    training_range : the smallest and largest training value of each input, shape (d, 2)
+    members : the whole JSON document
     """
 
     name: str
@@ -34,21 +37,21 @@ class ModelInfo:
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Self:
-        """Read the document."""
+        """Create an instance from the JSON document."""
         names = tuple(members["feature_names"])
         low_high = np.array([members["training_range"][name] for name in names], dtype=np.float64)
         name, version, output = members["name"], members["version"], members["output_name"]
         return cls(name, version, names, output, low_high, members)
 
     def outside(self, X: FloatArray) -> BoolArray:
-        """Which points, shape (..., d), lie outside the training range of any feature."""
+        """Return which points of X, shape (..., d), are outside the training range of any input."""
         low, high = self.training_range.T
         return np.asarray(((low > X) | (high < X)).any(axis=-1))
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """Derivatives by the d inputs, shape (..., d) each."""
+    """Derivatives with respect to the d inputs, shape (..., d) each."""
 
     mean: FloatArray
     variance: FloatArray
@@ -56,18 +59,19 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for points of shape (..., d): arrays of shape (...).
+    """A prediction for points of shape (..., d), as arrays of shape (...).
 
     ``mean, variance = gp.predict(X)`` works, too.
 
     Attributes
     ----------
-    extrapolated : which points lie outside the training range; None when that is not known, as of
-        a job that another program submitted
-    version : of the model that answered, the same for all points
-    samples : draws, shape (samples, ...)
-    covariance : shape (n, n)
-    answered_by : marks of the serving processes that answered, new at each of their starts; empty
+    extrapolated : which points are outside the training range; None if that is unknown, as for a
+        job that another program submitted
+    version : the version of the model, the same for all points
+    lower, upper : the bounds of the interval
+    samples : joint samples of the latent function, shape (samples, ...)
+    covariance : joint covariance of all n points, shape (n, n)
+    answered_by : IDs of the server processes that answered, new at each of their starts; empty
         for a job
     """
 
@@ -87,23 +91,23 @@ class Prediction:
 
     @property
     def std(self) -> FloatArray:
-        """The standard deviation."""
+        """The standard deviation, shape (...)."""
         return np.asarray(np.sqrt(self.variance))
 
 
-def prediction(
+def to_prediction(
     values: FloatArray, options: Options, version: str, extrapolated: BoolArray | None, d: int
 ) -> Prediction:
-    """An answer from its array, shape (..., k), whose columns the options decide.
+    """Split an answer of shape (..., k) into named arrays; the options determine its columns.
 
     Raises
     ------
     ValueError
-        The array has not the columns of these options.
+        The answer does not have the columns of these options.
     """
     if values.shape[-1] != options.width(d):
         raise ValueError(
-            f"the answer has {values.shape[-1]} numbers a point, these options give "
+            f"the answer has {values.shape[-1]} numbers per point, but these options give "
             f"{options.width(d)}"
         )
     answer = Prediction(values[..., 0], values[..., 1], extrapolated, version)
@@ -120,7 +124,44 @@ def prediction(
     return answer
 
 
-def joined(parts: Sequence[FloatArray], shape: tuple[int, ...]) -> FloatArray:
-    """The parts of an answer, one after the other, in the leading shape of the points."""
-    values = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return values.reshape(*shape, values.shape[-1])
+@dataclass(frozen=True)
+class JobStatus:
+    """The status of a job, in the terms of OGC API – Processes.
+
+    Attributes
+    ----------
+    status : accepted, running, successful, failed or dismissed
+    process : predict or train
+    progress : percentage, 0 to 100
+    members : the whole JSON document
+    """
+
+    id: str
+    status: str
+    process: str
+    progress: float
+    message: str
+    members: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Self:
+        """Create an instance from the JSON document."""
+        return cls(
+            members["jobID"],
+            members["status"],
+            members.get("processID", ""),
+            float(members.get("progress") or 0),
+            members.get("message") or "",
+            members,
+        )
+
+    @property
+    def final(self) -> bool:
+        """Whether the job has ended, so that its status does not change any more."""
+        return self.status in ("successful", "failed", "dismissed")
+
+    def refuse_failed(self) -> None:
+        """Raise `JobFailed` if the job ended without a result."""
+        if self.status in ("failed", "dismissed"):
+            ended = "failed" if self.status == "failed" else "was dismissed"
+            raise JobFailed(f"job {self.id} {ended}: {self.message}")

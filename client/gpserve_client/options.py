@@ -1,4 +1,4 @@
-"""What may be asked besides mean and variance."""
+"""Options of predictions, jobs and training."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import TypedDict
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a prediction.
+    """Options of a prediction.
 
     Attributes
     ----------
-    noise : False gives the variance of the latent function
-    interval : adds `lower` and `upper`, which hold this probability
-    gradient : adds the derivatives of mean and variance by the inputs
+    noise : False gives the variance of the latent function, without observation noise
+    interval : a probability; adds `lower` and `upper`, the bounds of the central interval that
+        has it
+    gradient : adds the derivatives of mean and variance with respect to the inputs
     covariance : adds the joint covariance of all points
-    samples, seed : adds so many joint draws of the latent function
+    samples : adds this many joint samples of the latent function
+    seed : of the samples
     """
 
     noise: bool = True
@@ -28,7 +30,7 @@ class Options:
     seed: int = 0
 
     def query(self) -> dict[str, str]:
-        """Those that differ from the default, as query parameters."""
+        """Return the options that differ from their defaults, as query parameters."""
         default = Options()
         return {
             name: str(value).lower()
@@ -37,13 +39,13 @@ class Options:
         }
 
     def width(self, d: int) -> int:
-        """How many numbers a point's answer holds as an array."""
+        """Return how many numbers per point an array answer holds, for d inputs."""
         more = 2 * (self.interval is not None) + 2 * d * self.gradient
         return 2 + more + self.samples
 
 
 class JobOptions(TypedDict, total=False):
-    """The members of `Options` that a job takes, as keywords."""
+    """Options of `Client.submit`: all of `Options` except `covariance`."""
 
     noise: bool
     interval: float | None
@@ -53,18 +55,18 @@ class JobOptions(TypedDict, total=False):
 
 
 class TrainingOptions(TypedDict, total=False):
-    """The options of a training, as keywords.
+    """Options of `Client.train`; the service has a default for each.
 
     Attributes
     ----------
-    features : the columns of the inputs; by default all but the target
-    kernel : a sum by name, as in ``"Matern52 + White"``
-    ard : whether each input has a lengthscale of its own
-    restarts : starts of the optimiser
-    inducing : inducing inputs of a sparse GP
-    held_out : the share of rows that only score the model
-    name : of the model
-    activate : False stores the version and serves the old one
+    features : names of the input columns; by default all columns except the target
+    kernel : a sum of kernels by name, as in ``"Matern52 + White"``
+    ard : whether each input has its own lengthscale
+    restarts : number of starts of the optimiser
+    inducing : number of inducing inputs of a sparse GP
+    held_out : fraction of the rows that is held out to score the model
+    name : name of the model
+    activate : False stores the new version without serving it
     """
 
     features: Iterable[str]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,7 @@ from numpy.lib import format as arrayformat
 
 from service.gpr.kernels import FORMS, Bias, Kernel, Stationary, Term, White
 from service.gpr.posterior import Posterior
-from service.model import FloatArray, ModelFileError, check_feature_names, past_parser_race
+from service.model import FloatArray, ModelFileError, check_feature_names, read_npy_safely
 
 FORMAT = 1
 PROOF_TOLERANCE = 1e-8
@@ -35,11 +32,6 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "reference_answers": ("p", "2"),
 }
 """The float arrays and their shapes; the file says d, N and p in `sizes`."""
-
-
-def version_of(data: bytes) -> str:
-    """First 12 hex digits of the file's SHA-256."""
-    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def encode(posterior: Posterior) -> bytes:
@@ -70,13 +62,6 @@ def encode(posterior: Posterior) -> bytes:
     return buffer.getvalue()
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write the file so that a reader sees the old one or the new one, never a part."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
-
-
 def decode(data: bytes) -> Posterior:
     """Return what `encode` wrote.
 
@@ -89,7 +74,7 @@ def decode(data: bytes) -> Posterior:
     if not data.startswith((b"PK", arrayformat.MAGIC_PREFIX)):
         raise ModelFileError("not an .npz model file, or cut short: it is no zip archive")
     try:
-        archive = past_parser_race(lambda: np.load(io.BytesIO(data), allow_pickle=False))
+        archive = read_npy_safely(lambda: np.load(io.BytesIO(data), allow_pickle=False))
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ModelFileError(f"not an .npz model file, or cut short: {error}") from error
     if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -114,7 +99,7 @@ class _Reader:
 
     def array(self, key: str, kinds: str) -> Any:
         try:
-            array = past_parser_race(lambda: self.archive[key])
+            array = read_npy_safely(lambda: self.archive[key])
         except KeyError as error:
             raise ModelFileError(f"array {key!r} is missing") from error
         except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from service.gpr import file as modelfile
 from service.gpr.posterior import Posterior
 from service.gpr.sampling import PathwiseDraws
 from service.gpr.tiles import TiledPredictor
-from service.model import Description, FloatArray, Model
+from service.model import Description, FloatArray, Model, version_of, write_file
 
 LOWEST_VARIANCE = 1e-15
 """GPy's own floor of the latent variance, in the model's units."""
@@ -80,7 +81,7 @@ class GPR(Model):
         self.input_dim = posterior.X.shape[1]
         self.kernel = posterior.kernel.name
         self.feature_names, self.output_name = posterior.feature_names, posterior.output_name
-        self.description: Description = posterior.description(modelfile.version_of(data))
+        self.description: Description = posterior.description(version_of(io.BytesIO(data)))
         self._tiles = TiledPredictor(posterior, self.large_tile)
         variance = posterior.output_scale**2
         self._floor = variance * LOWEST_VARIANCE
@@ -112,7 +113,7 @@ class GPR(Model):
 
     def save(self, path: Path) -> None:
         """Write the model file."""
-        modelfile.write(Path(path), modelfile.encode(self.posterior))
+        write_file(Path(path), [modelfile.encode(self.posterior)])
 
     @classmethod
     def load(cls, path: Path) -> Self:

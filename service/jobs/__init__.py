@@ -1,1 +1,1 @@
-"""Long work as jobs: accepted here, done by workers, whose results any replica answers."""
+"""Long work as jobs: accepted by servers, done by workers, answered by any replica."""

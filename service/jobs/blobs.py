@@ -9,43 +9,69 @@ from typing import Any, BinaryIO, cast
 from service.storage.blobs import PIECE, Blobs
 
 
-class Job:
-    """The blobs of one job, by name."""
+class JobBlobs:
+    """The blobs of one job, by name.
 
-    def __init__(self, blobs: Blobs, id: str) -> None:
-        self.blobs = blobs
-        self.folder = f"jobs/{id}/"
+    Attributes
+    ----------
+    store : where the blobs are stored, with those of all other jobs
+    id : the job's id
+    """
+
+    def __init__(self, store: Blobs, id: str) -> None:
+        self.store = store
+        self.id = id
 
     def name(self, blob: str) -> str:
-        """The whole name of a blob of this job."""
-        return self.folder + blob
+        """The name in the store of a blob of this job."""
+        return f"jobs/{self.id}/{blob}"
 
     def write(self, blob: str, data: bytes) -> None:
-        """Write a blob that is in memory."""
-        self.blobs.write(self.name(blob), [data])
+        """Write a small blob."""
+        self.store.write(self.name(blob), [data])
+
+    def write_pieces(self, blob: str, pieces: Iterator[bytes]) -> int:
+        """Write a blob piece by piece and return its size in bytes."""
+        return self.store.write(self.name(blob), pieces)
+
+    def whole(self, blob: str) -> bytes:
+        """All bytes of a small blob; raises `BlobMissing`."""
+        return self.store.whole(self.name(blob))
+
+    def read(self, blob: str, start: int, stop: int) -> bytes:
+        """The bytes from `start` to before `stop`; raises `BlobMissing`."""
+        return self.store.read(self.name(blob), start, stop)
+
+    def pieces(self, blob: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes from `start` to before `stop`, or to the end, piece by piece."""
+        return self.store.pieces(self.name(blob), start, stop)
+
+    def size(self, blob: str) -> int:
+        """The size in bytes; raises `BlobMissing`."""
+        return self.store.size(self.name(blob))
+
+    def delete(self, blob: str) -> None:
+        """Delete a blob, if it exists."""
+        self.store.delete(self.name(blob))
+
+    def open(self, blob: str, start: int = 0, stop: int | None = None) -> BinaryIO:
+        """A blob, or a part of it, as a buffered stream."""
+        stream = _Stream(self.pieces(blob, start, stop))
+        return cast(BinaryIO, io.BufferedReader(stream, PIECE))
 
 
-class Stream(io.RawIOBase):
-    """A blob, or a part of one, as a stream."""
-
+class _Stream(io.RawIOBase):
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._held = b""
+        self._rest = b""
 
     def readable(self) -> bool:
-        """A raw stream for `io.BufferedReader`."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` from the next piece."""
-        if not self._held:
-            self._held = next(self._pieces, b"")
-        taken = self._held[: len(buffer)]
-        self._held = self._held[len(taken) :]
-        buffer[: len(taken)] = taken
-        return len(taken)
-
-
-def opened(blobs: Blobs, name: str, start: int = 0, stop: int | None = None) -> BinaryIO:
-    """A blob as a buffered stream."""
-    return cast(BinaryIO, io.BufferedReader(Stream(blobs.pieces(name, start, stop)), PIECE))
+        if not self._rest:
+            self._rest = next(self._pieces, b"")
+        given = self._rest[: len(buffer)]
+        self._rest = self._rest[len(given) :]
+        buffer[: len(given)] = given
+        return len(given)

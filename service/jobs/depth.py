@@ -1,4 +1,4 @@
-"""How deep the queue is, without its library: every server looks, few ever send a job."""
+"""How many messages the queue holds, and the gauges that show it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ import threading
 import time
 from typing import cast
 
-from redis import Redis
+from redis import Redis, RedisError
 
 from service.runtime.metrics import Metrics
 from service.runtime.pool import yield_priority
+from service.storage.redis import connect
 
 QUEUE = "jobs"
 NAMESPACE = "gpserve-queue"
+
+QUEUED = "jobs_queued", "Messages that wait: jobs or parts of jobs"
+RUNNING = "jobs_running", "Messages that workers are working on"
+
+_LOOK_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
 
 
 def queue_depth(redis: Redis) -> tuple[int, int]:
@@ -25,27 +33,16 @@ def queue_depth(redis: Redis) -> tuple[int, int]:
     return waiting, max(0, known - waiting)
 
 
-_LOOK_SECONDS = 2.0
-
-log = logging.getLogger(__name__)
-
-
 def show_depth(url: str, metrics: Metrics) -> None:
-    """Keep the gauges ``jobs_queued`` and ``jobs_running`` fresh, on a thread."""
+    """Keep the gauges ``jobs_queued`` and ``jobs_running`` up to date, on a thread."""
     thread = threading.Thread(target=_follow, args=(url, metrics), name="depth", daemon=True)
     thread.start()
 
 
 def _follow(url: str, metrics: Metrics) -> None:
     yield_priority()
-    # Imported here: a server is ready before this thread is.
-    from redis import RedisError
-
-    from service.storage.redis import connect
-
     redis = connect(url)
-    queued = metrics.common_gauge("jobs_queued", "Messages that wait: jobs, chunks")
-    running = metrics.common_gauge("jobs_running", "Messages that workers work on")
+    queued, running = metrics.common_gauge(*QUEUED), metrics.common_gauge(*RUNNING)
     reached = True
     while True:
         try:
@@ -55,6 +52,6 @@ def _follow(url: str, metrics: Metrics) -> None:
             reached = True
         except RedisError as error:
             if reached:
-                log.warning("the job queue does not answer: %s", error)
+                log.warning("the job queue is unavailable: %s", error)
             reached = False
         time.sleep(_LOOK_SECONDS)

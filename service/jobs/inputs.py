@@ -11,16 +11,21 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from service.jobs.blobs import Job
+from service.jobs.blobs import JobBlobs
 from service.jobs.specs import INPUT, Prediction
-from service.services import arrays, negotiation, writing
-from service.services.chunks import Chunk, Source
+from service.services import arrays, writing
+from service.services.chunks import Answered, Chunk, Source
 from service.services.options import Options
-from service.services.prediction import Limits, refuse_large_covariance, refuse_many_samples
-from service.services.problems import Problem, unusable
+from service.services.prediction import (
+    Limits,
+    refuse_covariance_as,
+    refuse_large_covariance,
+    refuse_many_samples,
+)
+from service.services.problems import Problem
 from service.services.reading import Reader
 from service.services.tables import Table
-from service.services.writing import Answered, Layout
+from service.services.writing import Layout
 from service.settings import Settings
 
 _HEAD = 1 << 16
@@ -29,9 +34,15 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class StoringReader(Reader):
-    """A reader that stores tables and arrays as they come, once their heads have been checked."""
+    """A reader that checks the head of a table or an array and stores the rest unread.
 
-    job: Job
+    Attributes
+    ----------
+    blobs : of the job
+    stored : gets the form of what has been stored; stays empty for points that were read instead
+    """
+
+    blobs: JobBlobs
     stored: list[str]
 
     def array(self, body: BinaryIO) -> Source:
@@ -58,11 +69,14 @@ class StoringReader(Reader):
             while piece := body.read(_PIECE):
                 yield piece
 
-        return self.job.blobs.write(self.job.name(INPUT), pieces())
+        return self.blobs.write_pieces(INPUT, pieces())
 
 
-def refuse_what_is_too_much(source: Source, options: Options, settings: Settings) -> None:
-    """413 for more draws or covariances than a worker would give, when the points are counted."""
+def check_limits(source: Source, options: Options, settings: Settings) -> None:
+    """Raise a `Problem` 413 when too many draws or covariances are asked for.
+
+    Points that are not counted yet are checked by the worker.
+    """
     if source.shape is None:
         return
     n = math.prod(source.shape)
@@ -73,24 +87,24 @@ def refuse_what_is_too_much(source: Source, options: Options, settings: Settings
 
 
 def store_source(
-    job: Job, source: Source, options: Options, version: str, media_type: str
+    blobs: JobBlobs, source: Source, options: Options, version: str, media_type: str
 ) -> Prediction:
-    """Store points that have been read already."""
+    """Store points that have already been read."""
     first = next(source.chunks)
     if first.cells is None:
         form, pieces = "array", _array_pieces(source, first)
     else:
         form, pieces = "table", _table_pieces(source, first)
-    job.blobs.write(job.name(INPUT), pieces)
+    blobs.write_pieces(INPUT, pieces)
     return prediction_spec(version, form, options, media_type, source)
 
 
 def prediction_spec(
     version: str, form: Any, options: Options, media_type: str, source: Source
 ) -> Prediction:
-    """What a job is asked; a `Problem` 422 for a covariance as anything but JSON."""
-    if options.covariance and media_type != negotiation.JSON:
-        raise unusable("covariance=true is answered as JSON only", option="covariance")
+    """What a job is to predict; a `Problem` 422 for a covariance in anything but JSON."""
+    if options.covariance:
+        refuse_covariance_as(media_type)
     shape = source.shape if form == "array" else None
     return Prediction(
         version=version, form=form, options=options, media_type=media_type, shape=shape

@@ -1,19 +1,19 @@
-"""The jobs as a serving process sees them: accept, look at, dismiss."""
+"""The jobs as a serving process handles them: accept, look up, list, dismiss."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from redis import RedisError
 
-from service.jobs.blobs import Job
+from service.jobs.blobs import JobBlobs
 from service.jobs.idempotency import Key, Keys
-from service.jobs.ledger import Also, Documents, nothing
+from service.jobs.ledger import Extra, Ledger, nothing
 from service.jobs.queue import Queue, make_broker
-from service.jobs.records import DISMISSED, MOST_LISTED, Listing, Record
+from service.jobs.records import DISMISSED, MOST_LISTED, Job, Listing
 from service.jobs.specs import BEGIN, INPUT, Spec
 from service.services.problems import Problem, busy, ogc_problem
 from service.settings import Settings
@@ -22,19 +22,23 @@ from service.storage.blobs import Blobs, StorageError
 from service.storage.redis import connect
 
 _RETRY_SECONDS = 2.0
+_QUOTA_RETRY_SECONDS = 60
 
 log = logging.getLogger(__name__)
+
+Store = Callable[[JobBlobs], Spec]
+"""Writes the input of a job to its blobs and returns what is to be done with it."""
 
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """A `Problem` 503 for a Redis or a storage that does not answer."""
+    """Turn an error of Redis or of the storage into a `Problem` 503."""
     try:
         yield
     except (RedisError, StorageError) as error:
-        log.warning("the job queue does not answer: %s", error)
-        said = "the job queue does not answer: try again soon. Predictions go on"
-        raise busy(said, _RETRY_SECONDS) from error
+        log.warning("the job queue is unavailable: %s", error)
+        detail = "the job queue is unavailable, try again shortly; predictions still work"
+        raise busy(detail, _RETRY_SECONDS) from error
 
 
 class Jobs:
@@ -44,105 +48,111 @@ class Jobs:
         redis = connect(settings.redis_url)
         self._settings = settings
         self.blobs: Blobs = open_blobs(settings.store_url)
-        self.documents = Documents(redis, settings.job_ttl_seconds)
+        self.ledger = Ledger(redis, settings.job_ttl_seconds)
         self.queue = Queue(make_broker(redis))
 
-    def find(self, id: str) -> Record:
-        """A job; who knows its id, which nobody guesses, may see and dismiss it.
+    def find(self, id: str) -> Job:
+        """Look up a job for anyone who knows its id, which cannot be guessed.
 
         Raises
         ------
         Problem
-            404, whether it never was or has expired.
+            404 for a job that never existed or has expired.
         """
-        record = self.documents.get(id)
-        if record is None:
-            raise ogc_problem(404, "no-such-job", f"there is no job {id[:40]!r}, or no longer")
-        return record
+        job = self.ledger.get(id)
+        if job is None:
+            detail = f"no such job, or it has expired: {id[:40]!r}"
+            raise ogc_problem(404, "no-such-job", detail)
+        return job
 
-    def dismiss(self, record: Record) -> Record:
-        """Cancel a job that has not ended; one that has stays what it is."""
-        ended = self.documents.finish(record.id, DISMISSED, "dismissed by its owner")
-        record = self.documents.get(record.id) or record
-        if not ended and not record.final:
-            raise Problem(409, "its new version is being stored at this moment: look again")
-        return record
+    def dismiss(self, id: str) -> Job:
+        """Cancel a job; one that has ended stays as it is.
 
-    def accept(self, spec: Callable[[str], Spec], owner: str, key: Key | None) -> Record:
-        """Take a job on.
-
-        Parameters
-        ----------
-        spec : writes the input's blob for a job's id and says what is to be done
-        key : makes a repeated request the same job
+        Raises
+        ------
+        Problem
+            404 as in `find`, 409 when it is too late to cancel.
         """
-        id = self.documents.new_id()
+        job = self.find(id)
+        dismissed = self.ledger.finish(id, DISMISSED, "dismissed by its owner")
+        job = self.ledger.get(id) or job
+        if not dismissed and not job.final:
+            raise Problem(409, "too late to cancel: the new version is being saved")
+        return job
+
+    def jobs_of(self, owner: str, listing: Listing) -> list[Job]:
+        """List an owner's jobs, the newest first, among the newest `MOST_LISTED`."""
+        filtered = listing.status is not None or listing.process is not None
+        jobs = self.ledger.jobs_of(owner, MOST_LISTED if filtered else listing.limit)
+        matching = [
+            job
+            for job in jobs
+            if listing.status in (None, job.status) and listing.process in (None, job.process)
+        ]
+        return matching[: listing.limit]
+
+    def accept(self, owner: str, key: Key | None, store: Store) -> Job:
+        """Accept a job, or find the one that a repeated request with the same `key` has made.
+
+        Raises
+        ------
+        Problem
+            What `store` raises; 409 and 422 for a key that is in use, 429 beyond the quota.
+        """
+        id = self.ledger.new_id()
         if key is None:
-            return self._take(id, spec, owner)
-        keys = Keys(self.documents.redis, owner, self._settings.job_ttl_seconds)
+            return self._accept_new(id, owner, store)
+        keys = Keys(self.ledger.redis, owner, self._settings.job_ttl_seconds)
         known = keys.reserve(key, id)
         if known != id:
-            record = self.documents.get(known)
-            if record is None:
+            job = self.ledger.get(known)
+            if job is None:
                 keys.forget(key, known)
-            return record
+            return job
         try:
-            return self._take(id, spec, owner, lambda pipeline: keys.settle(pipeline, key, id))
+            return self._accept_new(id, owner, store, lambda p: keys.settle(p, key, id))
         except BaseException:
             keys.release(key, id)
             raise
 
-    def _take(
-        self, id: str, spec: Callable[[str], Spec], owner: str, also: Also = nothing
-    ) -> Record:
-        self._refuse_over_quota(owner)
-        self.documents.uploading(id)
-        name = Job(self.blobs, id).name(INPUT)
+    def _accept_new(self, id: str, owner: str, store: Store, extra: Extra = nothing) -> Job:
+        self._check_quota(owner)
+        self.ledger.begin_upload(id)
+        blobs = JobBlobs(self.blobs, id)
         try:
-            asked = spec(id)
-            record = self.documents.create(id, owner, asked, self.blobs.size(name), also)
+            spec = store(blobs)
+            job = self.ledger.create(id, owner, spec, blobs.size(INPUT), extra)
         except BaseException:
-            self.blobs.delete(name)
+            blobs.delete(INPUT)
             raise
         self.queue.put(id, BEGIN)
-        self.documents.enqueued(id)
-        self.documents.uploaded(id)
-        return record
+        self.ledger.mark_enqueued(id)
+        self.ledger.end_upload(id)
+        return job
 
-    def _refuse_over_quota(self, owner: str) -> None:
-        s = self._settings
-        records = self.documents.of(owner, 2 * s.max_open_jobs)
-        if sum(not record.final for record in records) >= s.max_open_jobs:
-            raise _quota(f"{s.max_open_jobs} jobs of yours are waiting or running")
-        if self.room(records) <= 0:
-            raise _quota(f"the uploads of your jobs hold {s.max_job_bytes} bytes")
+    def _check_quota(self, owner: str) -> None:
+        most_open, most_bytes = self._settings.max_open_jobs, self._settings.max_job_bytes
+        jobs = self.ledger.jobs_of(owner, 2 * most_open)
+        if sum(not job.final for job in jobs) >= most_open:
+            raise _over_quota(
+                f"you already have {most_open} open jobs; wait for some to finish or cancel them"
+            )
+        if sum(job.size for job in jobs) >= most_bytes:
+            raise _over_quota(
+                f"the inputs of your jobs already take up {most_bytes} bytes; "
+                "wait for some jobs to expire"
+            )
 
-    def room(self, records: Iterable[Record]) -> int:
-        """The bytes that further uploads may hold."""
-        return self._settings.max_job_bytes - sum(record.size for record in records)
+
+def _over_quota(detail: str) -> Problem:
+    return Problem(429, detail, headers={"Retry-After": str(_QUOTA_RETRY_SECONDS)})
 
 
 ANONYMOUS = "anonymous"
 
 
 def owner_of(authorization: str) -> str:
-    """Whose jobs: of those who send the same credentials, or of all who send none."""
+    """Name the owner of a job: whoever sends the same credentials, or everybody without any."""
     if not authorization:
         return ANONYMOUS
     return hashlib.sha256(authorization.encode()).hexdigest()[:24]
-
-
-def _quota(said: str) -> Problem:
-    return Problem(429, f"{said}: wait, or dismiss some", headers={"Retry-After": "60"})
-
-
-def listed(documents: Documents, owner: str, listing: Listing) -> list[Record]:
-    """An owner's jobs that are asked for, the newest first, among the newest thousand."""
-    chosen = listing.status is not None or listing.process is not None
-    found = documents.of(owner, MOST_LISTED if chosen else listing.limit)
-    fitting = (
-        record
-        for record in found
-        if listing.status in (None, record.status) and listing.process in (None, record.process)
-    )
-    return list(fitting)[: listing.limit]

@@ -1,7 +1,7 @@
-"""The record of each job in Redis: what it is asked, how far it is, how it ended.
+"""The ledger of all jobs in Redis: what each is to do, how far it is, how it ended.
 
-Every change goes through a script, so that a final state never changes and no two processes
-disagree. Records expire by themselves, a set time after the end.
+Every change of state is a script, so that a final state never changes and no two processes
+disagree. A record expires a set time after its job has ended.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import msgspec
 from redis import Redis
 from redis.client import Pipeline
 
 from service.jobs import specs
-from service.jobs.records import ACCEPTED, Record, now, read_record
+from service.jobs.records import ACCEPTED, Job, Status, fields_of, now, read_job
 from service.jobs.specs import Spec
 
 _JOB, _DONE, _OWNER = "gpserve:job:", "gpserve:done:", "gpserve:owner:"
@@ -31,12 +30,12 @@ if redis.call('hget', KEYS[1], 'status') == 'accepted' then
 end
 return redis.call('hget', KEYS[1], 'status')
 """
-_TELL = """
+_REPORT = """
 if redis.call('hget', KEYS[1], 'status') ~= 'running' then return 0 end
 redis.call('hset', KEYS[1], 'updated', ARGV[1], unpack(ARGV, 2))
 return 1
 """
-_CHUNK = """
+_PART = """
 if redis.call('hget', KEYS[1], 'status') ~= 'running' then return 0 end
 if redis.call('sadd', KEYS[2], ARGV[2]) == 1 then
   redis.call('hincrby', KEYS[1], 'points_done', ARGV[3])
@@ -57,130 +56,136 @@ return 1
 """
 
 
-Also = Callable[[Pipeline], object]
+Extra = Callable[[Pipeline], object]
+"""Adds commands to a transaction; it may watch and read keys before."""
 
 
 def nothing(pipeline: Pipeline) -> None:
-    """Nothing else belongs to the transaction."""
+    """Add nothing to a transaction."""
 
 
-class Documents:
+class Ledger:
     """The records of all jobs."""
 
     def __init__(self, redis: Redis, ttl_seconds: float) -> None:
         self.redis = redis
         self._ttl = int(ttl_seconds)
         self._begin = redis.register_script(_BEGIN)
-        self._tell = redis.register_script(_TELL)
-        self._chunk = redis.register_script(_CHUNK)
+        self._report = redis.register_script(_REPORT)
+        self._part = redis.register_script(_PART)
         self._finish = redis.register_script(_FINISH)
 
     @staticmethod
     def new_id() -> str:
-        """An id that nobody guesses."""
+        """Make an id that cannot be guessed."""
         return secrets.token_hex(16)
 
-    def create(self, id: str, owner: str, spec: Spec, size: int, also: Also = nothing) -> Record:
-        """Write the record of a job that is accepted, and `also` in the same transaction."""
+    def create(self, id: str, owner: str, spec: Spec, size: int, extra: Extra = nothing) -> Job:
+        """Write the record of an accepted job, with the `extra` commands in one transaction."""
         created = now()
-        process = "predict" if isinstance(spec, specs.Prediction) else "train"
-        record = Record(
-            id, owner, process, ACCEPTED, "waiting for a worker", created, created,
-            specs.encode(spec), size=size,
-        )  # fmt: skip
-        fields = {k: v for k, v in msgspec.structs.asdict(record).items() if v not in ("", b"")}
+        job = Job(
+            id,
+            owner,
+            process="predict" if isinstance(spec, specs.Prediction) else "train",
+            status=ACCEPTED,
+            message="waiting for a worker",
+            created=created,
+            updated=created,
+            spec=specs.encode(spec),
+            size=size,
+        )
         score = datetime.now(UTC).timestamp()
         with self.redis.pipeline(transaction=True) as pipeline:
-            also(pipeline)
-            pipeline.hset(_JOB + id, mapping=cast(dict[Any, Any], fields))
+            extra(pipeline)
+            pipeline.hset(_JOB + id, mapping=cast(dict[Any, Any], fields_of(job)))
             pipeline.zadd(_OPEN, {id: score})
             pipeline.zadd(_OWNER + owner, {id: score})
             pipeline.execute()
-        return record
+        return job
 
-    def get(self, id: str) -> Record | None:
-        """A job's record, or None when there is none, or no longer."""
-        return read_record(cast(dict[bytes, bytes], self.redis.hgetall(_JOB + id)))
+    def get(self, id: str) -> Job | None:
+        """Read a job; None when there is no such job or it has expired."""
+        return read_job(cast(dict[bytes, bytes], self.redis.hgetall(_JOB + id)))
 
     def status(self, id: str) -> str:
-        """A job's status, or the empty string."""
+        """Read a job's status; the empty string when there is no such job."""
         found = cast(bytes | None, self.redis.hget(_JOB + id, "status"))
         return found.decode() if found else ""
 
-    def of(self, owner: str, limit: int) -> list[Record]:
-        """An owner's jobs, the newest first; those that have expired are forgotten."""
+    def jobs_of(self, owner: str, limit: int) -> list[Job]:
+        """Read an owner's jobs, the newest first, and drop the ids of expired ones."""
         key = _OWNER + owner
         ids = cast(list[bytes], self.redis.zrevrange(key, 0, limit - 1))
         pipeline = self.redis.pipeline(transaction=False)
         for id in ids:
             pipeline.hgetall(_JOB + id.decode())
-        found = [read_record(fields) for fields in pipeline.execute()]
-        gone = [id for id, record in zip(ids, found, strict=True) if record is None]
-        if gone:
-            self.redis.zrem(key, *gone)
-        return [record for record in found if record is not None]
+        found = [read_job(fields) for fields in pipeline.execute()]
+        expired = [id for id, job in zip(ids, found, strict=True) if job is None]
+        if expired:
+            self.redis.zrem(key, *expired)
+        return [job for job in found if job is not None]
 
-    def open(self) -> Iterator[str]:
-        """The ids of all jobs that have not ended."""
+    def open_ids(self) -> Iterator[str]:
+        """Iterate over the ids of all jobs that have not ended."""
         for id in cast(list[bytes], self.redis.zrange(_OPEN, 0, -1)):
             yield id.decode()
 
     def forget_open(self, id: str) -> None:
-        """Drop an id whose record is gone from the list of open jobs."""
+        """Remove the id of an expired job from the open ones."""
         self.redis.zrem(_OPEN, id)
 
-    def enqueued(self, id: str) -> None:
+    def mark_enqueued(self, id: str) -> None:
         """Note that the queue has the job."""
         self._set(id, enqueued=1)
 
-    def planned(self, id: str, points: int, chunks: int) -> None:
-        """Note how many points and chunks there are."""
-        self._set(id, points=points, chunks=chunks)
+    def mark_planned(self, id: str, points: int, parts: int) -> None:
+        """Note how many points and parts there are."""
+        self._set(id, points=points, chunks=parts)
 
     def _set(self, id: str, **fields: int) -> None:
         if self.redis.exists(_JOB + id):
             self.redis.hset(_JOB + id, mapping=cast(dict[Any, Any], fields))
 
     def begin(self, id: str, message: str) -> str:
-        """From accepted to running; return the status."""
+        """Turn an accepted job into a running one; return the status."""
         found = cast(bytes | None, self._begin(keys=[_JOB + id], args=[now(), message]))
         return found.decode() if found else ""
 
-    def tell(self, id: str, message: str, percent: float) -> None:
-        """Say how far a running job is."""
-        self._tell(keys=[_JOB + id], args=[now(), "message", message, "percent", percent])
+    def report(self, id: str, message: str, percent: float) -> None:
+        """Note the progress of a running job."""
+        self._report(keys=[_JOB + id], args=[now(), "message", message, "percent", percent])
 
     def commit(self, id: str) -> bool:
-        """Enter the part that is not cancelled any more; False when the job has ended."""
-        return bool(self._tell(keys=[_JOB + id], args=[now(), "committing", 1]))
+        """Note that it is too late to cancel a job; False when the job has ended."""
+        return bool(self._report(keys=[_JOB + id], args=[now(), "committing", 1]))
 
-    def chunk_done(self, id: str, chunk: int, points: int) -> int:
-        """Note that a chunk's result is stored; return how many are, 0 for an ended job."""
-        return cast(int, self._chunk(keys=[_JOB + id, _DONE + id], args=[now(), chunk, points]))
+    def mark_part_done(self, id: str, part: int, points: int) -> int:
+        """Note that a part's result is stored; return how many are, 0 when the job has ended."""
+        return cast(int, self._part(keys=[_JOB + id, _DONE + id], args=[now(), part, points]))
 
-    def chunks_done(self, id: str) -> set[int]:
-        """The chunks whose results are stored."""
+    def parts_done(self, id: str) -> set[int]:
+        """Read which parts have a stored result."""
         return {int(i) for i in cast(set[bytes], self.redis.smembers(_DONE + id))}
 
-    def attempt(self, id: str, chunk: int, by: int = 1) -> int:
-        """Count that a worker begins with a chunk; return how many have."""
-        return self.redis.hincrby(_JOB + id, f"attempts:{chunk}", by)
+    def count_attempt(self, id: str, part: int, by: int = 1) -> int:
+        """Count that a worker begins a part; return the number of attempts so far."""
+        return self.redis.hincrby(_JOB + id, f"attempts:{part}", by)
 
-    def finish(self, id: str, status: str, message: str, **fields: Any) -> bool:
-        """End a job, unless it has ended: then nothing changes and the answer is False."""
-        said = [text for pair in fields.items() for text in pair]
+    def finish(self, id: str, status: Status, message: str, **fields: str | bytes) -> bool:
+        """End a job; False, and nothing changes, when it has ended already."""
+        pairs = [text for pair in fields.items() for text in pair]
         keys = [_JOB + id, _DONE + id, _OPEN]
-        args = [now(), status, self._ttl, id, "message", message, *said]
+        args = [now(), status, self._ttl, id, "message", message, *pairs]
         return bool(self._finish(keys=keys, args=args))
 
-    def uploading(self, id: str) -> None:
-        """Protect the blobs of an upload whose record is not written yet."""
+    def begin_upload(self, id: str) -> None:
+        """Protect the blobs of a job that has no record yet from being deleted."""
         self.redis.set(_UPLOAD + id, 1, ex=_UPLOAD_SECONDS)
 
-    def uploaded(self, id: str) -> None:
-        """End what `uploading` began."""
+    def end_upload(self, id: str) -> None:
+        """End what `begin_upload` began."""
         self.redis.delete(_UPLOAD + id)
 
     def is_uploading(self, id: str) -> bool:
-        """Whether an upload for this job is still being received."""
+        """Whether the input of this job is still being received."""
         return bool(self.redis.exists(_UPLOAD + id))

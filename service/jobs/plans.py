@@ -1,4 +1,4 @@
-"""How a job's points are cut into chunks, at multiples of the model's large tile."""
+"""How a prediction is divided into parts, at multiples of the model's large tile."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from time import perf_counter
 import msgspec
 import numpy as np
 
-from service.jobs.blobs import Job, opened
+from service.jobs.blobs import JobBlobs
 from service.jobs.specs import INPUT, Prediction
 from service.model import FloatArray, Model
 from service.services import arrays
 from service.services.arrays import Header
 from service.services.body import Spool
-from service.services.chunks import Chunk, spans
+from service.services.chunks import Chunk, refuse_nonfinite, row_ranges
 from service.services.options import Options
 from service.services.prediction import Predict, columns
-from service.services.problems import unusable
-from service.services.tables import CuttingTable, Place, Table
+from service.services.tables import Place, Table
 
 _POINTS = "points"
 _PLAN = "plan"
 
 
 class Part(msgspec.Struct, array_like=True, frozen=True):
-    """Rows that follow each other: bytes of the input, and the lines or rows before them."""
+    """Consecutive rows that one worker computes.
+
+    Attributes
+    ----------
+    start, stop : their bytes in the input
+    before : how many lines of a table, or rows of an array, come before them
+    rows : how many rows they are
+    """
 
     start: int
     stop: int
@@ -35,11 +41,11 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The chunks of a prediction.
+    """The parts of a prediction.
 
     Attributes
     ----------
-    blob : where the points lie
+    blob : where the points are stored
     columns, delimiter : of a table, repeated in its answer
     features : the d feature names
     shape : the leading shape of the answer
@@ -56,22 +62,22 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """Of all parts together."""
+        """The number of rows of all parts together."""
         return sum(part.rows for part in self.parts)
 
 
-def read_plan(job: Job) -> Plan:
-    """The plan that was written; raises `BlobMissing` before that."""
-    return msgspec.json.decode(job.blobs.whole(job.name(_PLAN)), type=Plan)
+def read_plan(blobs: JobBlobs) -> Plan:
+    """Read the plan of a job; raises `BlobMissing` before it is written."""
+    return msgspec.json.decode(blobs.whole(_PLAN), type=Plan)
 
 
-def write_plan(job: Job, plan: Plan) -> None:
-    """Write the plan for all workers to see."""
-    job.write(_PLAN, msgspec.json.encode(plan))
+def write_plan(blobs: JobBlobs, plan: Plan) -> None:
+    """Write the plan for all workers to read."""
+    blobs.write(_PLAN, msgspec.json.encode(plan))
 
 
-def make_plan(job: Job, spec: Prediction, model: Model, rows: int, limit: int) -> Plan:
-    """Cut the input into chunks of `rows`.
+def make_plan(blobs: JobBlobs, spec: Prediction, model: Model, rows: int, limit: int) -> Plan:
+    """Divide the input into parts of `rows`; a table may have at most `limit` rows.
 
     Raises
     ------
@@ -80,32 +86,34 @@ def make_plan(job: Job, spec: Prediction, model: Model, rows: int, limit: int) -
     """
     names = model.description.feature_names
     if spec.options.covariance:
-        rows = limit  # of a joint covariance no part can be computed alone
+        rows = limit  # a joint covariance cannot be computed in parts
     if spec.form == "table":
-        table = CuttingTable(opened(job.blobs, job.name(INPUT)), names)
+        table = Table(blobs.open(INPUT), names, count_bytes=True)
         parts = [Part(c.start, c.stop, c.lines, c.rows) for c in table.cuts(rows, limit)]
         shape = (sum(part.rows for part in parts),)
         return Plan(INPUT, table.columns, names, shape, parts, table.delimiter)
-    return _array_plan(job, spec, names, rows)
+    return _array_plan(blobs, spec, names, rows)
 
 
-def _array_plan(job: Job, spec: Prediction, names: tuple[str, ...], rows: int) -> Plan:
-    head = next(job.blobs.pieces(job.name(INPUT)), b"")
+def _array_plan(blobs: JobBlobs, spec: Prediction, names: tuple[str, ...], rows: int) -> Plan:
+    head = next(blobs.pieces(INPUT), b"")
     header, blob = arrays.read_header(io.BytesIO(head), len(names)), INPUT
     if header.fortran:
-        header, blob = _in_row_order(job, header, names, rows), _POINTS
+        header, blob = _store_in_row_order(blobs, header, names, rows), _POINTS
     width = header.dtype.itemsize * len(names)
     parts = [
         Part(header.start + a * width, header.start + b * width, a, b - a)
-        for a, b in spans(header.rows, rows)
+        for a, b in row_ranges(header.rows, rows)
     ]
-    lead = header.shape[:-1] if spec.shape is None else spec.shape
-    return Plan(blob, list(names), names, lead, parts, dtype=header.dtype.str)
+    shape = header.shape[:-1] if spec.shape is None else spec.shape
+    return Plan(blob, list(names), names, shape, parts, dtype=header.dtype.str)
 
 
-def _in_row_order(job: Job, header: Header, names: tuple[str, ...], rows: int) -> Header:
-    """Write an array in Fortran's order anew, so that its rows lie together."""
-    spool = Spool(opened(job.blobs, job.name(INPUT)))
+def _store_in_row_order(
+    blobs: JobBlobs, header: Header, names: tuple[str, ...], rows: int
+) -> Header:
+    """Store an array in Fortran's order once more, so that each row is contiguous."""
+    spool = Spool(blobs.open(INPUT))
     source = arrays.read_array(spool, names, size=rows, limit=header.rows)
     start = arrays.header_bytes(header.shape)
 
@@ -114,30 +122,35 @@ def _in_row_order(job: Job, header: Header, names: tuple[str, ...], rows: int) -
         for chunk in source.chunks:
             yield np.ascontiguousarray(chunk.X, dtype="<f8").tobytes()
 
-    job.blobs.write(job.name(_POINTS), pieces())
+    blobs.write_pieces(_POINTS, pieces())
     return Header(header.shape, False, np.dtype("<f8"), len(start))
 
 
-def chunks_of(job: Job, plan: Plan, part: Part, size: int, *, lenient: bool) -> Iterator[Chunk]:
-    """The rows of a part as `spans` cuts them; a `Problem` 422 for what is no number."""
+def read_part(
+    blobs: JobBlobs, plan: Plan, part: Part, size: int, *, lenient: bool
+) -> Iterator[Chunk]:
+    """Read the rows of a part in chunks of `size`, divided as `row_ranges` does.
+
+    Raises
+    ------
+    Problem
+        422 for a point that is not finite and a cell that is not a number, unless `lenient`.
+    """
     if plan.dtype:
-        yield from _array_chunks(job, plan, part, size)
+        yield from _array_chunks(blobs, plan, part, size)
         return
-    body = opened(job.blobs, job.name(plan.blob), part.start, part.stop)
+    body = blobs.open(plan.blob, part.start, part.stop)
     place = Place(plan.columns, plan.delimiter, part.before)
     table = Table(body, plan.features, lenient=lenient, place=place)
     yield from table.chunks(size, part.rows)
 
 
-def _array_chunks(job: Job, plan: Plan, part: Part, size: int) -> Iterator[Chunk]:
-    data = job.blobs.read(job.name(plan.blob), part.start, part.stop)
+def _array_chunks(blobs: JobBlobs, plan: Plan, part: Part, size: int) -> Iterator[Chunk]:
+    data = blobs.read(plan.blob, part.start, part.stop)
     flat = np.frombuffer(data, plan.dtype).reshape(part.rows, len(plan.features))
-    for a, b in spans(part.rows, size):
+    for a, b in row_ranges(part.rows, size):
         X: FloatArray = np.ascontiguousarray(flat[a:b], dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
-        if bad.size:
-            row = part.before + a + int(bad[0])
-            raise unusable(f"point {row} of the array is not finite: {X[bad[0]].tolist()}", row=row)
+        refuse_nonfinite(X, part.before + a, " of the array")
         yield Chunk(X)
 
 
@@ -147,17 +160,17 @@ READ_SECONDS_PER_ROW = 10e-6
 _MEASURED_SECONDS = 0.05
 
 
-def rows_of_chunk(model: Model, options: Options, predict: Predict, seconds: float) -> int:
-    """Rows that take about so many seconds, a multiple of the large tile."""
+def rows_per_part(model: Model, options: Options, predict: Predict, seconds: float) -> int:
+    """How many rows take about `seconds`, as a multiple of the large tile."""
     row = _seconds_per_row(model, options, predict) + READ_SECONDS_PER_ROW
     return max(1, int(seconds / row / model.large_tile)) * model.large_tile
 
 
 def _seconds_per_row(model: Model, options: Options, predict: Predict) -> float:
-    """Measured with more and more rows, until they take long twice.
+    """Measure with more and more rows, until two timings of the same rows are long enough.
 
-    Once may be a first call, or a neighbour's turn on the CPU: believed of a single row, that
-    would cut a big job into thousands of chunks.
+    A single timing may include warm-up or CPU contention; taking it at face value, for a single
+    row, would divide a big job into thousands of parts.
     """
     low, high = model.description.training_range.T
 

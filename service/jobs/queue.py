@@ -1,4 +1,4 @@
-"""The queue of the work that waits: dramatiq on Redis. Messages hold a job's id, never data."""
+"""The queue: dramatiq on Redis. A message holds a job's id and a part number, never data."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from service.jobs.depth import NAMESPACE, QUEUE
 
 ACTOR = "work"
 HEARTBEAT_TIMEOUT_MS = 15_000
-"""A worker that was silent so long is taken for dead, and its message is given to another."""
+"""A worker that is silent for this long is considered dead, and another gets its message."""
 
-ALWAYS = 1_000_000
-"""Of a million commands, so many look for dead workers: they are few, and a look is cheap."""
+_ALWAYS = 1_000_000
+"""How many of a million commands look for dead workers: all, since commands are few."""
 
 
 def make_broker(redis: Redis) -> RedisBroker:
-    """The broker; retries, time limits and the like are ours, since ours know the jobs."""
+    """Make a broker without middleware: the worker does retries and time limits itself."""
     broker = RedisBroker(  # type: ignore[no-untyped-call]
         client=redis,
         namespace=NAMESPACE,
         middleware=[],
         heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
-        maintenance_chance=ALWAYS,
+        maintenance_chance=_ALWAYS,
     )
     broker.declare_queue(QUEUE)
     return broker
 
 
 class Queue:
-    """Puts work into the queue."""
+    """Sends work to the workers."""
 
     def __init__(self, broker: RedisBroker) -> None:
         self.broker = broker
 
-    def put(self, id: str, chunk: int) -> None:
-        """Have a worker do a chunk of a job."""
+    def put(self, id: str, part: int) -> None:
+        """Queue a part of a job."""
         message: Message[None] = Message(
-            queue_name=QUEUE, actor_name=ACTOR, args=(id, chunk), kwargs={}, options={}
+            queue_name=QUEUE, actor_name=ACTOR, args=(id, part), kwargs={}, options={}
         )
         self.broker.enqueue(message)

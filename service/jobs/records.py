@@ -1,28 +1,47 @@
-"""What is known of a job, and the states that it can be in."""
+"""What is known of a job: its record in Redis, the document that callers read, its states."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from service.services.problems import unusable
 
-ACCEPTED, RUNNING = "accepted", "running"
-SUCCESSFUL, FAILED, DISMISSED = "successful", "failed", "dismissed"
+Status = Literal["accepted", "running", "successful", "failed", "dismissed"]
+Process = Literal["predict", "train"]
+
+ACCEPTED: Final = "accepted"
+RUNNING: Final = "running"
+SUCCESSFUL: Final = "successful"
+FAILED: Final = "failed"
+DISMISSED: Final = "dismissed"
 OPEN = (ACCEPTED, RUNNING)
 
 
-class Record(msgspec.Struct):
-    """A job as it is stored; times are ISO 8601, UTC."""
+class Job(msgspec.Struct):
+    """A job as its record in Redis holds it; times are ISO 8601 in UTC.
+
+    Attributes
+    ----------
+    spec : what is to be done, as `specs.encode` writes it
+    percent : the progress of a training
+    points, points_done : of a prediction, once it is planned
+    parts : how many parts the prediction is divided into
+    size : of the uploaded input, in bytes
+    enqueued : 1 once the queue has the job
+    committing : 1 once it is too late to cancel the job
+    version : the version that a training has stored
+    problem : why the job failed, as a problem document
+    """
 
     id: str
     owner: str
-    process: str
-    status: str
+    process: Process
+    status: Status
     message: str
     created: str
     updated: str
@@ -32,7 +51,7 @@ class Record(msgspec.Struct):
     percent: float = 0.0
     points: int = 0
     points_done: int = 0
-    chunks: int = 0
+    parts: int = msgspec.field(default=0, name="chunks")
     size: int = 0
     enqueued: int = 0
     committing: int = 0
@@ -41,70 +60,106 @@ class Record(msgspec.Struct):
 
     @property
     def final(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the job has ended, so that nothing changes any more."""
         return self.status not in OPEN
 
     @property
     def progress(self) -> int:
-        """0 to 100, and 100 only at a good end."""
+        """From 0 to 100, and 100 only for a job that has succeeded."""
         if self.status == SUCCESSFUL:
             return 100
         done = 100 * self.points_done / self.points if self.points else self.percent
         return min(99, int(done))
 
 
+_BYTES = (b"spec", b"problem")
+
+
 def now() -> str:
-    """The time, as records say it."""
+    """The current time as records hold it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def read_record(fields: dict[bytes, bytes]) -> Record | None:
-    """A record as Redis holds it, or None when it holds none."""
+def read_job(fields: Mapping[bytes, bytes]) -> Job | None:
+    """The job of a record, or None when Redis has no such record."""
     if b"id" not in fields:
         return None
-    values: dict[str, Any] = {
-        key.decode(): value if key in (b"spec", b"problem") else value.decode()
-        for key, value in fields.items()
+    values = {
+        name.decode(): value if name in _BYTES else value.decode() for name, value in fields.items()
     }
-    known = {name: values[name] for name in Record.__struct_fields__ if name in values}
-    numbers = ("percent", "points", "points_done", "chunks", "size", "enqueued", "committing")
-    for name in numbers:
-        if name in known:
-            known[name] = float(known[name]) if name == "percent" else int(known[name])
-    return Record(**known)
+    return msgspec.convert(values, Job, strict=False)
 
 
-def document(record: Record) -> dict[str, Any]:
-    """The job document."""
-    said: dict[str, Any] = {
-        "jobID": record.id,
-        "status": record.status,
-        "type": "process",
-        "processID": record.process,
-        "progress": record.progress,
-        "message": record.message,
-        "created": record.created,
-        "updated": record.updated,
-    }
-    said |= {
-        name: getattr(record, name) for name in ("started", "finished") if getattr(record, name)
-    }
-    if record.points:
-        said["points"] = {"done": record.points_done, "total": record.points}
-    if record.version:
-        said["version"] = record.version
-    if record.problem:
-        said["problem"] = msgspec.json.decode(record.problem)
-    said["links"] = _links(record)
-    return said
+def fields_of(job: Job) -> dict[str, Any]:
+    """The fields of a job's record; empty ones are left out."""
+    fields = msgspec.to_builtins(job, builtin_types=(bytes,))
+    return {name: value for name, value in fields.items() if value not in ("", b"")}
 
 
-def _links(record: Record) -> list[dict[str, str]]:
-    here = f"/jobs/{record.id}"
-    links = [{"rel": "self", "href": here, "type": "application/json"}]
-    if record.status == SUCCESSFUL:
-        rel = "http://www.opengis.net/def/rel/ogc/1.0/results"
-        links.append({"rel": rel, "href": f"{here}/results"})
+class PointCount(msgspec.Struct):
+    """How many points of a prediction are computed, and how many there are."""
+
+    done: int
+    total: int
+
+
+class Link(msgspec.Struct):
+    """The address of something that belongs to a job."""
+
+    rel: str
+    href: str
+    type: str | UnsetType = UNSET
+
+
+class JobDocument(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What a caller reads about a job, in the words of OGC API – Processes."""
+
+    id: Annotated[str, Meta(description="Identifies the job; cannot be guessed.")] = msgspec.field(
+        name="jobID"
+    )
+    status: Annotated[Status, Meta(description="The last three are final.")]
+    type: Literal["process"]
+    process: Process = msgspec.field(name="processID")
+    progress: Annotated[int, Meta(ge=0, le=100, description="In percent; 100 means successful.")]
+    message: Annotated[str, Meta(description="What is happening, or how the job ended.")]
+    created: Annotated[str, Meta(description="ISO 8601, UTC.")]
+    updated: str
+    started: str = ""
+    finished: str = ""
+    points: PointCount | UnsetType = UNSET
+    version: Annotated[str, Meta(description="The version that a training has stored.")] = ""
+    problem: (
+        Annotated[dict[str, Any], Meta(description="Why the job failed: a problem document.")]
+        | UnsetType
+    ) = UNSET
+    links: list[Link]
+
+
+def document(job: Job) -> JobDocument:
+    """Describe a job to its caller."""
+    return JobDocument(
+        id=job.id,
+        status=job.status,
+        type="process",
+        process=job.process,
+        progress=job.progress,
+        message=job.message,
+        created=job.created,
+        updated=job.updated,
+        started=job.started,
+        finished=job.finished,
+        points=PointCount(job.points_done, job.points) if job.points else UNSET,
+        version=job.version,
+        problem=msgspec.json.decode(job.problem) if job.problem else UNSET,
+        links=_links(job),
+    )
+
+
+def _links(job: Job) -> list[Link]:
+    here = f"/jobs/{job.id}"
+    links = [Link("self", here, "application/json")]
+    if job.status == SUCCESSFUL:
+        links.append(Link("http://www.opengis.net/def/rel/ogc/1.0/results", f"{here}/results"))
     return links
 
 
@@ -112,20 +167,17 @@ MOST_LISTED = 1000
 
 
 class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked of the list."""
+    """Which jobs a caller wants to see in the list."""
 
-    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED, description="so many jobs at most")] = 100
-    status: Annotated[
-        Literal["accepted", "running", "successful", "failed", "dismissed"] | None,
-        Meta(description="only jobs in this state"),
-    ] = None
-    process: Annotated[
-        Literal["predict", "train"] | None, Meta(description="only jobs of this process")
-    ] = msgspec.field(default=None, name="processID")
+    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED, description="at most this many jobs")] = 100
+    status: Annotated[Status | None, Meta(description="only jobs in this state")] = None
+    process: Annotated[Process | None, Meta(description="only jobs of this process")] = (
+        msgspec.field(default=None, name="processID")
+    )
 
 
 def read_listing(parameters: Mapping[str, str]) -> Listing:
-    """The parameters of a query string; a `Problem` 422 says which is wrong."""
+    """Read the parameters of a query string; a `Problem` 422 names one that is wrong."""
     try:
         return msgspec.convert(dict(parameters), Listing, strict=False)
     except msgspec.ValidationError as error:

@@ -1,37 +1,44 @@
-"""The result of a job, in any form that a synchronous answer has, read chunk by chunk."""
+"""The result of a job: computed and stored part by part, answered in any format."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
 
 from service.jobs import specs
-from service.jobs.blobs import Job
-from service.jobs.plans import Plan, chunks_of, read_plan
-from service.jobs.records import DISMISSED, FAILED, SUCCESSFUL, Record
+from service.jobs.blobs import JobBlobs
+from service.jobs.plans import Plan, read_part, read_plan
+from service.jobs.records import DISMISSED, FAILED, SUCCESSFUL, Job
 from service.jobs.specs import Prediction, Spec
-from service.model import BoolArray, FloatArray, Model, past_parser_race
+from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
-from service.services.chunks import CHUNK_TILES, Chunk, Source, spans
-from service.services.prediction import Limits, Predict, covariance
-from service.services.problems import Problem, ogc_problem, unusable
-from service.services.writing import Answered, answered, layout_of, written
-from service.storage.blobs import BlobMissing, Blobs
+from service.services.chunks import CHUNK_TILES, Answered, Chunk, Source, row_ranges
+from service.services.prediction import Limits, Predict, answered, covariance, refuse_covariance_as
+from service.services.problems import Problem, Where, ogc_problem
+from service.services.writing import layout_of, written
+from service.storage.blobs import BlobMissing
+
+RESULT = "result"
+"""The blob that holds the result of a training."""
+
+_ROWS = 4096
+"""Rows that are formatted at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Numbers:
-    """What a chunk's blob holds.
+    """The numbers of a part, as its blob holds them.
 
     Attributes
     ----------
-    values : shape (n, k), as `writing.Answered`
-    outside : which rows lie outside the training range, shape (n,)
-    errors : the reason of each bad row, by its index in the chunk
+    values : shape (n, k), as `chunks.Answered`
+    outside : which rows are outside the training range, shape (n,)
+    errors : the reason for each bad row, by its index in the part
     covariance : shape (n, n), when it was asked for
     """
 
@@ -41,139 +48,172 @@ class Numbers:
     covariance: FloatArray | None = None
 
 
-def result_name(chunk: int) -> str:
-    """The blob that holds a chunk's numbers."""
-    return f"result-{chunk:06d}"
+class PartResult:
+    """Accumulates the numbers of a part; of its points only what a covariance needs."""
+
+    def __init__(self, *, with_points: bool) -> None:
+        self._with_points = with_points
+        self._points: list[FloatArray] = []
+        self._values: list[FloatArray] = []
+        self._outside: list[BoolArray] = []
+        self._errors: dict[int, str] = {}
+        self.rows = 0
+
+    def add(self, answer: Answered) -> None:
+        """Add the rows that follow those added before."""
+        if self._with_points:
+            self._points.append(answer.chunk.X)
+        self._values.append(answer.values)
+        self._outside.append(answer.extrapolated)
+        self._errors |= {self.rows + i: why for i, why in answer.chunk.errors.items()}
+        self.rows += len(answer.values)
+
+    def points(self) -> FloatArray:
+        """All points, shape (n, d)."""
+        return np.concatenate(self._points)
+
+    def numbers(self, covariance: FloatArray | None) -> Numbers:
+        """All numbers, with the covariance of all points."""
+        values, outside = np.concatenate(self._values), np.concatenate(self._outside)
+        return Numbers(values, outside, self._errors, covariance)
 
 
-def compute_chunk(
-    job: Job, plan: Plan, spec: Prediction, i: int, model: Model, p: Predict, limits: Limits
+class Predictor(NamedTuple):
+    """A model, how to predict with it, and what may be asked of it."""
+
+    model: Model
+    predict: Predict
+    limits: Limits
+
+
+def compute_part(
+    blobs: JobBlobs, plan: Plan, spec: Prediction, part: int, predictor: Predictor
 ) -> int:
-    """Predict the rows of chunk `i`, write the blob, and return their number."""
-    lenient = spec.options.on_bad_row == "nan"
-    part = plan.parts[i]
-    source = chunks_of(job, plan, part, CHUNK_TILES * model.large_tile, lenient=lenient)
-    done, whole, errors, rows = list[Answered](), list[FloatArray](), dict[int, str](), 0
-    for answer in answered(model, source, spec.options, p, limits):
-        errors |= {rows + k: reason for k, reason in answer.chunk.errors.items()}
-        rows += len(answer.values)
-        whole.append(answer.chunk.X if spec.options.covariance else answer.values[:0])
-        answer.chunk = Chunk(answer.values[:0])  # its cells are read again for the answer
-        done.append(answer)
-    K = covariance(model, np.concatenate(whole), spec.options) if spec.options.covariance else None
-    values = np.concatenate([answer.values for answer in done])
-    outside = np.concatenate([answer.extrapolated for answer in done])
-    job.write(result_name(i), _encode(Numbers(values, outside, errors, K)))
-    return rows
+    """Predict the rows of a part, store the numbers, and return how many rows they are."""
+    model, predict, limits = predictor
+    size, lenient = CHUNK_TILES * model.large_tile, spec.options.on_bad_row == "nan"
+    chunks = read_part(blobs, plan, plan.parts[part], size, lenient=lenient)
+    result = PartResult(with_points=spec.options.covariance)
+    for answer in answered(model, chunks, spec.options, predict, limits):
+        result.add(answer)
+    K = None
+    if spec.options.covariance:
+        K = covariance(model, result.points(), spec.options)
+    blobs.write(result_name(part), _encode(result.numbers(K)))
+    return result.rows
+
+
+def result_name(part: int) -> str:
+    """The blob that holds the numbers of a part."""
+    return f"{RESULT}-{part:06d}"
 
 
 def _encode(numbers: Numbers) -> bytes:
     buffer = io.BytesIO()
-    said = {"values": numbers.values, "outside": numbers.outside}
+    arrays = {"values": numbers.values, "outside": numbers.outside}
     if numbers.covariance is not None:
-        said["covariance"] = numbers.covariance
+        arrays["covariance"] = numbers.covariance
     if numbers.errors:
-        said["errors"] = np.frombuffer(msgspec.json.encode(numbers.errors), np.uint8)
-    np.savez(buffer, allow_pickle=False, **said)
+        arrays["errors"] = np.frombuffer(msgspec.json.encode(numbers.errors), np.uint8)
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
-def read_numbers(job: Job, i: int) -> Numbers:
-    """What `compute_chunk` wrote; raises `BlobMissing`."""
-    data = job.blobs.whole(job.name(result_name(i)))
-    return past_parser_race(lambda: _decode(data))
+def read_numbers(blobs: JobBlobs, part: int) -> Numbers:
+    """Read what `compute_part` has stored; raises `BlobMissing`."""
+    data = blobs.whole(result_name(part))
+    return read_npy_safely(lambda: _decode(data))
 
 
 def _decode(data: bytes) -> Numbers:
-    with np.load(io.BytesIO(data), allow_pickle=False) as said:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         errors: dict[int, str] = {}
-        if "errors" in said:
-            errors = msgspec.json.decode(said["errors"].tobytes(), type=dict[int, str])
-        K = said.get("covariance")
-        return Numbers(said["values"], said["outside"], errors, K)
+        if "errors" in arrays:
+            errors = msgspec.json.decode(arrays["errors"].tobytes(), type=dict[int, str])
+        return Numbers(arrays["values"], arrays["outside"], errors, arrays.get("covariance"))
 
 
 def answered_parts(
-    job: Job, plan: Plan, spec: Prediction, size: int, *, cells: bool
+    blobs: JobBlobs, plan: Plan, spec: Prediction, size: int, *, cells: bool
 ) -> Iterator[Answered]:
-    """All rows in order, as `spans` cuts them; with the input's `cells` if a table needs them.
+    """All rows in order, in chunks of `size`, with the cells of the input if a table needs them.
 
-    One chunk's numbers are in memory at a time, however many there are.
+    Only one part's numbers are in memory at a time.
     """
     lenient = spec.options.on_bad_row == "nan"
     for i, part in enumerate(plan.parts):
-        numbers = read_numbers(job, i)
-        inputs = chunks_of(job, plan, part, size, lenient=lenient) if cells else None
-        for a, b in spans(part.rows, size):
+        numbers = read_numbers(blobs, i)
+        inputs = read_part(blobs, plan, part, size, lenient=lenient) if cells else None
+        for a, b in row_ranges(part.rows, size):
             values = numbers.values[a:b]
             chunk = next(inputs) if inputs is not None else Chunk(values[:0])
-            near = {k - a: why for k, why in numbers.errors.items() if a <= k < b}
-            chunk.errors = near
+            chunk.errors = {k - a: why for k, why in numbers.errors.items() if a <= k < b}
             yield Answered(chunk, values, numbers.outside[a:b])
 
 
-_ROWS = 4096
-"""Rows that are formatted at once."""
+def refuse_unready(job: Job) -> None:
+    """Raise the `Problem` of a job that has no result.
 
-
-def refuse_unready(record: Record) -> None:
-    """Raise the `Problem` of a job that has no result: not yet, or never."""
-    if record.status == SUCCESSFUL:
+    Raises
+    ------
+    Problem
+        404 when it is not ready, 410 when the job was dismissed, else why the job failed.
+    """
+    if job.status == SUCCESSFUL:
         return
-    if record.status == DISMISSED:
-        raise Problem(410, f"the job was dismissed at {record.finished}")
-    if record.status == FAILED and record.problem:
-        said = msgspec.json.decode(record.problem)
-        where = {k: v for k, v in said.items() if k not in ("status", "detail", "type", "title")}
-        raise Problem(said["status"], said["detail"], where=where)
-    if record.status == FAILED:
-        raise Problem(500, f"the job failed: {record.message}")
-    detail = f"the job is {record.status}, {record.progress} % done"
+    if job.status == DISMISSED:
+        raise Problem(410, f"the job was dismissed at {job.finished}")
+    if job.status == FAILED and job.problem:
+        problem = msgspec.json.decode(job.problem)
+        where = {k: v for k, v in problem.items() if k not in ("status", "detail", "type", "title")}
+        raise Problem(problem["status"], problem["detail"], where=cast(Where, where))
+    if job.status == FAILED:
+        raise Problem(500, f"the job failed: {job.message}")
+    detail = f"the job is {job.status}, {job.progress} % done"
     raise ogc_problem(404, "result-not-ready", detail)
 
 
-def spec_of(record: Record) -> Spec:
-    """What the job was asked."""
-    return specs.decode(record.spec)
+def spec_of(job: Job) -> Spec:
+    """What the job was to do."""
+    return specs.decode(job.spec)
 
 
-def prediction_pieces(
-    blobs: Blobs, record: Record, spec: Prediction, media_type: str
-) -> Iterator[bytes]:
+def prediction_pieces(blobs: JobBlobs, spec: Prediction, media_type: str) -> Iterator[bytes]:
     """The bytes of a prediction's result.
 
     Raises
     ------
     Problem
-        410 when the result is gone, 422 for a covariance as anything but JSON.
+        410 when the result has been deleted, 422 for a covariance in anything but JSON.
     """
-    if spec.options.covariance and media_type != negotiation.JSON:
-        raise unusable("covariance=true is answered as JSON only", option="covariance")
-    job = Job(blobs, record.id)
+    if spec.options.covariance:
+        refuse_covariance_as(media_type)
     try:
-        plan = read_plan(job)
-        layout = layout_of(_source(plan, spec), spec.options, plan.features)
-        if spec.options.covariance:
-            K = read_numbers(job, 0).covariance
-            assert K is not None
-            layout.extra["covariance"] = K.item() if layout.shape == () else K.tolist()
+        plan = read_plan(blobs)
+        K = read_numbers(blobs, 0).covariance if spec.options.covariance else None
+        layout = layout_of(_source(plan), spec.options, plan.features, K)
         table = media_type == negotiation.CSV
-        return written(layout, answered_parts(job, plan, spec, _ROWS, cells=table), media_type)
+        return written(layout, answered_parts(blobs, plan, spec, _ROWS, cells=table), media_type)
     except BlobMissing as missing:
         raise Problem(410, f"the result is gone: {missing}") from None
 
 
-def _source(plan: Plan, spec: Prediction) -> Source:
+def _source(plan: Plan) -> Source:
     shape = plan.shape if plan.shape is not None else (plan.rows,)
     assert int(np.prod(shape)) == plan.rows
     return Source(plan.columns, shape, iter(()), plan.delimiter)
 
 
-def training_document(blobs: Blobs, record: Record) -> bytes:
-    """What the new version says of itself, as JSON."""
-    job = Job(blobs, record.id)
+def training_document(blobs: JobBlobs, job: Job) -> bytes:
+    """The description of the version that a training has stored, as JSON.
+
+    Raises
+    ------
+    Problem
+        410 when it has been deleted.
+    """
     try:
-        said = msgspec.json.decode(blobs.whole(job.name("result")))
+        description = msgspec.json.decode(blobs.whole(RESULT))
     except BlobMissing:
         raise Problem(410, "the result is gone") from None
-    return msgspec.json.encode(said | {"version": record.version})
+    return msgspec.json.encode(description | {"version": job.version})

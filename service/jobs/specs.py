@@ -1,4 +1,4 @@
-"""What a job is asked to do, as it is written into its record."""
+"""What a job is to do, as its record holds it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from service.gpr.trainingdata import TrainingOptions
 from service.services.options import Options
 
 INPUT = "input"
+"""The blob that holds the points or the table of a job."""
 
 BEGIN = -1
-"""The chunk number of a job's first message: plan the job, or do the whole of a small one."""
+"""The part number of a job's first message: plan the job, or do all of a small one."""
 
 
 class Prediction(msgspec.Struct, tag="predict", frozen=True, kw_only=True):
-    """A prediction whose points lie in the blob `INPUT`.
+    """A prediction of the points in the blob `INPUT`.
 
     Attributes
     ----------
-    version : the stored version that answers, from the first chunk to the last
+    version : the stored version that answers, from the first part to the last
     form : a CSV table, or a .npy array of shape (n, d) or more axes
     shape : the leading shape of the points, when it is known
     media_type : of the result, unless another is asked for
@@ -35,11 +36,11 @@ class Prediction(msgspec.Struct, tag="predict", frozen=True, kw_only=True):
 
 
 class Training(TrainingOptions, tag="train", frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A training whose table is stored in the blob `INPUT`."""
+    """A training with the table in the blob `INPUT`."""
 
-    activate: Annotated[bool, Meta(description="false: store the version, serve the old one")] = (
-        True
-    )
+    activate: Annotated[
+        bool, Meta(description="false: store the version but keep serving the current one")
+    ] = True
 
 
 Spec = Prediction | Training
@@ -49,7 +50,7 @@ _decoder: msgspec.json.Decoder[Spec] = msgspec.json.Decoder(Spec)
 
 
 def encode(spec: Spec) -> bytes:
-    """The specification as JSON."""
+    """Write a specification as JSON."""
     return _encoder.encode(spec)
 
 

@@ -1,4 +1,4 @@
-"""A training job: which data are refused at once, and the fit itself."""
+"""Which data cannot train a model: refused before they become a job."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from service.gpr.trainingdata import (
 from service.jobs.specs import Training
 from service.model import check_feature_names
 from service.services.body import starts_like_gzip
-from service.services.problems import Problem, unusable
+from service.services.problems import Where, unusable
 
 _LINE = re.compile(r"line (\d+)")
 
 
 def read_table(data: bytes, spec: Training) -> TrainingData:
-    """The table of a training.
+    """Read the table of a training.
 
     Raises
     ------
     Problem
-        422 with the reasons, for data that cannot train: too few or too many rows, a constant
-        column, cells that are no finite numbers (with the first ``line``).
+        422 with the reasons, for data that cannot train a model: too few or too many rows, a
+        constant column, cells that are not finite numbers (with the first ``line``).
     """
     if starts_like_gzip(data):
         raise unusable("the table looks gzipped: send 'Content-Encoding: gzip' with it")
@@ -37,29 +37,39 @@ def read_table(data: bytes, spec: Training) -> TrainingData:
         check_feature_names(table.feature_names, table.X.shape[1])
     except TrainingDataError as error:
         line = _LINE.search(str(error))
-        raise unusable(str(error), **({"line": int(line[1])} if line else {})) from None
+        where: Where = {"line": int(line[1])} if line else {}
+        raise unusable(str(error), **where) from None
     except ValueError as error:
         raise unusable(str(error)) from None
-    _refuse_untrainable(table, spec)
+    _refuse_unknown_kernel(spec.kernel)
+    _refuse_constant_input(table)
+    _refuse_too_many_rows(table, spec)
     return table
 
 
-def _refuse_untrainable(table: TrainingData, spec: Training) -> None:
-    kernels = [part.strip() for part in spec.kernel.split("+")]
+def _refuse_unknown_kernel(kernel: str) -> None:
+    names = [part.strip() for part in kernel.split("+")]
     served = [*FORMS, "Bias", "White"]
-    unknown = [kernel for kernel in kernels if kernel not in served]
+    unknown = [name for name in names if name not in served]
     if unknown:
-        said = f"no kernel is called {unknown[0][:40]!r}; there are {', '.join(served)}"
-        raise unusable(f"{said}, and their sums", option="kernel")
+        raise unusable(
+            f"unknown kernel {unknown[0][:40]!r}; kernels: {', '.join(served)}, and their sums",
+            option="kernel",
+        )
+
+
+def _refuse_constant_input(table: TrainingData) -> None:
     constant = np.flatnonzero(np.ptp(table.X, axis=0) == 0)
     if constant.size:
         name = table.feature_names[int(constant[0])]
         raise unusable(f"the input {name!r} is constant: leave it out", feature=name)
+
+
+def _refuse_too_many_rows(table: TrainingData, spec: Training) -> None:
     rows = round(len(table.y) * (1 - spec.held_out))
     if not spec.inducing and rows > EXACT_ROWS:
-        raise Problem(
-            422,
-            f"{rows} rows are too many for an exact GP (at most {EXACT_ROWS}): ask for inducing "
+        raise unusable(
+            f"{rows} rows are too many for an exact GP (at most {EXACT_ROWS}): use inducing "
             "inputs, for instance inducing=200",
-            where={"option": "inducing"},
+            option="inducing",
         )

@@ -1,34 +1,36 @@
-"""The model that is served now."""
+"""The model that is served now, and the thread that follows the store's current version."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
-from service.model import Model, ModelFileError
+from service.model import Model, ModelFileError, version_of
 from service.runtime.pool import yield_priority
 from service.settings import Settings, SettingsError
 from service.storage.blobs import StorageError
 from service.storage.versions import NoSuchVersion, Versions
 
+POLL_SECONDS = 0.5
+"""How often the store is asked: every replica serves a new version within a second."""
+
 log = logging.getLogger(__name__)
 
 
 def model_class(dotted: str) -> type[Model]:
-    """The class that a setting names as ``module:Class``.
+    """Return the class that a setting names as ``module:Class``.
 
     Raises
     ------
     SettingsError
-        It cannot be imported, or is no `Model`.
+        It cannot be imported, or is not a `Model`.
     """
     module, _, name = dotted.partition(":")
     try:
@@ -40,53 +42,8 @@ def model_class(dotted: str) -> type[Model]:
     return found
 
 
-class Served(NamedTuple):
-    """A model and the file that it came from."""
-
-    model: Model
-    path: Path
-
-
-class Live:
-    """Holds the current model; requests take it once and keep it to their end.
-
-    Attributes
-    ----------
-    model : what predicts now
-    served : the same with its file, for those who need both of one version
-    initial : what the settings name
-    version : of the file, as a store names it
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self.class_name = settings.model_class
-        self._versions: WeakKeyDictionary[Model, str] = WeakKeyDictionary()
-        path = settings.model
-        try:
-            model = model_class(settings.model_class).load(path)
-            with path.open("rb") as stream:
-                version = hashlib.file_digest(stream, "sha256").hexdigest()[:12]
-        except ModelFileError as error:
-            raise ModelFileError(f"{path}: {error}") from error
-        self.serve(model, path, version)
-        self.initial = self.served
-
-    def serve(self, model: Model, path: Path, version: str) -> None:
-        """Answer new requests with this model."""
-        self._versions[model] = version
-        self.model = model
-        self.served = Served(model, path)
-        self.version = version
-        d = model.description
-        log.info("serving %s %s (%s, %d points)", d.name, d.version, d.kernel, d.training_points)
-
-    def version_of(self, model: Model) -> str:
-        """The version, as a store names it, of a model that is or was served."""
-        return self._versions[model]
-
-
-def prove_version(versions: Versions, version: str, class_name: str) -> None:
-    """Load a version as a replica will.
+def load_version(versions: Versions, version: str, class_name: str) -> tuple[Model, Path]:
+    """Load a stored version as every replica will.
 
     Raises
     ------
@@ -94,19 +51,71 @@ def prove_version(versions: Versions, version: str, class_name: str) -> None:
         It cannot be served; the message says why.
     NoSuchVersion
         It is not stored.
+    StorageError
+        The store cannot be reached.
     """
     path = versions.fetch(version)
     try:
-        model_class(class_name).load(path)
+        return model_class(class_name).load(path), path
     except ModelFileError:
         raise
-    except Exception as error:  # of whatever a model's own class does
+    except Exception as error:  # a model's own class may raise anything
         raise ModelFileError(f"{type(error).__name__}: {error}") from error
 
 
-LOOK_SECONDS = 0.5
+class Served(NamedTuple):
+    """A model, the file that it was loaded from, and the file's version."""
 
-log = logging.getLogger(__name__)
+    model: Model
+    path: Path
+    version: str
+
+
+class Live:
+    """Holds the current model; each request takes it once and keeps it to the end.
+
+    The version is computed here, from the file, and written into the model's description:
+    headers, ``/model``, ``/models`` and ``If-Match`` agree whatever the model's class says.
+
+    Attributes
+    ----------
+    served : what predicts now
+    initial : what the settings name
+
+    Raises
+    ------
+    ModelFileError
+        The model that the settings name cannot be loaded.
+    """
+
+    served: Served
+
+    def __init__(self, settings: Settings) -> None:
+        self.class_name = settings.model_class
+        path = settings.model
+        try:
+            model = model_class(settings.model_class).load(path)
+        except ModelFileError as error:
+            raise ModelFileError(f"{path}: {error}") from error
+        with path.open("rb") as file:
+            self.serve(model, path, version_of(file))
+        self.initial = self.served
+
+    @property
+    def model(self) -> Model:
+        """What predicts now."""
+        return self.served.model
+
+    @property
+    def version(self) -> str:
+        """The version of what predicts now."""
+        return self.served.version
+
+    def serve(self, model: Model, path: Path, version: str) -> None:
+        """Answer new requests with this model."""
+        model.description = d = replace(model.description, version=version)
+        self.served = Served(model, path, version)
+        log.info("serving %s %s (%s, %d points)", d.name, version, d.kernel, d.training_points)
 
 
 class Follower:
@@ -130,7 +139,7 @@ class Follower:
         self.refused: dict[str, str] = {}
 
     def start(self, changed: Callable[[], None]) -> None:
-        """Look now, and again and again on a thread; once in each process.
+        """Check the store now, and from then on in a thread; once per process.
 
         `changed` is called when another version is served or refused.
         """
@@ -142,53 +151,48 @@ class Follower:
             self._pid = os.getpid()
             self._changed = changed
             self.seen = False  # what the master saw before its fork may be old
-            self.look()
+            self.check()
         threading.Thread(target=self._follow, name="versions", daemon=True).start()
 
     def _follow(self) -> None:
         yield_priority()
         while True:
-            time.sleep(LOOK_SECONDS)
-            self.look()
+            time.sleep(POLL_SECONDS)
+            self.check()
 
-    def look(self) -> None:
-        """Serve the store's current version now."""
+    def check(self) -> None:
+        """Serve the store's current version now; when that is impossible, keep the old one."""
         with self._lock:
-            if self._look():
+            before = self._live.version, self.refused
+            try:
+                self._serve(self._versions.current())
+                self._note_reachable()
+            except StorageError as error:
+                self._note_unreachable(error)
+            if (self._live.version, self.refused) != before:
                 self._changed()
 
-    def _look(self) -> bool:
-        try:
-            version = self._versions.current()
-            self.seen = True
-            if not self._reachable:
-                log.info("the model store answers again")
-            self._reachable = True
-            if version == self._live.version:
-                was, self.refused = self.refused, {}
-                return bool(was)
-            if version is not None and version not in self.refused:
-                return self._swap(version)
-        except StorageError as error:
-            if self._reachable:
-                log.warning("the model store does not answer, the model stays: %s", error)
-            self._reachable = False
-        return False
+    def _serve(self, wanted: str | None) -> None:
+        self.seen = True
+        if wanted == self._live.version:
+            self.refused = {}
+        elif wanted is not None and wanted not in self.refused:
+            self.refused = {}
+            try:
+                self._live.serve(
+                    *load_version(self._versions, wanted, self._live.class_name), wanted
+                )
+            except (ModelFileError, NoSuchVersion) as error:
+                reason = str(error)
+                log.error("refusing version %s, keeping %s: %s", wanted, self._live.version, reason)
+                self.refused = {wanted: reason}
 
-    def _swap(self, version: str) -> bool:
-        """Load a version; an error of any kind leaves the old one in its place."""
-        self.refused = {}
-        try:
-            path = self._versions.fetch(version)
-            self._live.serve(model_class(self._live.class_name).load(path), path, version)
-        except StorageError:
-            raise
-        except (ModelFileError, NoSuchVersion) as error:
-            self._refuse(version, str(error))
-        except Exception as error:  # of whatever a model's own class does
-            self._refuse(version, f"{type(error).__name__}: {error}")
-        return True
+    def _note_reachable(self) -> None:
+        if not self._reachable:
+            log.info("the model store is available again")
+        self._reachable = True
 
-    def _refuse(self, version: str, reason: str) -> None:
-        log.error("version %s is refused, %s stays: %s", version, self._live.version, reason)
-        self.refused = {version: reason}
+    def _note_unreachable(self, error: StorageError) -> None:
+        if self._reachable:
+            log.warning("the model store is unavailable, keeping the model: %s", error)
+        self._reachable = False

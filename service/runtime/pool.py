@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from service.model import FloatArray, Model
-from service.services.chunks import spans
+from service.services.chunks import row_ranges
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -108,4 +108,4 @@ class TilePool:
 def _cuts(n: int, width: int, tile: int) -> list[tuple[int, int]]:
     """Cut n rows into at most `width` spans at multiples of `tile`, none shorter than that."""
     step = max(1, -(-(n // tile) // width)) * tile
-    return list(spans(n, step))
+    return list(row_ranges(n, step))

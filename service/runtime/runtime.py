@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from service.jobs.depth import show_depth
 from service.model import FloatArray, Model
 from service.runtime.backlog import Backlog
 from service.runtime.batching import Batcher
@@ -18,21 +17,12 @@ from service.runtime.logs import RequestLog
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
 from service.services.prediction import Limits
-from service.services.problems import Problem
 from service.settings import Settings, SettingsError
 from service.storage import open_blobs
 from service.storage.blobs import StorageError
 from service.storage.versions import Versions
 
-if TYPE_CHECKING:
-    from service.jobs.jobs import Jobs
-
 _MEASURED_POINTS = 64
-
-NO_QUEUE = (
-    "jobs are off here: no queue is configured. Set REDIS_URL, or start with `make run`; "
-    "predictions go on without"
-)
 
 
 class Runtime:
@@ -59,7 +49,7 @@ class Runtime:
         self.draining = False
         self._started_in = 0
         self._stored_initial = False
-        self._jobs: Jobs | None = None
+        self._start_hooks: list[Callable[[], None]] = []
         self.versions, self.follower = _versions(settings, self.live)
 
     def start(self) -> None:
@@ -71,27 +61,21 @@ class Runtime:
             self.follower.start(self._show_version)
         self._show_version()
         self.metrics.tick_in_background(self.backlog_seconds)
-        if self.settings.redis_url:
-            show_depth(self.settings.redis_url, self.metrics)
+        for hook in self._start_hooks:
+            hook()
+
+    def on_start(self, hook: Callable[[], None]) -> None:
+        """Register a function that each process that serves calls once, when it starts."""
+        self._start_hooks.append(hook)
 
     def _show_version(self) -> None:
         self.metrics.show_model(self.live.model.description)
         self.metrics.refused.set(bool(self.follower and self.follower.refused))
 
-    def jobs(self) -> Jobs:
-        """The jobs; raises a `Problem` 503 when no queue is configured."""
-        if not self.settings.redis_url:
-            raise Problem(503, NO_QUEUE)
-        if self._jobs is None:
-            from service.jobs.jobs import Jobs  # needs Redis, which not every pod has
-
-            self._jobs = Jobs(self.settings)
-        return self._jobs
-
     def store_initial(self) -> None:
         """Have the model of the settings in the store, so that there is a way back to it."""
         if self.versions is not None and not self._stored_initial:
-            self.versions.add(*self.live.initial)
+            self.versions.add(self.live.initial.model, self.live.initial.path)
             self._stored_initial = True
 
     def backlog_seconds(self) -> float:
@@ -124,7 +108,7 @@ def _versions(settings: Settings, live: Live) -> tuple[Versions | None, Follower
     except StorageError as error:
         raise SettingsError(f"GPSERVE_STORE: {error}") from error
     follower = Follower(live, versions)
-    follower.look()
+    follower.check()
     return versions, follower
 
 

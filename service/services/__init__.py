@@ -1,1 +1,1 @@
-"""From a request to the model's inputs, and from the model's outputs to an answer."""
+"""From bytes to points, and from predictions to bytes, in every format and protocol."""

@@ -1,4 +1,4 @@
-"""Arrays in NumPy's .npy format: read without pickle, checked before anything is predicted."""
+"""Arrays in NumPy's .npy format: read without pickle and checked before any prediction."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from service.model import FloatArray, past_parser_race
+from service.model import FloatArray, read_npy_safely
 from service.services.body import Spool
-from service.services.chunks import Chunk, Source, spans
+from service.services.chunks import Chunk, Source, refuse_nonfinite, row_ranges
 from service.services.problems import malformed, too_large, unusable
 
 MAGIC = b"\x93NUMPY"
 
 
 def read_array(spool: Spool, names: Sequence[str], *, size: int, limit: int) -> Source:
-    """The points of a .npy file, shape (..., d).
+    """Return the points of a .npy file, shape (..., d).
 
     Raises
     ------
     Problem
-        400 when it is not such a file, 413 beyond `limit` points, 422 for a wrong last axis,
-        a type that holds no numbers, or values that are not finite (with ``row``).
+        400 when it is not a .npy file, 413 beyond `limit` points, 422 for a wrong last axis,
+        a type other than real numbers, or values that are not finite (with ``row``).
     """
     head = spool.open()
     header = read_header(head, len(names))
@@ -37,13 +37,14 @@ def read_array(spool: Spool, names: Sequence[str], *, size: int, limit: int) -> 
             f"{header.rows} points are more than {limit}: send them in parts", limit=limit
         )
     array = _mapped(spool.buffer(), header)
-    _refuse_nonfinite(array, len(names), size)
+    for start, X in _blocks(array, len(names), size):
+        refuse_nonfinite(X, start, " of the array")
     return Source(list(names), header.shape[:-1], _chunks(array, len(names), size))
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a .npy file says of its array; its data begin at byte `start`."""
+    """The header of a .npy file, whose data begin at byte `start`."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -57,21 +58,21 @@ class Header:
 
     @property
     def size(self) -> int:
-        """Of the whole file, in bytes."""
+        """The size of the whole file in bytes."""
         return self.start + math.prod(self.shape) * self.dtype.itemsize
 
 
 def read_header(head: BinaryIO, d: int) -> Header:
-    """The header of a .npy file of points of d features.
+    """Read the header of a .npy file of points with d features.
 
     Raises
     ------
     Problem
-        400 when it is not such a file, 422 for a wrong last axis or a type without real numbers.
+        400 when it is not a .npy file, 422 for a wrong last axis or a type other than real numbers.
     """
     shape, fortran, dtype = _header(head)
     if dtype.hasobject:
-        raise unusable("the .npy file holds pickled objects, which are never read here")
+        raise unusable("the .npy file holds pickled objects, which are never read: send numbers")
     if dtype.kind not in "fiu":
         raise unusable(f"the .npy file holds {dtype}, not real numbers")
     if not shape or shape[-1] != d:
@@ -84,7 +85,7 @@ def read_header(head: BinaryIO, d: int) -> Header:
 
 def _header(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
-        return past_parser_race(lambda: _header_from_start(body))
+        return read_npy_safely(lambda: _header_from_start(body))
     except (ValueError, SyntaxError, TypeError) as error:
         raise malformed(f"not a .npy file: {str(error)[:200]}") from None
 
@@ -103,28 +104,20 @@ def _mapped(buffer: bytes | mmap.mmap, header: Header) -> NDArray[Any]:
 
 
 def refuse_wrong_size(header: Header, size: int) -> None:
-    """400 when a file of `size` bytes is shorter or longer than its header says."""
+    """Raise a `Problem` 400 when a file of `size` bytes does not have the length of its header."""
     if size != header.size:
         have, want = size - header.start, header.size - header.start
         raise malformed(f"the .npy file holds {have} bytes of data, its header says {want}")
-
-
-def _refuse_nonfinite(array: NDArray[Any], d: int, size: int) -> None:
-    for start, X in _blocks(array, d, size):
-        bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
-        if bad.size:
-            row = start + int(bad[0])
-            raise unusable(f"point {row} of the array is not finite: {X[bad[0]].tolist()}", row=row)
 
 
 def _blocks(array: NDArray[Any], d: int, size: int) -> Iterator[tuple[int, FloatArray]]:
     n = array.size // d
     if array.flags.c_contiguous:
         flat = array.reshape(n, d)
-        for a, b in spans(n, size):
+        for a, b in row_ranges(n, size):
             yield a, np.ascontiguousarray(flat[a:b], dtype=np.float64)
         return
-    for a, b in spans(n, size):
+    for a, b in row_ranges(n, size):
         rows = np.unravel_index(np.arange(a, b), array.shape[:-1])
         yield a, np.ascontiguousarray(array[rows], dtype=np.float64)
 
@@ -134,7 +127,7 @@ def _chunks(array: NDArray[Any], d: int, size: int) -> Iterator[Chunk]:
 
 
 def header_bytes(shape: tuple[int, ...]) -> bytes:
-    """The .npy header of a C-ordered float64 array."""
+    """Return the .npy header of a C-ordered float64 array."""
     out = io.BytesIO()
     descr = npy.dtype_to_descr(np.dtype(np.float64))
     npy.write_array_header_1_0(out, {"descr": descr, "fortran_order": False, "shape": shape})

@@ -1,14 +1,16 @@
-"""Bodies as streams: decompressed, bounded before they fill anything, kept in files when large."""
+"""Request bodies as streams: decompressed, bounded, and spooled to files when large."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import mmap
 import os
 import shutil
 import tempfile
 import zlib
+from collections.abc import Callable
 from typing import IO, BinaryIO, cast
 
 from service.services.problems import Problem, malformed, too_large
@@ -16,10 +18,11 @@ from service.services.problems import Problem, malformed, too_large
 _GZIP_MAGIC = b"\x1f\x8b"
 IN_MEMORY = 1 << 20
 _PIECE = 1 << 16
+_DIGESTED_AT_ONCE = 1 << 20
 
 
 class Bounded(io.RawIOBase):
-    """A stream that refuses to give more than `limit` bytes, and says what went wrong below it."""
+    """A stream of at most `limit` bytes, whose errors are problems for the caller."""
 
     def __init__(self, source: IO[bytes], limit: int) -> None:
         self._source = source
@@ -35,35 +38,68 @@ class Bounded(io.RawIOBase):
         try:
             piece = self._source.read(len(buffer))
         except EOFError:
-            raise malformed("the gzip body ends too early") from None
+            raise malformed("the gzip body is truncated") from None
         except (gzip.BadGzipFile, zlib.error) as error:
-            raise malformed(f"the body is not gzip as its Content-Encoding says: {error}") from None
+            raise malformed(f"the body is not valid gzip: {error}") from None
         self._given += len(piece)
         refuse_larger(self._given, self._limit)
         buffer[: len(piece)] = piece
         return len(piece)
 
 
-def refuse_larger(size: int | None, limit: int, said: str = "") -> None:
-    """413, which says `said`, for a body of more than `limit` bytes, come or announced.
+class DigestedBody(io.RawIOBase):
+    """A body whose SHA-256 is computed while it is read.
 
-    Whoever asks by ``Expect`` need not send what is refused by its announced length.
+    Attributes
+    ----------
+    on_read : called after each piece
+    """
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._digest = hashlib.sha256()
+        self.on_read: Callable[[], object] = int
+
+    def readable(self) -> bool:
+        """A raw stream, as WSGI's input may be."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer`."""
+        piece = self._source.read(len(buffer))
+        self._digest.update(piece)
+        buffer[: len(piece)] = piece
+        self.on_read()
+        return len(piece)
+
+    def digest(self) -> str:
+        """The digest of the whole body, whose rest is read now."""
+        while self.read(_DIGESTED_AT_ONCE):
+            pass
+        return self._digest.hexdigest()
+
+
+def refuse_larger(size: int | None, limit: int, detail: str = "") -> None:
+    """Raise a `Problem` 413 for a body of more than `limit` bytes, received or announced.
+
+    A client that sends ``Expect: 100-continue`` need not send a body whose announced length is
+    refused.
     """
     if (size or 0) > limit:
-        detail = said or f"the body is larger than {limit} bytes: send it in parts"
-        raise too_large(detail, limit=limit)
+        default = f"the body is larger than {limit} bytes: send it in parts"
+        raise too_large(detail or default, limit=limit)
 
 
-def read_whole(source: IO[bytes], limit: int, said: str, announced: int | None = None) -> bytes:
-    """All of a body; 413, which says `said`, when it is larger than `limit` or announced so."""
-    refuse_larger(announced, limit, said)
+def read_whole(source: IO[bytes], limit: int, detail: str, announced: int | None = None) -> bytes:
+    """Return a whole body; raise a `Problem` 413 with this detail beyond `limit` bytes."""
+    refuse_larger(announced, limit, detail)
     data = source.read(limit + 1)
-    refuse_larger(len(data), limit, said)
+    refuse_larger(len(data), limit, detail)
     return data
 
 
 def open_body(source: IO[bytes], encoding: str, limit: int) -> BinaryIO:
-    """The body as a buffered stream of at most `limit` bytes, after decompression.
+    """Return the body as a buffered stream of at most `limit` bytes, after decompression.
 
     Raises
     ------
@@ -73,7 +109,7 @@ def open_body(source: IO[bytes], encoding: str, limit: int) -> BinaryIO:
     if encoding == "gzip":
         source = cast(IO[bytes], gzip.GzipFile(fileobj=source))
     elif encoding not in ("", "identity"):
-        raise Problem(415, f"Content-Encoding {encoding[:40]!r} is not read here, gzip is")
+        raise Problem(415, f"unsupported Content-Encoding {encoding[:40]!r}; supported: gzip")
     return cast(BinaryIO, io.BufferedReader(Bounded(source, limit), _PIECE))
 
 
@@ -90,7 +126,7 @@ def decompressed(source: BinaryIO, limit: int) -> BinaryIO:
 
 
 class Spool:
-    """A body that can be read more than once: in memory when small, else in a temporary file."""
+    """A body that can be read more than once: small in memory, large in a temporary file."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._start = source.read(IN_MEMORY)
@@ -103,7 +139,7 @@ class Spool:
             self._file.flush()
 
     def open(self) -> BinaryIO:
-        """The body from its first byte, in a stream of its own."""
+        """Return a new stream that starts at the first byte."""
         if self._file is None:
             return io.BytesIO(self._start)
         stream = open(os.dup(self._file.fileno()), "rb")  # noqa: SIM115
@@ -111,7 +147,7 @@ class Spool:
         return stream
 
     def buffer(self) -> bytes | mmap.mmap:
-        """The whole body without a copy of a large one."""
+        """Return the whole body; a large one is mapped, not copied."""
         if self._file is None:
             return self._start
         return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)

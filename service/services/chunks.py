@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from service.model import FloatArray
+import numpy as np
+
+from service.model import BoolArray, FloatArray
+from service.services.problems import unusable
 
 Cells = list[list[str]]
+T = TypeVar("T")
 
 CHUNK_TILES = 4
 """Tiles of the model in a chunk: enough to keep a few CPUs busy, little enough to stay small."""
@@ -30,6 +35,21 @@ class Chunk:
 
 
 @dataclass(slots=True)
+class Answered:
+    """A chunk with its prediction.
+
+    Attributes
+    ----------
+    values : shape (n, k), NaN in bad rows
+    extrapolated : shape (n,), which points are outside the training range
+    """
+
+    chunk: Chunk
+    values: FloatArray
+    extrapolated: BoolArray
+
+
+@dataclass(slots=True)
 class Source:
     """Points in the order of their rows.
 
@@ -47,10 +67,40 @@ class Source:
     delimiter: str = ","
 
 
-def spans(n: int, size: int) -> Iterator[tuple[int, int]]:
-    """Bounds of parts of `size` of n rows; what is left over joins the last one."""
+def row_ranges(n: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of parts of `size` of n rows; what is left over joins the last one.
+
+    No part is so short that its rows would be computed in another way, with other bits.
+    """
     last = max(n // size - 1, 0) * size
     for a in range(0, last, size):
         yield a, a + size
     if n:
         yield last, n
+
+
+def refuse_nonfinite(X: FloatArray, start: int, of: str = "") -> None:
+    """Raise a `Problem` 422 for the first point that is not finite, with its ``row``.
+
+    Parameters
+    ----------
+    X : shape (n, d)
+    start : the row number of the first point
+    of : what the points belong to, for the message, as in " of the array"
+    """
+    bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
+    if bad.size:
+        row = start + int(bad[0])
+        raise unusable(f"point {row}{of} is not finite: {X[bad[0]].tolist()}", row=row)
+
+
+def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield items in the same parts, without knowing how many there are."""
+    held: list[T] = []
+    for item in items:
+        held.append(item)
+        if len(held) == 2 * size:
+            yield held[:size]
+            held = held[size:]
+    if held:
+        yield held

@@ -1,4 +1,4 @@
-"""Points in JSON: four shapes, from names and numbers to rows."""
+"""Points in JSON, in one of four shapes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _NO_JSON = re.compile(rb"-?(NaN|Infinity)")
 
 
 def read_json(body: bytes, names: Sequence[str]) -> Points:
-    """Points from a JSON body, in one of its four shapes.
+    """Read points from a JSON body, in one of four shapes.
 
     Raises
     ------
     Problem
-        400 when the body is not JSON, 422 when it does not say d finite numbers a point.
+        400 when the body is not JSON, 422 when it does not hold d finite numbers per point.
     """
     try:
         values = _numbers.decode(body)
@@ -48,17 +48,19 @@ def _parse(body: bytes) -> Any:
     try:
         return _anything.decode(body)
     except msgspec.ValidationError as error:
-        raise unusable(f"the JSON body has a number that no double holds: {error}") from None
+        raise unusable(
+            f"the JSON body has a number outside the range of float64: {error}"
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(body, error) from None
     except RecursionError:
-        raise malformed("the JSON body is nested too deep") from None
+        raise malformed("the JSON body is nested too deeply") from None
 
 
 def _not_json(body: bytes, error: Exception) -> Problem:
     at = _AT_BYTE.search(str(error))
     word = at and _NO_JSON.match(body, int(at[1]))
-    hint = "; NaN and Infinity are no JSON" if word else ""
+    hint = "; NaN and Infinity are not valid JSON" if word else ""
     return malformed(f"the body is not JSON: {error}{hint}")
 
 
@@ -102,8 +104,8 @@ def _read_objects(items: list[Any], names: Sequence[str], path: str) -> Rows:
 def _read_columns(columns: dict[str, Any], names: Sequence[str]) -> Rows:
     lengths = {n: len(columns[n]) if isinstance(columns[n], list) else -1 for n in names}
     if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{n}: {k if k >= 0 else 'a number'}" for n, k in lengths.items())
-        raise unusable(f"the columns must have equal lengths, they have {said}", path="$")
+        shown = ", ".join(f"{n}: {k if k >= 0 else 'a number'}" for n, k in lengths.items())
+        raise unusable(f"the columns must have equal lengths, but have {shown}", path="$")
     if not lengths[names[0]]:
         raise unusable("there are no points: the columns are empty", path="$")
     checked = [
@@ -141,7 +143,7 @@ def _shape_of(value: Any) -> tuple[int, ...]:
 
 def _blocks(value: Any, shape: Sequence[int], path: str) -> Iterator[tuple[str, list[Any]]]:
     if not isinstance(value, list) or len(value) != shape[0]:
-        raise unusable(f"this must be a list of {shape[0]}, as the first one is", path=path)
+        raise unusable(f"this must be a list of {shape[0]} items, like the first one", path=path)
     if len(shape) == 2:
         yield path, value
         return
@@ -157,7 +159,7 @@ def _read_block(block: list[Any], d: int, path: str) -> Rows:
         raise unusable(f"not a number: {reason}", path=path + where.rstrip("`")) from None
     for i, row in enumerate(rows):
         if len(row) != d:
-            raise unusable(f"a point has {len(row)} numbers, not {d}", path=f"{path}[{i}]")
+            raise unusable(f"a point has {len(row)} numbers, expected {d}", path=f"{path}[{i}]")
     return rows
 
 
@@ -168,4 +170,4 @@ def _number(value: Any, path: str, name: str) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise unusable(f"{name} is larger than any double", path=path, feature=name) from None
+        raise unusable(f"{name} is outside the range of float64", path=path, feature=name) from None

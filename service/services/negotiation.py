@@ -1,4 +1,4 @@
-"""Media types: what a body says it is, and what the caller accepts."""
+"""Media types of answers: which one a caller accepts."""
 
 from __future__ import annotations
 
@@ -19,23 +19,21 @@ JSON_ACCEPTS = frozenset({"", "*/*", "application/json", "application/*"})
 
 
 def _without_parameters(accept: str) -> MIMEAccept:
-    """What is accepted, whatever the charset or the like: an answer has its own.
+    """Parse the header without parameters such as charset: an answer has its own.
 
     Java's HttpURLConnection writes a quality as ``.2``, which RFC 9110 does not allow.
     """
-    said = parse_accept_header(re.sub(r"\bq=\.", "q=0.", accept), MIMEAccept)
-    return MIMEAccept([(kind.partition(";")[0].strip(), quality) for kind, quality in said])
+    accepted = parse_accept_header(re.sub(r"\bq=\.", "q=0.", accept), MIMEAccept)
+    return MIMEAccept([(kind.partition(";")[0].strip(), quality) for kind, quality in accepted])
 
 
 def answer_type(accept: str) -> str:
-    """The media type to answer with.
-
-    Without a preference JSON, whatever the body was.
+    """Return the media type to answer with: JSON without a preference, whatever the body was.
 
     Raises
     ------
     Problem
-        406, with the types that are offered.
+        406, with the types that are available.
     """
     if accept in JSON_ACCEPTS:
         return JSON
@@ -43,7 +41,7 @@ def answer_type(accept: str) -> str:
     if best is None:
         raise Problem(
             406,
-            f"Accept {accept[:80]!r} names no type that is offered: {', '.join(OFFERED)}",
+            f"none of the types in Accept is available; available: {', '.join(OFFERED)}",
             where={"offered": list(OFFERED)},
         )
     return best

@@ -12,37 +12,43 @@ from service.services.problems import unusable
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked of a prediction besides mean and variance."""
+    """What a caller asks of a prediction besides mean and variance."""
 
     noise: Annotated[
-        bool, Meta(description="false: the variance of the latent function, without noise")
+        bool,
+        Meta(
+            description="true: the variance of an observation, noise included; "
+            "false: the variance of the latent function"
+        ),
     ] = True
     interval: Annotated[
         Annotated[float, Meta(gt=0, lt=1)] | None,
-        Meta(description="adds `lower` and `upper`, which hold this probability"),
+        Meta(description="adds `lower` and `upper`, the central interval with this probability"),
     ] = None
     gradient: Annotated[
-        bool, Meta(description="adds the derivatives of mean and variance by the inputs")
+        bool,
+        Meta(description="adds the derivatives of mean and variance with respect to each feature"),
     ] = False
     covariance: Annotated[bool, Meta(description="adds the joint covariance of all points")] = False
     samples: Annotated[
-        int, Meta(ge=0, description="adds so many joint draws of the latent function")
+        int, Meta(ge=0, description="adds this many joint draws of the latent function")
     ] = 0
-    seed: Annotated[
-        int, Meta(ge=0, le=2**53, description="the same seed gives the same functions")
-    ] = 0
+    seed: Annotated[int, Meta(ge=0, le=2**53, description="the same seed gives the same draws")] = 0
     on_bad_row: Annotated[
         Literal["fail", "nan"],
-        Meta(description="a bad CSV row fails the request, or is answered NaN with its reason"),
+        Meta(
+            description="fail: a bad row of a CSV table fails the request; "
+            "nan: it is answered with NaN and the reason"
+        ),
     ] = "fail"
     extrapolated: Annotated[
         bool,
-        Meta(description="adds a column to tables that marks points outside the training range"),
+        Meta(description="adds a column to CSV that marks points outside the training range"),
     ] = False
 
     @property
     def plain(self) -> bool:
-        """Whether mean and variance are all that is asked."""
+        """Whether the caller asks for mean and variance only."""
         return self in (PLAIN, LATENT)
 
 
@@ -52,7 +58,7 @@ LATENT = Options(noise=False)
 
 
 def once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Options by name; a `Problem` 422 for one that is given twice, since they may differ."""
+    """Return the options by name; raise a `Problem` 422 for one that is given twice."""
     given: dict[str, str] = {}
     for name, value in fields:
         if name in given:
@@ -62,7 +68,7 @@ def once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def read(values: Mapping[str, object], *, text: bool) -> Options:
-    """Options from their names and values; `text` when the values are strings.
+    """Return the options with these names and values; `text` when the values are strings.
 
     Raises
     ------

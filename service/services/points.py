@@ -1,4 +1,4 @@
-"""Points as a request gives them, and what is wrong with their names and numbers."""
+"""Points as a request gives them: rows of numbers, from fields of a form or a query string."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from service.services import options as optional
 from service.services.options import Options
-from service.services.problems import too_large, unusable
+from service.services.problems import Where, too_large, unusable
 
 Rows = list[list[float]]
 
 
 @dataclass(slots=True)
 class Points:
-    """Points read from a request: n rows of d numbers, and the shape that they came in."""
+    """Points read from a request: n rows of d numbers, and the shape they came in."""
 
     rows: Rows
     shape: tuple[int, ...]
@@ -23,49 +23,51 @@ class Points:
 
 
 def refuse_too_many(n: int, limit: int) -> None:
-    """413 when `n` points are more than `limit`."""
+    """Raise a `Problem` 413 when `n` points are more than `limit`."""
     if n > limit:
         raise too_large(
-            f"{n} points are more than the {limit} of one request: send them in parts",
+            f"{n} points are more than {limit}, the limit of one request: send them in parts",
             points=n,
             limit=limit,
         )
 
 
 def check_names(given: Iterable[str], names: Sequence[str], path: str | None) -> None:
-    """422 when names are not those of the features: `path` says where they stand in JSON."""
+    """Raise a `Problem` 422 unless the names are the features'; `path` is their JSON path."""
     given = set(given)
     missing = [name for name in names if name not in given]
-    where: dict[str, str] = {} if path is None else {"path": path}
+    where: Where = {} if path is None else {"path": path}
     if missing:
-        said = f"; unknown: {listed(sorted(given - set(names)))}" if given - set(names) else ""
+        where["missing"] = missing
+        extra = f"; unknown: {listed(sorted(given - set(names)))}" if given - set(names) else ""
         raise unusable(
-            f"missing {listed(missing)}; the model's features are {listed(names)}{said}",
-            missing=missing,
+            f"missing {listed(missing)}; the model's features are {listed(names)}{extra}",
             **where,
         )
     refuse_unknown(given - set(names), names, path)
 
 
 def refuse_unknown(unknown: Iterable[str], names: Sequence[str], path: str | None) -> None:
-    """422 for names that are neither features nor options."""
+    """Raise a `Problem` 422 for names that are neither features nor options."""
     others = sorted(unknown)
     if others:
+        where: Where = {"unknown": [name[:80] for name in others[:10]]}
+        if path is not None:
+            where["path"] = path
         raise unusable(
             f"unknown {listed(others)}; the model's features are {listed(names)}, "
             f"the options {listed(sorted(optional.NAMES))}",
-            unknown=[name[:80] for name in others[:10]],
-            **({} if path is None else {"path": path}),
+            **where,
         )
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names for a message, cut where they are many or long."""
+    """Return names for a message, shortened where they are many or long."""
     return ", ".join(name[:80] for name in list(names)[:20])
 
 
 def read_fields(fields: Iterable[tuple[str, str]], names: Sequence[str]) -> Points:
-    """Points and options from a query string or a form; a repeated field makes a batch.
+    """Read points and options from a query string or a form; a repeated field makes a batch.
 
     Raises
     ------

@@ -1,14 +1,16 @@
-"""From points and options to the columns of numbers that an answer shows."""
+"""From points and options to the numbers of an answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
 from service.model import BoolArray, FloatArray, Model, Unsupported
+from service.services.chunks import Answered, Chunk
+from service.services.negotiation import JSON
 from service.services.options import Options
 from service.services.problems import too_large, unusable
 
@@ -18,14 +20,14 @@ Predict = Callable[[Model, FloatArray, bool], FloatArray]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask for beyond mean and variance."""
+    """The most that one request may ask for beyond mean and variance."""
 
     covariance_points: int
     sample_values: int
 
 
 def column_names(features: Sequence[str], options: Options) -> list[str]:
-    """The names of `columns`, in order."""
+    """Return the names of `columns`, in order."""
     names = ["mean", "variance"]
     if options.interval is not None:
         names += ["lower", "upper"]
@@ -35,7 +37,7 @@ def column_names(features: Sequence[str], options: Options) -> list[str]:
 
 
 def columns(model: Model, X: FloatArray, options: Options, predict: Predict) -> FloatArray:
-    """The numbers asked for, shape (n, len(column_names)).
+    """Return the numbers that were asked for, shape (n, len(column_names)).
 
     Raises
     ------
@@ -60,8 +62,24 @@ def columns(model: Model, X: FloatArray, options: Options, predict: Predict) -> 
     return P if len(parts) == 1 else np.hstack(parts)
 
 
+def answered(
+    model: Model, chunks: Iterator[Chunk], options: Options, predict: Predict, limits: Limits
+) -> Iterator[Answered]:
+    """Yield each chunk with its numbers; bad rows get NaN."""
+    for chunk in chunks:
+        refuse_many_samples(options, len(chunk.X), limits)
+        values = columns(model, chunk.X, options, predict)
+        outside = extrapolated(model, chunk.X)
+        if chunk.errors:
+            bad = list(chunk.errors)
+            values = values.copy()
+            values[bad] = np.nan
+            outside[bad] = False
+        yield Answered(chunk, values, outside)
+
+
 def covariance(model: Model, X: FloatArray, options: Options) -> FloatArray:
-    """The joint covariance, shape (n, n); a `Problem` 422 when the model has none."""
+    """Return the joint covariance, shape (n, n); raise a `Problem` 422 when the model has none."""
     try:
         return model.covariance(X, noise=options.noise)
     except Unsupported as error:
@@ -69,7 +87,7 @@ def covariance(model: Model, X: FloatArray, options: Options) -> FloatArray:
 
 
 def refuse_large_covariance(n: int, limits: Limits) -> None:
-    """413 when a joint covariance of n points is more than the limit."""
+    """Raise a `Problem` 413 when n points are too many for a joint covariance."""
     if n > limits.covariance_points:
         raise too_large(
             f"covariance=true takes at most {limits.covariance_points} points",
@@ -77,8 +95,14 @@ def refuse_large_covariance(n: int, limits: Limits) -> None:
         )
 
 
+def refuse_covariance_as(media_type: str) -> None:
+    """Raise a `Problem` 422 for a joint covariance in anything but JSON."""
+    if media_type != JSON:
+        raise unusable("covariance=true is available as JSON only", option="covariance")
+
+
 def refuse_many_samples(options: Options, n: int, limits: Limits) -> None:
-    """413 when n points times the draws asked for are more than the limit."""
+    """Raise a `Problem` 413 when n points times the draws are more than the limit."""
     if options.samples * n > limits.sample_values:
         raise too_large(
             f"{options.samples} samples of {n} points are more than "
@@ -88,7 +112,7 @@ def refuse_many_samples(options: Options, n: int, limits: Limits) -> None:
 
 
 def extrapolated(model: Model, X: FloatArray) -> BoolArray:
-    """Which points lie outside the training range of any feature, shape (n,)."""
+    """Return which points are outside the training range of any feature, shape (n,)."""
     low, high = model.description.training_range.T
     outside: np.ndarray[tuple[int], np.dtype[np.bool_]] = ((low > X) | (high < X)).any(axis=1)
     return outside

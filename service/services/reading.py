@@ -1,4 +1,4 @@
-"""From a request's body to its points, whichever of the formats it is in."""
+"""Read points from a body in any of the formats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from service.services import arrays
 from service.services import options as optional
 from service.services.body import Spool, read_whole
-from service.services.chunks import Chunk, Source, spans
+from service.services.chunks import Chunk, Source, row_ranges
 from service.services.jsonpoints import read_json
 from service.services.options import Options
 from service.services.points import Points, read_fields, refuse_too_many
@@ -21,7 +21,7 @@ from service.services.tables import Table
 
 Fields = list[tuple[str, str]]
 
-READS = "application/json, text/csv, application/x-npy, multipart/form-data, form fields"
+SUPPORTED = "application/json, text/csv, application/x-npy, multipart/form-data, form fields"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Reader:
     Attributes
     ----------
     names : the d feature names
-    rows : of a chunk, a multiple of the model's large tile
-    max_points, max_json_bytes : what one request may hold
+    rows : rows per chunk, a multiple of the model's large tile
+    max_points, max_json_bytes : the most that one request may hold
     """
 
     names: Sequence[str]
@@ -43,34 +43,34 @@ class Reader:
     def json(
         self, body: BinaryIO, query: Fields, announced: int | None = None
     ) -> tuple[Source, Options]:
-        """Points and options of a JSON body; options may also stand in the query."""
+        """Read points and options of a JSON body; options may also be in the query."""
         limit = self.max_json_bytes
-        said = f"JSON of more than {limit} bytes: send CSV or .npy, which are read piece by piece"
-        read = read_json(read_whole(body, limit, said, announced), self.names)
+        detail = f"JSON of more than {limit} bytes: send CSV or .npy, which are read piece by piece"
+        read = read_json(read_whole(body, limit, detail, announced), self.names)
         given = optional.read(self._options_only(query), text=True)
         return self._source(read), read.options if given == optional.PLAIN else given
 
     def fields(self, fields: Fields) -> tuple[Source, Options]:
-        """Points and options of a query string or a form."""
+        """Read points and options of a query string or a form."""
         read = read_fields(fields, self.names)
         return self._source(read), read.options
 
     def file(self, body: BinaryIO, fields: Fields, *, counted: bool) -> tuple[Source, Options]:
-        """Points of a CSV or .npy file, known by its first bytes, and options of the fields."""
+        """Read points of a CSV or .npy file, told apart by the first bytes, and options."""
         options = optional.read(self._options_only(fields), text=True)
         if _starts_like_array(body):
             return self.array(body), options
         return self.table(body, options, counted=counted), options
 
     def array(self, body: BinaryIO) -> Source:
-        """Points of a .npy file."""
+        """Read points of a .npy file."""
         return arrays.read_array(Spool(body), self.names, size=self.rows, limit=self.max_points)
 
     def table(self, body: BinaryIO, options: Options, *, counted: bool) -> Source:
-        """Points of a CSV table.
+        """Read points of a CSV table.
 
-        When a bad row fails the request, or when the answer must begin with the number of rows
-        (`counted`), the table is read twice: a bad row near its end gets a clean answer.
+        The table is read twice when a bad row fails the request, so that one near the end still
+        becomes a status, and when the answer must begin with the number of rows (`counted`).
         """
         lenient = options.on_bad_row == "nan"
         shape = None
@@ -84,7 +84,7 @@ class Reader:
         return Source(table.columns, shape, chunks, table.delimiter)
 
     def options(self, fields: Fields) -> Options:
-        """The options among the fields; anything else there is refused."""
+        """Read the options in the fields; raise a `Problem` 422 for anything else."""
         return optional.read(self._options_only(fields), text=True)
 
     def _options_only(self, fields: Fields) -> dict[str, str]:
@@ -92,8 +92,7 @@ class Reader:
         if unknown:
             raise Problem(
                 422,
-                f"unknown option {unknown[0][:80]!r}; the options are "
-                f"{', '.join(sorted(optional.NAMES))}",
+                f"unknown option {unknown[0][:80]!r}; options: {', '.join(sorted(optional.NAMES))}",
                 where={"option": unknown[0][:80]},
             )
         return optional.once(fields)
@@ -101,7 +100,7 @@ class Reader:
     def _source(self, read: Points) -> Source:
         refuse_too_many(len(read.rows), self.max_points)
         X = np.array(read.rows, dtype=np.float64)
-        parts = (Chunk(X[a:b]) for a, b in spans(len(X), self.rows))
+        parts = (Chunk(X[a:b]) for a, b in row_ranges(len(X), self.rows))
         return Source(list(self.names), read.shape, parts)
 
 
@@ -111,10 +110,10 @@ def _starts_like_array(body: BinaryIO) -> bool:
 
 
 def only_file(files: MultiDict[str, FileStorage]) -> None:
-    """400 when a multipart form has no part `file`, or more files than one."""
+    """Raise a `Problem` 400 unless a multipart form has one file, the part `file`."""
     listed = sorted(name for name, _ in files.items(multi=True))
     if len(listed) > 1:
-        said = ", ".join(listed)[:200]
-        raise malformed(f"the form has {len(listed)} files ({said}): send one file a request")
+        shown = ", ".join(listed)[:200]
+        raise malformed(f"the form has {len(listed)} files ({shown}): send one file per request")
     if "file" not in listed:
         raise malformed(f"the form has no part 'file'; it has {', '.join(listed)[:200] or 'none'}")

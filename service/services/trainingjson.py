@@ -1,4 +1,4 @@
-"""Training data as JSON, checked and brought into the form of a CSV table."""
+"""Training data in JSON, checked and converted to a CSV table."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import msgspec
 from service.services.problems import malformed, unusable
 
 Path = Callable[[int], str]
-"""The JSON path of a column's value, by its row."""
+"""A function of a row that returns the JSON path of a column's value."""
 
-_WANTED = 'the body must have "data": {column: […], …}, or "inputs": [[…], …] and "output": […]'
+_EXPECTED = 'the body must have "data": {column: […], …}, or "inputs": [[…], …] and "output": […]'
 
 
 def table_of_json(data: bytes) -> tuple[bytes, dict[str, Any]]:
-    """The table and the options of ``{"data": {column: […]}, …}``, or of ``{"inputs": …}``.
+    """Return the table and the options of ``{"data": {column: […]}, …}``, or of ``{"inputs": …}``.
 
     Raises
     ------
     Problem
-        400 for what is no JSON, 422 for what is no table of numbers, with the ``path``.
+        400 when the body is not JSON, 422 when it is not a table of numbers, with the ``path``.
     """
     try:
         members = msgspec.json.decode(data)
@@ -36,10 +36,10 @@ def table_of_json(data: bytes) -> tuple[bytes, dict[str, Any]]:
         columns, paths = _inputs(members.pop("inputs"))
         target = str(members.setdefault("target", "y"))
         if target in columns:
-            raise unusable(f"an input is called {target!r}, as the output is", path="$.target")
+            raise unusable(f"an input has the name of the output, {target!r}", path="$.target")
         columns[target], paths[target] = members.pop("output"), lambda i: f"$.output[{i}]"
     else:
-        columns, paths = _columns(members.pop("data", None), "$.data", _WANTED)
+        columns, paths = _columns(members.pop("data", None), "$.data", _EXPECTED)
     return _table(columns, paths), members
 
 
@@ -54,14 +54,14 @@ def _below(path: str) -> Path:
 
 
 def _inputs(given: Any) -> tuple[dict[str, Any], dict[str, Path]]:
-    """Rows, whose columns are called x1, x2, …, or columns by name."""
+    """Read rows, whose columns are named x1, x2, …, or columns by name."""
     if not (isinstance(given, list) and given and all(isinstance(row, list) for row in given)):
         wanted = "inputs must be a list of rows, or an object of columns"
         return _columns(given, "$.inputs", wanted)
     width = len(given[0])
     for i, row in enumerate(given):
         if len(row) != width:
-            raise unusable(f"a row has {len(row)} numbers, not {width}", path=f"$.inputs[{i}]")
+            raise unusable(f"a row has {len(row)} numbers, expected {width}", path=f"$.inputs[{i}]")
     names = [f"x{k + 1}" for k in range(width)]
     columns = {name: [row[k] for row in given] for k, name in enumerate(names)}
     return columns, {name: _cell(k) for k, name in enumerate(names)}
@@ -74,8 +74,8 @@ def _cell(k: int) -> Path:
 def _table(columns: dict[str, Any], paths: dict[str, Path]) -> bytes:
     lengths = {name: len(c) if isinstance(c, list) else -1 for name, c in columns.items()}
     if len(set(lengths.values())) > 1 or -1 in lengths.values():
-        said = ", ".join(f"{name}: {n if n >= 0 else 'no list'}" for name, n in lengths.items())
-        raise unusable(f"the columns must be lists of equal lengths: {said[:200]}", path="$")
+        shown = ", ".join(f"{k}: {n if n >= 0 else 'not a list'}" for k, n in lengths.items())
+        raise unusable(f"the columns must be lists of equal lengths: {shown[:200]}", path="$")
     for name, column in columns.items():
         _refuse_nonfinite(name, column, paths[name])
     text = io.StringIO()
@@ -88,4 +88,4 @@ def _table(columns: dict[str, Any], paths: dict[str, Path]) -> bytes:
 def _refuse_nonfinite(name: str, column: Sequence[Any], path: Path) -> None:
     for i, value in enumerate(column):
         if type(value) not in (int, float) or not math.isfinite(value):
-            raise unusable(f"{name} is no finite number in row {i}", path=path(i))
+            raise unusable(f"{name} is not a finite number in row {i}", path=path(i))

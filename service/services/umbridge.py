@@ -1,15 +1,15 @@
 """UM-Bridge 1.0: from a call's JSON to points and vectors, and from arrays to its answers.
 
 One GP is served as three models: ``name`` with one output vector [mean, variance], ``name-mean``
-and ``name-variance`` with one number each, since samplers want one. ``config {"n": N}`` makes a
-model of N points: its input is N points one after the other, and so is its output.
+and ``name-variance`` with one number each, since samplers want one. With ``config {"n": N}`` a
+call has N points: its input is N points one after the other, and so is its output.
 """
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 import numpy as np
@@ -25,14 +25,20 @@ Count = Annotated[int, Meta(ge=1, le=2**32)]
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True):
-    """What may be configured; R writes a number as a list of one."""
+    """The configuration of a call; R writes a number as a list of one."""
 
-    n: Count | Annotated[list[Count], Meta(min_length=1, max_length=1)] = 1
-    noise: bool | Annotated[list[bool], Meta(min_length=1, max_length=1)] = True
+    n: Annotated[
+        Count | Annotated[list[Count], Meta(min_length=1, max_length=1)],
+        Meta(description="how many points the input vector holds, one after the other"),
+    ] = 1
+    noise: Annotated[
+        bool | Annotated[list[bool], Meta(min_length=1, max_length=1)],
+        Meta(description="false: the variance of the latent function, without noise"),
+    ] = True
 
     @property
     def points(self) -> int:
-        """How many points a call holds."""
+        """How many points the call has."""
         return self.n if isinstance(self.n, int) else self.n[0]
 
     @property
@@ -41,22 +47,77 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
         return self.noise if isinstance(self.noise, bool) else self.noise[0]
 
 
-class Call(msgspec.Struct, rename="camel"):
-    """The members of every call; each uses some of them."""
+Index = Annotated[int, Meta(description="the index of the vector, 0: there is only one")]
 
-    name: str
+
+class Call(msgspec.Struct, rename="camel"):
+    """The members of all calls; each call uses some of them."""
+
+    name: Annotated[str, Meta(description="the model's name")]
     config: Config = msgspec.field(default_factory=Config)
-    input: list[list[float]] = []
-    out_wrt: int = 0
-    in_wrt: int = 0
-    in_wrt1: int = 0
-    in_wrt2: int = 0
-    sens: list[float] = []
-    vec: list[float] = []
+    input: Annotated[
+        list[list[float]], Meta(description="one vector: the features of each point in turn")
+    ] = []
+    out_wrt: Index = 0
+    in_wrt: Index = 0
+    in_wrt1: Index = 0
+    in_wrt2: Index = 0
+    sens: Annotated[
+        list[float], Meta(description="the sensitivity: as many numbers as the output has")
+    ] = []
+    vec: Annotated[
+        list[float], Meta(description="the direction: as many numbers as the input has")
+    ] = []
 
 
 class _Named(msgspec.Struct):
     name: str
+
+
+class Info(TypedDict):
+    """The answer of ``/Info``."""
+
+    protocolVersion: float
+    models: list[str]
+
+
+class Support(TypedDict):
+    """Which calls a model supports."""
+
+    Evaluate: bool
+    Gradient: bool
+    ApplyJacobian: bool
+    ApplyHessian: bool
+
+
+class ModelInfo(TypedDict):
+    """The answer of ``/ModelInfo``."""
+
+    support: Support
+
+
+class InputSizes(TypedDict):
+    """The length of each input vector."""
+
+    inputSizes: list[int]
+
+
+class OutputSizes(TypedDict):
+    """The length of each output vector."""
+
+    outputSizes: list[int]
+
+
+class Evaluation(TypedDict):
+    """The answer of ``/Evaluate``: one vector with mean, variance or both of each point in turn."""
+
+    output: list[list[float]]
+
+
+class Derivative(TypedDict):
+    """The answer of a call for derivatives: one vector."""
+
+    output: list[float]
 
 
 _call = msgspec.json.Decoder(Call)
@@ -64,16 +125,19 @@ _named = msgspec.json.Decoder(_Named)
 _encode = msgspec.json.Encoder().encode
 
 _COLUMNS = {"": (0, 1), "-mean": (0,), "-variance": (1,)}
-"""Which of mean and variance a model gives, by what follows the GP's name in its own."""
+"""Which of mean and variance a model returns, by the suffix of its name."""
 
 
 def invalid_input(detail: str) -> UMBridgeError:
-    """400: the call cannot be used."""
+    """Return a 400: the call cannot be used."""
     return UMBridgeError("InvalidInput", 400, detail)
 
 
-def read(body: bytes, model: Model, feature: str = "") -> Call:
-    """A call of a model that has this feature; the name is judged first, then the support.
+Feature = Literal["Evaluate", "Gradient", "ApplyJacobian", "ApplyHessian"]
+
+
+def read(body: bytes, model: Model, feature: Feature | None = None) -> Call:
+    """Read a call of a model with this feature; check the name first, then the support.
 
     Raises
     ------
@@ -83,9 +147,9 @@ def read(body: bytes, model: Model, feature: str = "") -> Call:
     try:
         call = _call.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        _judge(_name_alone(body), model, feature)
+        _check(_name_alone(body), model, feature)
         raise invalid_input(f"the call cannot be read: {error}") from None
-    _judge(call.name, model, feature)
+    _check(call.name, model, feature)
     return call
 
 
@@ -93,33 +157,35 @@ def _name_alone(body: bytes) -> str:
     try:
         return _named.decode(body).name
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid_input(f"the call is no JSON object with a name: {error}") from None
+        raise invalid_input(f"the call is not a JSON object with a name: {error}") from None
 
 
-def _judge(name: str, model: Model, feature: str) -> None:
+def _check(name: str, model: Model, feature: Feature | None) -> None:
     columns(name, model)
     if feature and feature != "Evaluate" and not support(model)[feature]:
         raise UMBridgeError("UnsupportedFeature", 400, f"{name[:80]} does not support {feature}")
 
 
 def model_names(model: Model) -> list[str]:
-    """The three models that one GP is."""
+    """Return the names of the three models of one GP."""
     return [model.description.name + suffix for suffix in _COLUMNS]
 
 
 def columns(name: str, model: Model) -> tuple[int, ...]:
-    """Which of mean and variance the model of this name gives."""
+    """Return which of mean and variance the model of this name returns."""
     base = model.description.name
     found = _COLUMNS.get(name[len(base) :]) if name.startswith(base) else None
     if found is None:
         listed = ", ".join(model_names(model))
-        raise UMBridgeError("ModelNotFound", 400, f"no model {name[:80]!r} here; these: {listed}")
+        raise UMBridgeError(
+            "ModelNotFound", 400, f"no such model: {name[:80]!r}; available: {listed}"
+        )
     return found
 
 
 @lru_cache(maxsize=1)
-def support(model: Model) -> dict[str, bool]:
-    """What the model can do, tried at the middle of its training range."""
+def support(model: Model) -> Support:
+    """Return what the model supports, tried at the middle of its training range."""
     middle = model.description.training_range.mean(axis=1)[None, :]
 
     def can(derive: Any) -> bool:
@@ -135,42 +201,42 @@ def support(model: Model) -> dict[str, bool]:
 
 
 def rows(call: Call, d: int, limit: int) -> Rows:
-    """The points of a call: config's n rows of d numbers, at most `limit` of them."""
+    """Return the points of a call: n rows of d numbers, at most `limit` of them."""
     n = call.config.points
     refuse_too_many(n, limit)
     if len(call.input) != 1:
-        raise invalid_input(f"the model has one input vector, {len(call.input)} are given")
+        raise invalid_input(f"the model has one input vector, but {len(call.input)} are given")
     values = call.input[0]
     if len(values) != n * d:
-        raise invalid_input(f"the input vector has length {len(values)}, not {n * d}")
+        raise invalid_input(f"the input vector has length {len(values)}, expected {n * d}")
     return [values] if n == 1 else [values[i : i + d] for i in range(0, n * d, d)]
 
 
 def index(value: int, name: str) -> None:
-    """Refuse any vector but the first one: there is one input and one output vector."""
+    """Raise an error for any index but 0: there is one input and one output vector."""
     if value != 0:
-        raise invalid_input(f"{name} is {value}; the model has one vector there, of index 0")
+        raise invalid_input(f"{name} is {value}, but the model has one vector, with index 0")
 
 
 def vector(values: list[float], name: str, n: int, width: int) -> FloatArray:
-    """A direction or a sensitivity as n rows of `width` numbers."""
+    """Return a direction or a sensitivity as n rows of `width` numbers."""
     if len(values) != n * width:
-        raise invalid_input(f"{name} has length {len(values)}, not {n * width}")
+        raise invalid_input(f"{name} has length {len(values)}, expected {n * width}")
     return np.array(values).reshape(n, width)
 
 
 def evaluated(P: FloatArray, columns: tuple[int, ...]) -> bytes:
-    """The answer of Evaluate: mean and variance, or one of them, point after point."""
+    """Return the answer of Evaluate: mean and variance, or one of them, for each point."""
     output = [row[i] for row in P.tolist() for i in columns]
     _refuse_nonfinite(output)
-    return _encode({"output": [output]})
+    return _encode(Evaluation(output=[output]))
 
 
 def derived(values: FloatArray) -> bytes:
-    """The answer of a call for derivatives: one vector."""
+    """Return the answer of a call for derivatives: one vector."""
     output = values.ravel().tolist()
     _refuse_nonfinite(output)
-    return _encode({"output": output})
+    return _encode(Derivative(output=output))
 
 
 def _refuse_nonfinite(output: list[float]) -> None:
@@ -182,13 +248,13 @@ Columns = tuple[int, ...]
 
 
 def gradient(model: Model, X: FloatArray, columns: Columns, sens: FloatArray) -> FloatArray:
-    """Jᵀ·sens, shape (n, d), for sens of shape (n, k) and the k columns of (mean, variance)."""
+    """Return Jᵀ·sens, shape (n, d), for sens of shape (n, k) and k columns of (mean, variance)."""
     J = model.gradient(X)[:, columns]
     return np.asarray(np.einsum("nkd,nk->nd", J, sens))
 
 
 def jacobian(model: Model, X: FloatArray, columns: Columns, vec: FloatArray) -> FloatArray:
-    """J·vec, shape (n, k), for vec of shape (n, d)."""
+    """Return J·vec, shape (n, k), for vec of shape (n, d)."""
     J = model.gradient(X)[:, columns]
     return np.asarray(np.einsum("nkd,nd->nk", J, vec))
 
@@ -196,6 +262,6 @@ def jacobian(model: Model, X: FloatArray, columns: Columns, vec: FloatArray) -> 
 def hessian(
     model: Model, X: FloatArray, columns: Columns, sens: FloatArray, vec: FloatArray
 ) -> FloatArray:
-    """(Σₖ sensₖ Hₖ)·vec, shape (n, d): the Hessian of the functional that sens makes."""
+    """Return (Σₖ sensₖ Hₖ)·vec, shape (n, d): the Hessian of the functional that sens makes."""
     H = model.hessian(X)[:, columns]
     return np.asarray(np.einsum("nkij,nk,nj->ni", H, sens, vec))

@@ -1,43 +1,43 @@
-"""From an inference's tensors to points, and from predictions to the outputs it asks for."""
+"""Open Inference Protocol v2: from tensors to points, from predictions to outputs, metadata."""
 
 from __future__ import annotations
 
 import mmap
 import tempfile
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.model import FloatArray, Model
-from service.services.chunks import CHUNK_TILES, spans
+from service.services.chunks import CHUNK_TILES, refuse_nonfinite, row_ranges
 from service.services.options import Options
 from service.services.points import refuse_too_many
 from service.services.prediction import Predict, columns
-from service.services.problems import Problem, malformed, unusable
+from service.services.problems import Problem, malformed
 from service.services.v2tensors import DATATYPES, Inference, Output, RequestedOutput, read_arrays
 
 ALL_POINTS = "x"
-"""The input that holds all features, unless a feature itself has this name."""
+"""The name of the input with all features, unless a feature has this name."""
 
 _IN_MEMORY = 1 << 19
 
 
 def inputs(names: Sequence[str]) -> list[tuple[str, int]]:
-    """The inputs that the model's description names, each with its width."""
+    """Return the inputs in the model's metadata, each with its width."""
     return [(name, 1) for name in names] if ALL_POINTS in names else [(ALL_POINTS, len(names))]
 
 
 def read_points(
     inference: Inference, raw: bytes | mmap.mmap, names: Sequence[str], limit: int
 ) -> NDArray[Any]:
-    """The points, shape (n, d), of an input ``x`` or of one input a feature.
+    """Return the points, shape (n, d), of an input ``x`` or of one input per feature.
 
     Raises
     ------
     Problem
-        400 for inputs that the model does not have or that lack; 413 beyond `limit` points.
+        400 for unknown or missing inputs; 413 beyond `limit` points.
     """
     arrays = read_arrays(inference.inputs, raw)
     if set(arrays) == {ALL_POINTS} and ALL_POINTS not in names:
@@ -53,7 +53,7 @@ def read_points(
 
 
 def raw_points(raw: bytes | mmap.mmap, d: int, limit: int) -> NDArray[Any]:
-    """The points of a body without JSON: FP64, d numbers a point."""
+    """Return the points of a body without JSON: FP64, d numbers per point."""
     dtype = DATATYPES["FP64"]
     n, rest = divmod(len(raw), d * dtype.itemsize)
     if rest or not n:
@@ -76,12 +76,12 @@ def _stacked(arrays: dict[str, NDArray[Any]], names: Sequence[str]) -> NDArray[A
 
 
 def infer(model: Model, X: NDArray[Any], asked: Inference, predict: Predict) -> list[Output]:
-    """The outputs that are asked for, mean and variance when none is named.
+    """Return the requested outputs, mean and variance when none is named.
 
     Raises
     ------
     Problem
-        400 for an output that the model does not have, 422 for a point that is not finite.
+        400 for an unknown output, 422 for a point that is not finite.
     """
     wanted = asked.outputs or [RequestedOutput("mean"), RequestedOutput("variance")]
     places = _places(len(model.description.feature_names))
@@ -102,7 +102,7 @@ def infer(model: Model, X: NDArray[Any], asked: Inference, predict: Predict) -> 
 
 
 def _places(d: int) -> dict[str, slice]:
-    """Where each output stands among the columns of a prediction with its gradient."""
+    """Return the columns of each output in a prediction with its gradient."""
     return {
         "mean": slice(0, 1),
         "variance": slice(1, 2),
@@ -113,60 +113,115 @@ def _places(d: int) -> dict[str, slice]:
 
 def _refuse_impossible(output: RequestedOutput, places: dict[str, slice]) -> None:
     if output.name not in places:
-        raise malformed(f"no output {output.name[:80]!r} here; these are: {', '.join(places)}")
+        raise malformed(f"unknown output {output.name[:80]!r}; outputs: {', '.join(places)}")
     if output.parameters.classification is not None:
-        raise malformed(f"output {output.name}: classification is not offered here")
+        raise malformed(f"output {output.name}: classification is unsupported")
     if output.parameters.shared_memory_region is not None:
-        raise malformed(f"output {output.name}: shared memory is not offered here")
+        raise malformed(f"output {output.name}: shared memory is unsupported")
 
 
 def _predicted(model: Model, X: NDArray[Any], options: Options, predict: Predict) -> FloatArray:
     n, d = X.shape
     values = _table(n, 2 + 2 * d * options.gradient)
     step = CHUNK_TILES * model.large_tile
-    for a, b in spans(n, step):
+    for a, b in row_ranges(n, step):
         chunk = np.ascontiguousarray(X[a:b], dtype=np.float64)
-        _refuse_nonfinite(chunk, a)
+        refuse_nonfinite(chunk, a)
         values[a:b] = columns(model, chunk, options, predict)
     return values
 
 
-def _refuse_nonfinite(chunk: FloatArray, start: int) -> None:
-    bad = np.flatnonzero(~np.isfinite(chunk).all(axis=1))
-    if bad.size:
-        row = start + int(bad[0])
-        raise unusable(f"point {row} is not finite: {chunk[bad[0]].tolist()}", row=row)
-
-
 def _table(n: int, k: int) -> FloatArray:
-    """Room for all numbers, since one output follows the other: in a file when they are many."""
+    """Return room for all numbers, in a file when they are many: outputs are sent one by one."""
     if n * k <= _IN_MEMORY:
         return np.empty((n, k))
     return np.memmap(tempfile.TemporaryFile(), np.float64, "w+", shape=(n, k))
 
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-"""The header that says where the JSON of a body ends and its bytes begin."""
+"""The header with the length of a body's JSON, which the binary tensors follow."""
 
 EXTENSIONS = ("binary_tensor_data", "model_repository", "statistics")
 
 
-def server(release: str) -> dict[str, Any]:
+class ServerMetadata(TypedDict):
     """The server's name, version and extensions."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(TypedDict):
+    """An input or output; -1 in its shape is the number of points."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(TypedDict):
+    """The model's inputs and outputs."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class IndexEntry(TypedDict):
+    """A model of the repository; the reason is empty when it is ready."""
+
+    name: str
+    version: str
+    state: Literal["READY", "UNAVAILABLE"]
+    reason: str
+
+
+class Duration(TypedDict):
+    """How often something was done, and how many nanoseconds it took altogether."""
+
+    count: int
+    ns: int
+
+
+class ModelStatistics(TypedDict):
+    """What one model has predicted since the start; what is not measured counts 0."""
+
+    name: str
+    version: str
+    last_inference: int
+    inference_count: int
+    execution_count: int
+    inference_stats: dict[str, Duration]
+    batch_stats: list[dict[str, Any]]
+
+
+class Statistics(TypedDict):
+    """The statistics of all models."""
+
+    model_stats: list[ModelStatistics]
+
+
+def server(release: str) -> ServerMetadata:
+    """Return the server's name, version and extensions."""
     return {"name": "gpserve", "version": release, "extensions": list(EXTENSIONS)}
 
 
 def refuse_unknown(model: Model, name: str, version: str | None) -> None:
-    """Raise a `Problem` 404 when another model, or another version, is meant."""
+    """Raise a `Problem` 404 for another model or another version."""
     served = model.description
     if name != served.name:
-        raise Problem(404, f"no model {name[:80]!r} here, {served.name!r} is")
+        raise Problem(404, f"no such model: {name[:80]!r}; available: {served.name!r}")
     if version is not None and version != served.version:
-        raise Problem(404, f"{name} is served in version {served.version}, not {version[:80]!r}")
+        raise Problem(
+            404, f"no such version: {version[:80]!r}; {name} is served in version {served.version}"
+        )
 
 
-def model(model: Model) -> dict[str, Any]:
-    """The model's inputs and outputs; -1 is the number of points."""
+def model(model: Model) -> ModelMetadata:
+    """Return the model's inputs and outputs; -1 is the number of points."""
     served = model.description
     return {
         "name": served.name,
@@ -177,30 +232,36 @@ def model(model: Model) -> dict[str, Any]:
     }
 
 
-def _tensor(name: str, width: int) -> dict[str, Any]:
+def _tensor(name: str, width: int) -> TensorMetadata:
     return {"name": name, "datatype": "FP64", "shape": [-1, width]}
 
 
-def repository(model: Model, reason: str) -> list[dict[str, str]]:
-    """The index of models: the one that is served, and the reason why it is not ready, if any."""
+def repository(model: Model, reason: str) -> list[IndexEntry]:
+    """Return the index of models: the served one, and why it is not ready, if it is not."""
     served = model.description
-    state = "UNAVAILABLE" if reason else "READY"
-    return [{"name": served.name, "version": served.version, "state": state, "reason": reason}]
+    return [
+        {
+            "name": served.name,
+            "version": served.version,
+            "state": "UNAVAILABLE" if reason else "READY",
+            "reason": reason,
+        }
+    ]
 
 
 class Totals(NamedTuple):
-    """Points predicted, in so many products, which took so many seconds."""
+    """How many points were predicted, in how many products and seconds."""
 
     points: int
     products: int
     seconds: float
 
 
-def statistics(model: Model, totals: Totals) -> dict[str, Any]:
-    """What has been predicted since the start; a part that is not measured counts 0 times."""
+def statistics(model: Model, totals: Totals) -> Statistics:
+    """Return what was predicted since the start; parts that are not measured have count 0."""
     served = model.description
-    measured = {"count": totals.products, "ns": round(totals.seconds * 1e9)}
-    unmeasured = {"count": 0, "ns": 0}
+    measured: Duration = {"count": totals.products, "ns": round(totals.seconds * 1e9)}
+    unmeasured: Duration = {"count": 0, "ns": 0}
     parts = dict.fromkeys(("fail", "queue", "compute_input", "compute_output"), unmeasured)
     return {
         "model_stats": [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 import numpy as np
@@ -27,51 +27,113 @@ _nested = msgspec.json.Decoder(list[list[float]])
 _IS_NESTED = re.compile(rb"\s*\[\s*\[").match
 
 Shape = Annotated[list[Annotated[int, Meta(ge=0, le=2**31)]], Meta(max_length=2)]
-"""[n, d] or [n]: nothing else is read here."""
+"""[n, d] or [n]: nothing else is supported."""
 
 
 class Parameters(msgspec.Struct):
-    """The parameters that mean something here; others are ignored."""
+    """Parameters of a request, an input or an output; unknown ones are ignored."""
 
-    binary_data_size: int | None = None
-    binary_data: bool | None = None
-    binary_data_output: bool = False
-    noise: bool = True
-    classification: int | None = None
-    shared_memory_region: str | None = None
+    binary_data_size: Annotated[
+        int | None, Meta(description="of an input: how many bytes it has after the JSON")
+    ] = None
+    binary_data: Annotated[
+        bool | None,
+        Meta(description="of an output: whether it is returned as bytes after the JSON"),
+    ] = None
+    binary_data_output: Annotated[
+        bool, Meta(description="of the request: the default for every output's `binary_data`")
+    ] = False
+    noise: Annotated[
+        bool,
+        Meta(
+            description="of the request: false gives the variance of the latent function, "
+            "without noise"
+        ),
+    ] = True
+    classification: Annotated[int | None, Meta(description="unsupported: 400 when set")] = None
+    shared_memory_region: Annotated[str | None, Meta(description="unsupported: 400 when set")] = (
+        None
+    )
 
 
 class Tensor(msgspec.Struct):
-    """An input as a request describes it."""
+    """An input tensor of a request."""
 
-    name: str
-    shape: Shape
-    datatype: str
+    name: Annotated[str, Meta(description="`x` for all features, or the name of one feature")]
+    shape: Annotated[Shape, Meta(description="[n, d] for `x`; [n] or [n, 1] for one feature")]
+    datatype: Annotated[str, Meta(extra_json_schema={"enum": list(DATATYPES)})]
     parameters: Parameters = msgspec.field(default_factory=Parameters)
-    data: Raw | UnsetType = UNSET
+    data: (
+        Annotated[
+            Raw,
+            Meta(
+                description="the numbers in row-major order, flat or nested; "
+                "required unless they follow the JSON as bytes",
+                extra_json_schema={"type": "array", "items": {}},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class RequestedOutput(msgspec.Struct):
-    """An output that a request names."""
+    """An output that the answer should contain."""
 
-    name: str
+    name: Annotated[
+        str, Meta(description="`mean`, `variance`, `mean_gradient` or `variance_gradient`")
+    ]
     parameters: Parameters = msgspec.field(default_factory=Parameters)
 
 
 class Inference(msgspec.Struct):
-    """The JSON of an inference request."""
+    """An inference request."""
 
     inputs: list[Tensor]
-    id: str = ""
+    id: Annotated[
+        str, Meta(description="returned in the answer; the default is the request id")
+    ] = ""
     parameters: Parameters = msgspec.field(default_factory=Parameters)
-    outputs: list[RequestedOutput] | None = None
+    outputs: Annotated[
+        list[RequestedOutput] | None,
+        Meta(description="the default is `mean` and `variance`"),
+    ] = None
+
+
+class OutputParameters(TypedDict):
+    """The parameters of an output whose numbers follow the JSON as bytes."""
+
+    binary_data_size: int
+
+
+class OutputTensor(TypedDict):
+    """An output tensor, with `data` in JSON or as many bytes after the JSON as it says."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    parameters: NotRequired[OutputParameters]
+    data: NotRequired[list[float]]
+
+
+class InferenceHead(TypedDict):
+    """What an inference answer says besides its outputs."""
+
+    model_name: str
+    model_version: str
+    id: str
+
+
+class InferenceAnswer(InferenceHead):
+    """An inference answer."""
+
+    outputs: list[OutputTensor]
 
 
 _inference = msgspec.json.Decoder(Inference)
 
 
 def read_inference(text: bytes) -> Inference:
-    """The JSON part of a request.
+    """Read the JSON part of a request.
 
     Raises
     ------
@@ -85,12 +147,12 @@ def read_inference(text: bytes) -> Inference:
 
 
 def read_arrays(inputs: list[Tensor], raw: bytes | mmap.mmap) -> dict[str, NDArray[Any]]:
-    """Each input as an array of its shape; `raw` holds the binary ones, one after the other.
+    """Return each input as an array of its shape; `raw` holds the binary ones one by one.
 
     Raises
     ------
     Problem
-        400 for a datatype, shape or length that is wrong.
+        400 for a wrong datatype, shape or length.
     """
     arrays: dict[str, NDArray[Any]] = {}
     start = 0
@@ -103,16 +165,18 @@ def read_arrays(inputs: list[Tensor], raw: bytes | mmap.mmap) -> dict[str, NDArr
             arrays[tensor.name] = _from_bytes(tensor, raw, start, size)
             start += size
     if start != len(raw):
-        raise malformed(f"{len(raw)} bytes follow the JSON, the inputs account for {start}")
+        raise malformed(f"{len(raw)} bytes follow the JSON, but the inputs account for {start}")
     return arrays
 
 
 def _refuse_impossible(tensor: Tensor, before: dict[str, NDArray[Any]]) -> None:
     name = tensor.name[:80]
     if tensor.datatype not in DATATYPES:
-        raise malformed(f"input {name}: {tensor.datatype[:20]} is not read here, FP32 and FP64 are")
+        raise malformed(
+            f"input {name}: unsupported datatype {tensor.datatype[:20]}; supported: FP32, FP64"
+        )
     if tensor.parameters.shared_memory_region is not None:
-        raise malformed(f"input {name}: shared memory is not offered here")
+        raise malformed(f"input {name}: shared memory is unsupported")
     if tensor.name in before:
         raise malformed(f"input {name} is given twice")
 
@@ -161,15 +225,15 @@ def _from_bytes(tensor: Tensor, raw: bytes | mmap.mmap, start: int, size: int) -
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output tensor: its values, shape (n, k), and whether they go as bytes."""
+    """An output tensor: its values, shape (n, k), and whether they are sent as bytes."""
 
     name: str
     values: FloatArray
     binary: bool
 
 
-def write(head: dict[str, Any], outputs: list[Output]) -> tuple[int | None, Iterator[bytes]]:
-    """The answer piece by piece, and the length of its JSON when bytes follow it."""
+def write(head: InferenceHead, outputs: list[Output]) -> tuple[int | None, Iterator[bytes]]:
+    """Return the length of the answer's JSON, if bytes follow it, and the answer in pieces."""
     pieces = _json_pieces(head, outputs)
     if not any(output.binary for output in outputs):
         return None, pieces
@@ -177,10 +241,10 @@ def write(head: dict[str, Any], outputs: list[Output]) -> tuple[int | None, Iter
     return len(text), _with_bytes(text, [output for output in outputs if output.binary])
 
 
-def _json_pieces(head: dict[str, Any], outputs: list[Output]) -> Iterator[bytes]:
+def _json_pieces(head: InferenceHead, outputs: list[Output]) -> Iterator[bytes]:
     yield _encode(head)[:-1] + b',"outputs":['
     for i, output in enumerate(outputs):
-        described: dict[str, Any] = {
+        described: OutputTensor = {
             "name": output.name,
             "datatype": "FP64",
             "shape": output.values.shape,

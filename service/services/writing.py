@@ -1,4 +1,4 @@
-"""From columns of numbers to the bytes of an answer, in each format, piece by piece."""
+"""Answers in every format: from points and predictions to bytes, piece by piece."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import io
 import math
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import IO, Any
+from dataclasses import dataclass
+from typing import IO, Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from service.model import BoolArray, FloatArray, Model
 from service.services import arrays, negotiation
-from service.services.chunks import Chunk, Source
+from service.services.chunks import Answered, Chunk, Source
 from service.services.options import Options
 from service.services.prediction import (
     Limits,
     Predict,
+    answered,
     column_names,
-    columns,
     covariance,
-    extrapolated,
+    refuse_covariance_as,
     refuse_large_covariance,
     refuse_many_samples,
 )
@@ -36,42 +37,19 @@ _IN_MEMORY = 4 << 20
 
 
 @dataclass(slots=True)
-class Answered:
-    """A chunk with its numbers: `values`, shape (n, k), NaN in bad rows."""
-
-    chunk: Chunk
-    values: FloatArray
-    extrapolated: BoolArray
-
-
-def few_points(P: FloatArray, outside: BoolArray, shape: tuple[int, ...]) -> bytes:
-    """The JSON answer for few points, P of shape (n, 2): what `json_pieces` writes, at once."""
-    if shape == ():
-        mean, variance = P[0].tolist()
-        document = {"mean": mean, "variance": variance}
-    else:
-        document = {
-            "mean": P[:, 0].reshape(shape).tolist(),
-            "variance": P[:, 1].reshape(shape).tolist(),
-        }
-    if outside.any():
-        document["extrapolated"] = outside.reshape(shape).tolist()
-    return _encode(document)
-
-
-@dataclass(slots=True)
 class Layout:
-    """What the answer's columns are.
+    """The columns of an answer.
 
     Attributes
     ----------
-    columns : of the input, repeated in a table
-    names : of the k numbers of each point
+    columns : names of the input's columns, repeated in a table
+    names : names of the k numbers of each point
     features : the d feature names
     mark, reasons : whether a table has a column `extrapolated`, and one `error`
-    shape : the leading shape; None when the rows are not counted yet
+    shape : the leading shape; None while the number of rows is unknown
     samples : how many of the last columns are draws
     gradient : whether derivatives are among the columns
+    covariance : shape (n, n), of all points jointly
     """
 
     columns: list[str]
@@ -83,11 +61,149 @@ class Layout:
     reasons: bool = False
     gradient: bool = False
     samples: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
+    covariance: FloatArray | None = None
+
+
+def needs_count(media_type: str) -> bool:
+    """Whether an answer of this type begins with the number of its rows."""
+    return media_type == negotiation.NPY
+
+
+def pieces(
+    model: Model,
+    source: Source,
+    options: Options,
+    media_type: str,
+    predict: Predict,
+    limits: Limits,
+) -> Iterator[bytes]:
+    """Return the answer's bytes; what can be refused is refused before the first one.
+
+    Raises
+    ------
+    Problem
+        413 and 422 for options that the points or the model do not allow.
+    """
+    known = 1 if source.shape is None else int(np.prod(source.shape))
+    refuse_many_samples(options, known, limits)
+    chunks, K = source.chunks, None
+    if options.covariance:
+        refuse_covariance_as(media_type)
+        whole = _whole(chunks, limits)
+        K = covariance(model, np.concatenate([chunk.X for chunk in whole]), options)
+        chunks = iter(whole)
+    layout = layout_of(source, options, model.description.feature_names, K)
+    return written(layout, answered(model, chunks, options, predict, limits), media_type)
+
+
+def layout_of(
+    source: Source,
+    options: Options,
+    features: tuple[str, ...],
+    covariance: FloatArray | None = None,
+) -> Layout:
+    """Return the columns of the answer to these options."""
+    return Layout(
+        source.columns,
+        column_names(features, options),
+        features,
+        source.shape,
+        source.delimiter,
+        mark=options.extrapolated,
+        reasons=options.on_bad_row == "nan",
+        gradient=options.gradient,
+        samples=options.samples,
+        covariance=covariance,
+    )
+
+
+def written(layout: Layout, answers: Iterator[Answered], media_type: str) -> Iterator[bytes]:
+    """Return the answer's bytes in the form that was asked for; the first piece is ready."""
+    return _started(_WRITERS[media_type](layout, answers))
+
+
+def _started(answer: Iterator[bytes]) -> Iterator[bytes]:
+    """Compute the first piece now, so that a problem becomes a status and not a broken answer."""
+    first = next(answer, b"")
+
+    def resumed() -> Iterator[bytes]:
+        yield first
+        yield from answer
+
+    return resumed()
+
+
+def _whole(chunks: Iterator[Chunk], limits: Limits) -> list[Chunk]:
+    """Return all chunks; their joint covariance needs every row at once."""
+    whole: list[Chunk] = []
+    for chunk in chunks:
+        whole.append(chunk)
+        refuse_large_covariance(sum(len(part.X) for part in whole), limits)
+    if any(chunk.errors for chunk in whole):
+        raise unusable("covariance=true needs every row to be valid", option="covariance")
+    return whole
+
+
+_List = Annotated[list[Any], Meta(extra_json_schema={"items": {}})]
+
+Numbers = Annotated[
+    float | _List | None,
+    Meta(description="a number, or numbers nested as the points are; null in a bad row"),
+]
+
+
+class Gradient(TypedDict):
+    """The derivatives of mean and variance, in the order of the features."""
+
+    mean: _List
+    variance: _List
+
+
+class BadRow(TypedDict):
+    """A row of a table that is answered with NaN."""
+
+    row: int
+    reason: str
+
+
+class Prediction(TypedDict):
+    """A prediction; the options of the request say which members it has."""
+
+    mean: Numbers
+    variance: Numbers
+    lower: NotRequired[Numbers]
+    upper: NotRequired[Numbers]
+    gradient: NotRequired[Gradient]
+    samples: NotRequired[_List]
+    extrapolated: NotRequired[
+        Annotated[
+            bool | _List,
+            Meta(description="which points are outside the training range, if any is"),
+        ]
+    ]
+    errors: NotRequired[list[BadRow]]
+    covariance: NotRequired[
+        Annotated[float | _List, Meta(description="a row per point, or the variance of one point")]
+    ]
+
+
+def few_points(P: FloatArray, outside: BoolArray, shape: tuple[int, ...]) -> bytes:
+    """Return the JSON answer for few points, P of shape (n, 2), as `json_pieces` writes it."""
+    if shape == ():
+        mean, variance = P[0].tolist()
+        prediction: Prediction = {"mean": mean, "variance": variance}
+    else:
+        prediction = {
+            "mean": P[:, 0].reshape(shape).tolist(),
+            "variance": P[:, 1].reshape(shape).tolist(),
+        }
+    if outside.any():
+        prediction["extrapolated"] = outside.reshape(shape).tolist()
+    return _encode(prediction)
 
 
 def csv_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
-    """The input's columns, then the numbers; a line a point."""
+    """Yield a CSV table: the input's columns, then the numbers; one line per point."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=layout.delimiter, lineterminator="\n")
     marks = ["extrapolated"] * layout.mark + ["error"] * layout.reasons
@@ -120,7 +236,7 @@ def _append_marks(layout: Layout, part: Answered, rows: list[list[Any]]) -> None
 
 
 def ndjson_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
-    """A JSON object a point, a line each."""
+    """Yield one JSON object per point, each on its own line."""
     for part in answered:
         lines = []
         for i, row in enumerate(part.values.tolist()):
@@ -146,7 +262,7 @@ def _one_point(layout: Layout, row: list[float]) -> dict[str, Any]:
 
 
 def npy_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
-    """A .npy file of shape (..., k); the rows must have been counted."""
+    """Yield a .npy file of shape (..., k); the number of rows must be known."""
     assert layout.shape is not None
     yield arrays.header_bytes((*layout.shape, len(layout.names)))
     for part in answered:
@@ -154,14 +270,14 @@ def npy_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
 
 
 def json_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
-    """One JSON object: numbers for one point, arrays of the leading shape for many.
+    """Yield one JSON object: numbers for one point, arrays of the leading shape for many.
 
-    The object says all means before all variances, so the numbers wait in a temporary file.
+    The object has all means before all variances, so the numbers wait in a temporary file.
     """
-    kept = _Kept(len(layout.names))
+    buffered = _Buffered(len(layout.names))
     for part in answered:
-        kept.add(part)
-    values, outside = kept.values(), np.concatenate(kept.outside)
+        buffered.add(part)
+    values, outside = buffered.values(), np.concatenate(buffered.outside)
     shape = layout.shape if layout.shape is not None else (len(values),)
     yield b"{"
     plain = values.shape[1] - layout.samples - (2 * len(layout.features) * layout.gradient)
@@ -171,10 +287,11 @@ def json_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]
     yield from _nested(layout, values, plain, shape)
     if outside.any():
         yield b',"extrapolated":' + _encode(outside.reshape(shape).tolist())
-    if kept.errors:
-        yield b',"errors":' + _encode(kept.errors)
-    for name, value in layout.extra.items():
-        yield b"," + _encode(name) + b":" + _encode(value)
+    if buffered.errors:
+        yield b',"errors":' + _encode(buffered.errors)
+    if layout.covariance is not None:
+        K = layout.covariance
+        yield b',"covariance":' + _encode(K.item() if layout.shape == () else K.tolist())
     yield b"}"
 
 
@@ -195,7 +312,7 @@ def _nested(
 
 
 def array_pieces(array: FloatArray) -> Iterator[bytes]:
-    """An array as nested JSON lists, piece by piece."""
+    """Yield an array as nested JSON lists, piece by piece."""
     if array.ndim == 0:
         yield _encode(array.item())
         return
@@ -206,15 +323,15 @@ def array_pieces(array: FloatArray) -> Iterator[bytes]:
     yield b"]"
 
 
-class _Kept:
-    """Numbers that wait for the rest: in memory when few, else in a temporary file."""
+class _Buffered:
+    """Numbers that wait for the rest: few in memory, many in a temporary file."""
 
     def __init__(self, k: int) -> None:
         self._k = k
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
         self._rows = 0
         self.outside: list[BoolArray] = []
-        self.errors: list[dict[str, Any]] = []
+        self.errors: list[BadRow] = []
 
     def add(self, part: Answered) -> None:
         self._file.write(np.ascontiguousarray(part.values).tobytes())
@@ -237,104 +354,3 @@ _WRITERS = {
     negotiation.NPY: npy_pieces,
     negotiation.NDJSON: ndjson_pieces,
 }
-
-
-def needs_count(media_type: str) -> bool:
-    """Whether an answer of this type begins with the number of its rows."""
-    return media_type == negotiation.NPY
-
-
-def pieces(
-    model: Model,
-    source: Source,
-    options: Options,
-    media_type: str,
-    predict: Predict,
-    limits: Limits,
-) -> Iterator[bytes]:
-    """The answer's bytes. What can be refused is refused before the first one.
-
-    Raises
-    ------
-    Problem
-        413 and 422 for options that the points or the model do not allow.
-    """
-    known = 1 if source.shape is None else int(np.prod(source.shape))
-    refuse_many_samples(options, known, limits)
-    layout = layout_of(source, options, model.description.feature_names)
-    chunks = source.chunks
-    if options.covariance:
-        chunks = _with_covariance(model, chunks, options, media_type, limits, layout)
-    return written(layout, answered(model, chunks, options, predict, limits), media_type)
-
-
-def layout_of(source: Source, options: Options, features: tuple[str, ...]) -> Layout:
-    """The answer's columns."""
-    return Layout(
-        source.columns,
-        column_names(features, options),
-        features,
-        source.shape,
-        source.delimiter,
-        mark=options.extrapolated,
-        reasons=options.on_bad_row == "nan",
-        gradient=options.gradient,
-        samples=options.samples,
-    )
-
-
-def written(layout: Layout, answers: Iterator[Answered], media_type: str) -> Iterator[bytes]:
-    """The answer's bytes in the form that was asked for; the first piece is ready."""
-    return _started(_WRITERS[media_type](layout, answers))
-
-
-def _started(answer: Iterator[bytes]) -> Iterator[bytes]:
-    """Compute the first piece now, so that its problem is a status and not a broken answer."""
-    first = next(answer, b"")
-
-    def resumed() -> Iterator[bytes]:
-        yield first
-        yield from answer
-
-    return resumed()
-
-
-def answered(
-    model: Model, chunks: Iterator[Chunk], options: Options, predict: Predict, limits: Limits
-) -> Iterator[Answered]:
-    """Each chunk with its numbers; bad rows get NaN."""
-    for chunk in chunks:
-        refuse_many_samples(options, len(chunk.X), limits)
-        values = columns(model, chunk.X, options, predict)
-        outside = extrapolated(model, chunk.X)
-        if chunk.errors:
-            bad = list(chunk.errors)
-            values = values.copy()
-            values[bad] = np.nan
-            outside[bad] = False
-        yield Answered(chunk, values, outside)
-
-
-def _with_covariance(
-    model: Model,
-    chunks: Iterator[Chunk],
-    options: Options,
-    media_type: str,
-    limits: Limits,
-    layout: Layout,
-) -> Iterator[Chunk]:
-    if media_type != negotiation.JSON:
-        raise unusable("covariance=true is answered as JSON only", option="covariance")
-    whole: list[Chunk] = []
-    for chunk in chunks:
-        whole.append(chunk)
-        refuse_large_covariance(sum(len(part.X) for part in whole), limits)
-    if any(chunk.errors for chunk in whole):
-        raise unusable("covariance=true needs every row to be good", option="covariance")
-    X = np.concatenate([chunk.X for chunk in whole])
-    layout.extra["covariance"] = _square(covariance(model, X, options), layout)
-    return iter(whole)
-
-
-def _square(K: Any, layout: Layout) -> Any:
-    return K.item() if layout.shape == () else K.tolist()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from service.model import write_file
 from service.storage.blobs import BlobMissing, Blobs, StorageError
 
 _PART = ".part"
@@ -21,23 +20,11 @@ class FileBlobs(Blobs):
     def write(self, name: str, pieces: Iterable[bytes]) -> int:
         """Write beside the name, then rename: a reader sees all of it or nothing."""
         path = self._folder / name
-        size = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, part = tempfile.mkstemp(_PART, dir=path.parent)
+            return write_file(path, pieces, mode=0o600)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error}") from error
-        try:
-            with open(handle, "wb") as out:
-                for piece in pieces:
-                    size += out.write(piece)
-            os.replace(part, path)
-        except BaseException as error:
-            Path(part).unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise StorageError(f"{path} cannot be written: {error}") from error
-            raise
-        return size
 
     def size(self, name: str) -> int:
         """The file's size."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import os
 import re
 import tempfile
@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from service.model import Model, ModelFileError
+from service.model import Model, ModelFileError, version_of, write_file
 from service.storage.blobs import BlobMissing, Blobs
 
 VERSION = re.compile(r"[0-9a-f]{12}")
@@ -37,7 +37,7 @@ class Versions:
     def add(self, model: Model, path: Path) -> str:
         """Store a model's file, unless it is there already, and return its version."""
         data = path.read_bytes()
-        version = hashlib.sha256(data).hexdigest()[:12]
+        version = version_of(io.BytesIO(data))
         if f"{_FOLDER}{version}.json" not in self._blobs.names(_FOLDER):
             document = model.description.as_json() | {"version": version}
             self._blobs.write(f"{_FOLDER}{version}.npz", [data])
@@ -89,8 +89,7 @@ class Versions:
             path = self._cache / f"{version}.npz"
             if not path.exists():
                 self._download(name, path)
-        data = path.read_bytes() if path.exists() else b""
-        if hashlib.sha256(data).hexdigest()[:12] != version:
+        if not _is(path, version):
             raise ModelFileError("its bytes are missing or have changed since it was stored")
         return path
 
@@ -100,7 +99,13 @@ class Versions:
             data = self._blobs.whole(name)
         except BlobMissing:
             raise ModelFileError("its file is missing in the store") from None
-        if hashlib.sha256(data).hexdigest()[:12] == path.stem:
-            part = self._cache / f"{path.stem}.{os.getpid()}.part"
-            part.write_bytes(data)
-            os.replace(part, path)
+        if version_of(io.BytesIO(data)) == path.stem:
+            write_file(path, [data])
+
+
+def _is(path: Path, version: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return version_of(file) == version
+    except FileNotFoundError:
+        return False

@@ -1,4 +1,4 @@
-"""From a Flask request to points: its media type says which reader reads it."""
+"""From a Flask request to points: the media type decides which reader reads the body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.services.body import decompressed, open_body, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.options import Options
 from service.services.problems import Problem, malformed, too_large, unusable
-from service.services.reading import READS, Fields, Reader, only_file
+from service.services.reading import SUPPORTED, Fields, Reader, only_file
 from service.settings import Settings
 
 _CSV_TYPES = ("text/csv", "application/csv", "text/plain", "application/vnd.ms-excel")
@@ -25,7 +25,7 @@ _FORM = "application/x-www-form-urlencoded"
 def read(
     request: Request, model: Model, settings: Settings, media_type: str
 ) -> tuple[Source, Options]:
-    """The points and options of a request that will be answered as `media_type`.
+    """Read the points and options of a request that will be answered as `media_type`.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read(
 def read_with(
     reader: Reader, request: Request, settings: Settings, media_type: str
 ) -> tuple[Source, Options]:
-    """The same with a reader that may do something else with tables and arrays."""
+    """Do the same with a given reader, which may handle tables and arrays differently."""
     query: Fields = list(request.args.items(multi=True))
     if request.method in ("GET", "HEAD"):
         return reader.fields(query)
@@ -53,7 +53,7 @@ def read_with(
     kind = request.mimetype
     if kind in ("multipart/form-data", _FORM):
         if _encoding(request) not in ("", "identity"):
-            raise Problem(415, "a form is not read compressed: gzip the file in it instead")
+            raise Problem(415, "a compressed form is unsupported: gzip the file in it instead")
         if kind == _FORM:
             return _read_form(request, reader, query)
         return _read_multipart(request, reader, query, counted, settings.max_body_bytes)
@@ -68,11 +68,11 @@ def read_with(
         return reader.array(body), reader.options(query)
     if kind == "application/octet-stream":
         return reader.file(body, query, counted=counted)
-    raise Problem(415, f"Content-Type {kind[:80]!r} is not read here; these are: {READS}")
+    raise Problem(415, f"unsupported Content-Type {kind[:80]!r}; supported: {SUPPORTED}")
 
 
 def opened(request: Request, limit: int) -> BinaryIO:
-    """The body as a stream of at most `limit` bytes, decompressed as its Content-Encoding says.
+    """Return the body as a stream of at most `limit` bytes, after decompression.
 
     Raises
     ------
@@ -89,10 +89,10 @@ def _encoding(request: Request) -> str:
 
 def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source, Options]:
     text = request.stream.read(reader.max_json_bytes + 1)
-    if text.lstrip()[:1] in (b"{", b"["):  # curl -d says that anything is a form, also JSON
+    if text.lstrip()[:1] in (b"{", b"["):  # curl -d labels anything as a form, also JSON
         return reader.json(io.BytesIO(text), query)
     if _looks_like_table(text, reader.names):
-        how = "--data-binary and -H 'Content-Type: text/csv'"  # -d leaves out line breaks
+        how = "--data-binary and -H 'Content-Type: text/csv'"  # -d removes line breaks
         raise unusable(f"the body looks like a table: send it with {how}")
     if len(text) > reader.max_json_bytes:
         limit = reader.max_json_bytes
@@ -130,4 +130,4 @@ def _read_multipart(
 def _refuse_other_charset(request: Request) -> None:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii", "ascii"):
-        raise Problem(415, f"charset {charset[:40]!r} is not read here, utf-8 is")
+        raise Problem(415, f"unsupported charset {charset[:40]!r}; supported: utf-8")

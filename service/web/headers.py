@@ -1,17 +1,19 @@
-"""The model's version in answers, and requests that pin an experiment to one."""
+"""Headers of requests and answers: If-Match, the model's version, the bearer token, Prefer."""
 
 from __future__ import annotations
 
 import hmac
+import math
+from contextlib import suppress
 
-from werkzeug.http import parse_etags
-from werkzeug.wrappers import Response
+from werkzeug.http import parse_dict_header, parse_etags
+from werkzeug.wrappers import Request, Response
 
-from service.services.problems import Problem
+from service.services.problems import Problem, malformed
 
 
 def refuse_other_version(if_match: str, version: str) -> None:
-    """Raise a `Problem` 412 when ``If-Match`` names versions and none is the one served."""
+    """Raise a `Problem` 412 when ``If-Match`` is set and does not name the served version."""
     if not if_match:
         return
     etags = parse_etags(if_match)
@@ -25,13 +27,13 @@ def refuse_other_version(if_match: str, version: str) -> None:
 
 
 def mark_version(response: Response, version: str) -> None:
-    """Say which version answered, for reading and for ``If-Match``."""
+    """Set the headers that say which version answered."""
     response.headers["X-Model-Version"] = version
     response.set_etag(version)
 
 
 def require_token(authorization: str, token: str) -> None:
-    """Let a request through whose ``Authorization`` is ``Bearer <token>``.
+    """Raise a `Problem` unless ``Authorization`` is ``Bearer <token>``.
 
     Raises
     ------
@@ -39,9 +41,40 @@ def require_token(authorization: str, token: str) -> None:
         403 when no token is configured, 401 when none or a wrong one was sent.
     """
     if not token:
-        raise Problem(403, "writing is off: the server has no GPSERVE_TOKEN")
+        raise Problem(403, "training and activation are disabled: GPSERVE_TOKEN is not set")
     scheme, _, given = authorization.partition(" ")
     if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
         return
-    said = "the bearer token is wrong" if scheme.lower() == "bearer" else "a bearer token is needed"
-    raise Problem(401, said, headers={"WWW-Authenticate": "Bearer"})
+    is_bearer = scheme.lower() == "bearer"
+    detail = "the bearer token is wrong" if is_bearer else "a bearer token is required"
+    raise Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def prefers_async(request: Request) -> bool:
+    """Whether ``Prefer`` asks to make this request a job at once."""
+    return "respond-async" in _preferences(request)
+
+
+def wait_seconds(request: Request) -> float | None:
+    """How long the caller is ready to wait before the request becomes a job.
+
+    Raises
+    ------
+    Problem
+        400 when ``Prefer: wait`` is not a number of seconds.
+    """
+    wait = _preferences(request).get("wait")
+    if wait is None:
+        return None
+    with suppress(ValueError):
+        seconds = float(wait)
+        if 0 <= seconds < math.inf:
+            return seconds
+    raise malformed(f"Prefer: wait={wait[:40]!r} is not a number of seconds")
+
+
+def _preferences(request: Request) -> dict[str, str | None]:
+    if request.method == "HEAD":  # it must not create a job
+        return {}
+    preferences = parse_dict_header(request.headers.get("Prefer", ""))
+    return {name.lower(): value for name, value in preferences.items()}

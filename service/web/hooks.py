@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from time import perf_counter
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import flask
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.utils import cached_property
+from werkzeug.wsgi import get_input_stream
 
 from service.runtime.logs import log_unexpected, request_id
 from service.runtime.runtime import Runtime
+from service.services.body import DigestedBody
 from service.services.problems import Problem, error_form
 
 CLIENT_LEFT = "gpserve.client_left"
@@ -20,7 +24,33 @@ CLIENT_LEFT = "gpserve.client_left"
 
 
 class Request(flask.Request):
-    """A request whose form says what is wrong with it instead of coming out empty."""
+    """A request that reports a broken form and, if it has an Idempotency-Key, digests its body."""
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body; the digest begins with its first byte, whoever reads it."""
+        if self.headers.get("Idempotency-Key"):
+            return cast(IO[bytes], self.digested)
+        return self._body()
+
+    @cached_property
+    def digested(self) -> DigestedBody:
+        """The body of a request that has an Idempotency-Key."""
+        return DigestedBody(self._body())
+
+    def _body(self) -> IO[bytes]:
+        return get_input_stream(self.environ, max_content_length=self.max_content_length)
+
+    def digest_body(self) -> str:
+        """Read the body to its end; the digest of a form does not depend on its boundary."""
+        if self.mimetype != "multipart/form-data":
+            return self.digested.digest()
+        parts = [f"{name}={value}" for name, value in sorted(self.form.items(multi=True))]
+        for name, file in sorted(self.files.items(multi=True)):
+            file.stream.seek(0)
+            digest = hashlib.file_digest(file.stream, "sha256").hexdigest()  # type: ignore[arg-type]
+            parts.append(f"{name}={file.filename}={file.mimetype}={digest}")
+        return "\n".join(parts)
 
     def make_form_data_parser(self) -> object:  # type: ignore[override]
         """A parser that raises `ValueError` for a broken multipart body."""
@@ -41,6 +71,11 @@ def install(app: Flask) -> None:
 def current_runtime() -> Runtime:
     """Return the runtime of the application that answers this request."""
     return cast(Runtime, flask.current_app.extensions["gpserve"])
+
+
+def current_request() -> Request:
+    """The request that is being answered, as the class above."""
+    return cast(Request, flask.request)
 
 
 def client_has_left(environ: Mapping[str, Any]) -> bool:

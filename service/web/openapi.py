@@ -1,197 +1,400 @@
-"""The API's description, generated from the routes and the option types."""
+"""The OpenAPI 3.1 document: paths from the routes, schemas from the types of the bodies."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 from flask import Flask
+from werkzeug.routing import Rule
 
 from service import __version__
+from service.jobs.records import JobDocument, Listing
+from service.jobs.specs import Training
 from service.model import Model
-from service.services import negotiation
+from service.services import umbridge, v2
+from service.services.negotiation import CSV, JSON, NDJSON, NPY
 from service.services.options import Options
-from service.services.problems import MEDIA_TYPE
-from service.web import protocolopenapi as protocols
-from service.web import schemas
+from service.services.problems import MEDIA_TYPE, ProblemDocument, UMBridgeErrorDocument, V2Error
+from service.services.v2tensors import Inference, InferenceAnswer
+from service.services.writing import Prediction
 
-_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
-_BINARY: dict[str, Any] = {"schema": {}}
-_ANY: dict[str, Any] = {"schema": {"type": "object"}}
+Schema = dict[str, Any]
+Content = dict[str, Schema]
+"""The schema of each media type."""
 
-_PREDICT_PROBLEMS = (400, 406, 408, 412, 413, 414, 415, 422, 431, 503)
+Operation = dict[str, Any]
+Operations = dict[str, dict[str, Operation]]
+"""Operations by endpoint and method."""
+
+_REFERENCE = "#/components/schemas/{name}"
+_TEXT: Schema = {"type": "string"}
+_BYTES: Schema = {}
+_OBJECT: Schema = {"type": "object"}
+_UPLOAD: Schema = {"type": "object", "properties": {"file": {}}, "required": ["file"]}
+_OCTETS = "application/octet-stream"
+_FORM = "multipart/form-data"
+_OK: dict[int, Content] = {200: {JSON: _OBJECT}}
+
+_CALLS: dict[str, tuple[type, str]] = {
+    "model_info": (umbridge.ModelInfo, "name"),
+    "input_sizes": (umbridge.InputSizes, "name config"),
+    "output_sizes": (umbridge.OutputSizes, "name config"),
+    "evaluate": (umbridge.Evaluation, "name input config"),
+    "gradient": (umbridge.Derivative, "name outWrt inWrt input sens config"),
+    "apply_jacobian": (umbridge.Derivative, "name outWrt inWrt input vec config"),
+    "apply_hessian": (umbridge.Derivative, "name outWrt inWrt1 inWrt2 input sens vec config"),
+}
+"""The answer of each UM-Bridge call, and the members of `umbridge.Call` that it uses."""
+
+_REQUIRED = ("name", "input", "sens", "vec")
+"""Members without which a call that uses them is answered 400."""
+
+_HEADERS: dict[str, str] = {
+    "Content-Encoding": "`gzip` for a compressed body",
+    "Idempotency-Key": "A repeated request with the same key gets the job of the first one",
+    "If-Match": 'Answer only with this version of the model, for example `"ae7a26976731"`',
+    "If-None-Match": "Answer 304 if the model still has this version",
+    "Prefer": "`respond-async` asks for a job; `wait=10` allows one after 10 seconds",
+    "Range": "The bytes of the file to return",
+    "X-Request-Id": "Returned in the answer and written to the log",
+    v2.HEADER_LENGTH: "The length of the JSON in bytes; the tensors follow it",
+}
+
+_STATUSES = {
+    202: "Accepted as a job",
+    206: "Part of the file",
+    304: "Not modified",
+    400: "Malformed request",
+    401: "The bearer token is missing or wrong",
+    403: "Training and activation are disabled: GPSERVE_TOKEN is not set",
+    404: "Not found",
+    406: "None of the types in Accept is available",
+    408: "The request did not arrive in time",
+    409: "Not possible in the current state",
+    410: "The job was cancelled, or its result has expired",
+    412: "The model has another version than If-Match says",
+    413: "Too large for one request",
+    414: "The query string is too long",
+    415: "Unsupported media type, charset or encoding",
+    416: "The range is outside the file",
+    422: "Invalid points or options",
+    429: "Too many open jobs",
+    431: "The header is too large",
+    500: "The model's output is not finite",
+    503: "Overloaded, shutting down or unavailable; see Retry-After",
+}
 
 
-@lru_cache(maxsize=1)  # a model that is replaced must not stay in memory
+@lru_cache(maxsize=1)  # a replaced model must not stay in memory
 def document(app: Flask, model: Model) -> dict[str, Any]:
-    """The OpenAPI document of an app that serves `model`."""
-    # Imported late: a pod that nobody asks for its documentation does without.
+    """Return the OpenAPI document of an app that serves `model`."""
+    # Imported late, so that processes which are never asked for the document start faster.
     from apispec import APISpec
     from apispec_webframeworks.flask import FlaskPlugin
 
+    queue = bool(app.extensions["gpserve"].settings.redis_url)
     spec = APISpec(
         title="gpserve",
         version=__version__,
         openapi_version="3.1.0",
-        info={"description": "Predictions of a trained Gaussian process."},
-        servers=[{"url": ".", "description": "Where this document lies, prefix and all"}],
-        plugins=[FlaskPlugin()],
+        info={"description": "Predictions of a trained Gaussian process, with uncertainty."},
+        servers=[{"url": ".", "description": "The server of this document, with any path prefix"}],
     )
-    spec.components.schema("Problem", schemas.problem())
-    spec.components.schema("Points", schemas.points(model.description.feature_names))
-    spec.components.schema("Prediction", schemas.prediction())
-    with app.test_request_context():
-        for endpoint, operations in _all_operations(app, model, spec).items():
-            view = app.view_functions[endpoint]
-            summary = (view.__doc__ or "").partition("\n")[0]
-            for operation in operations.values():
-                operation["summary"] = summary
-            spec.path(view=view, operations=operations, app=app)
-    described: dict[str, Any] = spec.to_dict()
-    described["paths"].update(protocols.paths(model))
-    return described
-
-
-def _all_operations(app: Flask, model: Model, spec: Any) -> dict[str, dict[str, Any]]:
-    """The routes by endpoint; those of jobs only where there is a queue."""
-    from service.web import jobdescription as description
-
-    operations = _operations(model) | description.version_operations()
-    if not app.extensions["gpserve"].settings.redis_url:
-        return operations
-    for name, schema in description.schemas().items():
+    spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    for name, schema in _schemas(model, queue).items():
         spec.components.schema(name, schema)
-    for operation in operations["api.predict"].values():
-        operation["parameters"] += [header(name) for name in description.PREFERENCES]
-        operation["responses"] |= {"202": description.accepted()} | responses({}, {}, 409, 429)
-        operation["responses"]["200"] = _predicted()["200"]
-    return operations | description.job_operations()
+    operations: dict[str, tuple[str, dict[str, Operation]]] = {}
+    for tag, by_endpoint in _tags(model, queue).items():
+        spec.tag({"name": tag})
+        operations |= {endpoint: (tag, methods) for endpoint, methods in by_endpoint.items()}
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint in operations and not rule.rule.endswith("/"):
+            tag, methods = operations[rule.endpoint]
+            view = app.view_functions[rule.endpoint]
+            described = {name: _of(rule, view, tag, each) for name, each in methods.items()}
+            spec.path(FlaskPlugin.flaskpath2openapi(rule.rule), operations=described)
+    written: dict[str, Any] = spec.to_dict()
+    return written
 
 
-def _operations(model: Model) -> dict[str, dict[str, Any]]:
-    conditional = {"parameters": [header("If-None-Match")], "responses": responses(_ANY, {}, 304)}
-    described = {"application/octet-stream": _BINARY}
+def _of(rule: Rule, view: Callable[..., Any], tag: str, operation: Operation) -> Operation:
+    """Return the operation of one route: its view's docstring and the parameters in its path."""
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": _TEXT}
+        for name in ("id", "name", "version")
+        if name in rule.arguments
+    ]
     return {
-        "api.predict": {
-            "get": {
-                "parameters": _features(model) + _options() + _headers(),
-                "responses": _predicted(),
-            },
-            "post": {
-                "parameters": _options() + _headers() + [header("Content-Encoding")],
-                "requestBody": _body(model),
-                "responses": _predicted(),
-            },
-        },
-        "api.model": {"get": conditional},
-        "api.model_file": {
-            "get": {
-                "parameters": [header("If-None-Match"), header("Range")],
-                "responses": responses({}, described, 206, 304, 416),
-            }
-        },
-        "api.healthz": {"get": {"responses": responses(_ANY, {})}},
-        "api.readyz": {"get": {"responses": responses(_ANY, {}, 503)}},
-        "api.metrics": {"get": {"responses": responses({}, {"text/plain": _TEXT})}},
-        "pages.openapi": {"get": {"responses": responses(_ANY, {})}},
+        "tags": [tag],
+        "summary": (view.__doc__ or "").partition("\n")[0].rstrip("."),
+        **operation,
+        "parameters": parameters + operation["parameters"],
     }
 
 
-def responses(json: dict[str, Any], other: dict[str, Any], *problems: int) -> dict[str, Any]:
-    """The answer 200 as JSON or `other` media types, and problem documents."""
-    content = {**({negotiation.JSON: json} if json else {}), **other}
-    responses: dict[str, Any] = {"200": {"description": "The answer", "content": content}}
-    for status in problems:
-        media = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-        responses[str(status)] = {"description": _SAYS[status]}
-        if status >= 400:
-            responses[str(status)]["content"] = {**media, negotiation.JSON: _ANY}
-    return responses
+def _schemas(model: Model, queue: bool) -> dict[str, Schema]:
+    structs: list[type] = [Prediction, ProblemDocument, umbridge.Config, umbridge.Info]
+    structs += [Inference, InferenceAnswer, v2.ServerMetadata, v2.ModelMetadata, v2.Statistics]
+    structs += [v2.IndexEntry, V2Error, UMBridgeErrorDocument]
+    structs += [answer for answer, _ in _CALLS.values()]
+    structs += [JobDocument] if queue else []
+    _, schemas = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
+    schemas["Points"] = _points(model.description.feature_names)
+    if queue:
+        schemas["TrainingData"] = _training_data()
+    return schemas
 
 
-_SAYS = {
-    206: "A part of the file",
-    304: "Not modified",
-    400: "The request could not be read",
-    401: "No bearer token, or a wrong one",
-    403: "Writing is off: the server has no token",
-    404: "There is nothing of this name",
-    406: "No type that Accept names is offered",
-    408: "The request did not arrive in time",
-    409: "Not now, or not with this state; the detail says why",
-    410: "Gone: dismissed, or past its time",
-    412: "The model has another version than If-Match names",
-    413: "Too large for one request",
-    414: "The query string is too long",
-    415: "A media type, charset or encoding that is not read",
-    416: "The range lies outside the file",
-    422: "The points or options cannot be used",
-    429: "Over the quota of jobs",
-    431: "The header is too large",
-    503: "Full or draining; Retry-After says when to come again",
-}
-
-
-def _predicted() -> dict[str, Any]:
-    answer = {"schema": {"$ref": "#/components/schemas/Prediction"}}
-    other = {
-        negotiation.CSV: _TEXT,
-        negotiation.NPY: _BINARY,
-        negotiation.NDJSON: _TEXT,
+def _tags(model: Model, queue: bool) -> dict[str, Operations]:
+    tags = {
+        "Predictions": {"api.predict": _predict(model, queue)},
+        "Model": _model(),
+        "Jobs": _jobs() if queue else {},
+        "Open Inference Protocol v2": _v2(),
+        "UM-Bridge 1.0": _umbridge(model),
+        "Monitoring": _monitoring(),
     }
-    return responses(answer, other, *_PREDICT_PROBLEMS)
+    return {tag: operations for tag, operations in tags.items() if operations}
 
 
-def _features(model: Model) -> list[dict[str, Any]]:
-    description = model.description
-    return [
+def _predict(model: Model, queue: bool) -> dict[str, Operation]:
+    numbers: Schema = {"type": "array", "items": {"type": "number"}, "minItems": 1}
+    names = model.description.feature_names
+    features = [
         {
             "name": name,
             "in": "query",
             "required": True,
             "explode": True,
-            "description": f"training range {low:g} to {high:g}; repeat it for a batch",
-            "schema": {"type": "array", "items": {"type": "number"}, "minItems": 1},
+            "description": f"training range {low:g} to {high:g}; repeat it for several points",
+            "schema": numbers,
         }
-        for name, (low, high) in zip(
-            description.feature_names, description.training_range.tolist(), strict=True
-        )
+        for name, (low, high) in zip(names, model.description.training_range.tolist(), strict=True)
     ]
+    form = {"type": "object", "properties": dict.fromkeys(names, numbers), "required": [*names]}
+    body = {
+        JSON: _ref("Points"),
+        CSV: _TEXT,
+        NPY: _BYTES,
+        "application/x-www-form-urlencoded": form,
+        _FORM: _UPLOAD,
+    }
+    parameters = [*_query(Options), *_headers("If-Match", "X-Request-Id")]
+    problems = [400, 406, 408, 412, 413, 414, 415, 422, 431, 503]
+    if queue:
+        parameters += _headers("Prefer", "Idempotency-Key")
+        problems += [409, 429]
+    answers = {200: {JSON: _ref("Prediction"), CSV: _TEXT, NPY: _BYTES, NDJSON: _TEXT}}
+    if queue:
+        answers[202] = {JSON: _ref("JobDocument")}
+    return {
+        "get": _operation(answers, problems, [*features, *parameters]),
+        "post": _operation(answers, problems, [*parameters, *_headers("Content-Encoding")], body),
+    }
 
 
-def _options() -> list[dict[str, Any]]:
-    _, components = msgspec.json.schema_components([Options])
+def _model() -> Operations:
+    conditional = _headers("If-None-Match")
+    file: dict[int, Content] = {200: {_OCTETS: _BYTES}, 206: {_OCTETS: _BYTES}, 304: {}}
+    activate = _operation(_OK, [400, 401, 403, 404, 409, 503])
+    return {
+        "api.model": {"get": _operation(_OK | {304: {}}, [], conditional)},
+        "api.model_file": {"get": _operation(file, [416], [*conditional, *_headers("Range")])},
+        "versions.models": {"get": _operation(_OK, [503])},
+        "versions.activate": {"post": {**activate, "security": [{"token": []}]}},
+    }
+
+
+def _jobs() -> Operations:
+    job = {JSON: _ref("JobDocument")}
+    jobs = {
+        "type": "object",
+        "required": ["jobs", "links"],
+        "properties": {
+            "jobs": {"type": "array", "items": _ref("JobDocument")},
+            "links": {"type": "array", "items": {}},
+        },
+    }
+    train = _operation(
+        {202: job},
+        [400, 401, 403, 408, 409, 413, 415, 422, 429, 431, 503],
+        [*_query(Training), *_headers("Idempotency-Key")],
+        {CSV: _TEXT, JSON: _ref("TrainingData"), _FORM: _UPLOAD},
+    )
+    listed = _operation({200: {JSON: jobs}}, [422, 503], _query(Listing))
+    prediction_or_model = {"anyOf": [_ref("Prediction"), _OBJECT]}
+    result = {JSON: prediction_or_model, CSV: _TEXT, NPY: _BYTES, NDJSON: _TEXT}
+    return {
+        "jobs.train": {"post": {**train, "security": [{"token": []}]}},
+        "jobs.list_jobs": {"get": {**listed, "security": [{}, {"token": []}]}},
+        "jobs.job": {"get": _operation({200: job}, [404, 503])},
+        "jobs.dismiss_job": {"delete": _operation({200: job}, [404, 409, 503])},
+        "jobs.job_results": {"get": _operation({200: result}, [404, 406, 410, 422, 503])},
+    }
+
+
+def _v2() -> Operations:
+    def get(struct: type, *problems: int) -> dict[str, Operation]:
+        return {"get": _operation(_ok(struct), problems, error=V2Error)}
+
+    ready = _operation(_OK | {503: {JSON: _OBJECT}}, [])
+    of_model = _operation(_OK | {503: {JSON: _OBJECT}}, [404], error=V2Error)
+    index = {"type": "array", "items": _ref("IndexEntry")}
+    infer = _operation(
+        {200: {JSON: _ref("InferenceAnswer"), _OCTETS: _BYTES}},
+        [400, 404, 408, 412, 413, 415, 431, 503],
+        _headers(v2.HEADER_LENGTH, "If-Match", "Content-Encoding"),
+        {JSON: _ref("Inference"), _OCTETS: _BYTES},
+        V2Error,
+    )
+    operations = {
+        "v2.server_metadata": get(v2.ServerMetadata),
+        "v2.live": {"get": _operation(_OK, [])},
+        "v2.ready": {"get": ready},
+        "v2.statistics": get(v2.Statistics),
+        "v2.repository_index": {"post": _operation({200: {JSON: index}}, [], error=V2Error)},
+    }
+    for of_version in ("", "_of_version"):
+        operations |= {
+            f"v2.model_metadata{of_version}": get(v2.ModelMetadata, 404),
+            f"v2.model_ready{of_version}": {"get": of_model},
+            f"v2.model_statistics{of_version}": get(v2.Statistics, 404),
+            f"v2.infer{of_version}": {"post": infer},
+        }
+    return operations
+
+
+def _umbridge(model: Model) -> Operations:
+    info = _operation(_ok(umbridge.Info), [], error=UMBridgeErrorDocument)
+    operations: Operations = {"umbridge.info": {"get": info}}
+    members = _properties(umbridge.Call)
+    members["name"]["enum"] = umbridge.model_names(model)
+    for call, (answer, used) in _CALLS.items():
+        names = used.split()
+        schema = {
+            "type": "object",
+            "required": [name for name in names if name in _REQUIRED],
+            "properties": {name: members[name] for name in names},
+        }
+        operation = _operation(
+            _ok(answer),
+            [400, 408, 412, 413, 415, 431, 500, 503],
+            _headers("If-Match") if "input" in names else (),
+            {JSON: schema},
+            UMBridgeErrorDocument,
+        )
+        operations[f"umbridge.{call}"] = {"post": operation}
+    return operations
+
+
+def _monitoring() -> Operations:
+    return {
+        "api.healthz": {"get": _operation(_OK, [])},
+        "api.readyz": {"get": _operation(_OK | {503: {JSON: _OBJECT}}, [])},
+        "api.metrics": {"get": _operation({200: {"text/plain": _TEXT}}, [])},
+        "pages.openapi": {"get": _operation(_OK, [])},
+    }
+
+
+def _operation(
+    answers: dict[int, Content],
+    problems: Iterable[int],
+    parameters: Sequence[Schema] = (),
+    body: Content | None = None,
+    error: type = ProblemDocument,
+) -> Operation:
+    """Return an operation with its answers by status, and its problems in the form of `error`."""
+    media_type = MEDIA_TYPE if error is ProblemDocument else JSON
+    problem = {media_type: _ref(error.__name__)}
+    contents = answers | dict.fromkeys(problems, problem)
+    operation: Operation = {
+        "parameters": list(parameters),
+        "responses": {
+            str(status): {"description": _STATUSES.get(status, "OK"), **_content(content)}
+            for status, content in sorted(contents.items())
+        },
+    }
+    if body is not None:
+        operation["requestBody"] = {"required": True, **_content(body)}
+    return operation
+
+
+def _ok(answer: type) -> dict[int, Content]:
+    return {200: {JSON: _ref(answer.__name__)}}
+
+
+def _content(content: Content) -> dict[str, Any]:
+    schemas = {media_type: {"schema": schema} for media_type, schema in content.items()}
+    return {"content": schemas} if schemas else {}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": _REFERENCE.format(name=name)}
+
+
+def _properties(struct: type[msgspec.Struct]) -> dict[str, Schema]:
+    """Return the schema of each field that a request may set."""
+    _, schemas = msgspec.json.schema_components([struct], ref_template=_REFERENCE)
+    properties = schemas[struct.__name__]["properties"]
+    return {name: properties[name] for name in struct.__struct_encode_fields__}
+
+
+def _query(struct: type[msgspec.Struct]) -> list[Schema]:
+    """Return the query parameters that are read into a struct; lists are separated by commas."""
     return [
         {
             "name": name,
             "in": "query",
             "description": schema.pop("description", ""),
             "schema": schema,
+            **({"explode": False} if schema.get("type") == "array" else {}),
         }
-        for name, schema in components["Options"]["properties"].items()
+        for name, schema in _properties(struct).items()
     ]
 
 
-def _headers() -> list[dict[str, Any]]:
-    return [header("If-Match"), header("X-Request-Id")]
+def _headers(*names: str) -> list[Schema]:
+    return [
+        {"name": name, "in": "header", "description": _HEADERS[name], "schema": _TEXT}
+        for name in names
+    ]
 
 
-def header(name: str) -> dict[str, Any]:
-    """A header that may be sent."""
-    return {"name": name, "in": "header", "schema": {"type": "string"}}
+def _points(names: tuple[str, ...]) -> Schema:
+    """Return the four shapes of points in JSON, of which objects may have options as well."""
+    number: Schema = {"type": "number"}
+    many: Schema = {"type": "array", "items": number, "minItems": 1}
+    deeper: Schema = {"type": "array", "items": {"type": "array", "items": {}}, "minItems": 1}
+    options = _properties(Options)
 
+    def members(value: Schema, optional: dict[str, Schema]) -> Schema:
+        properties = optional | dict.fromkeys(names, value)
+        return {"type": "object", "properties": properties, "required": [*names]}
 
-def _body(model: Model) -> dict[str, Any]:
-    names = model.description.feature_names
-    number = {"type": "array", "items": {"type": "number"}, "minItems": 1}
-    form = {"type": "object", "properties": dict.fromkeys(names, number), "required": list(names)}
-    upload = {"type": "object", "properties": {"file": {}}, "required": ["file"]}
-    content = {
-        negotiation.JSON: {"schema": {"$ref": "#/components/schemas/Points"}},
-        negotiation.CSV: _TEXT,
-        negotiation.NPY: _BINARY,
-        "application/x-www-form-urlencoded": {"schema": form},
-        "multipart/form-data": {"schema": upload},
+    point = members(number, {})
+    points = {"type": "array", "minItems": 1, "items": {"anyOf": [number, many, deeper, point]}}
+    return {
+        "oneOf": [
+            members(number, options),
+            members(many, options),
+            {"type": "array", "items": point, "minItems": 1},
+            {"type": "object", "properties": {**options, "points": points}, "required": ["points"]},
+        ]
     }
-    return {"required": True, "content": content}
+
+
+def _training_data() -> Schema:
+    """Return the two shapes of training data in JSON, which may have options as well."""
+    numbers: Schema = {"type": "array", "items": {"type": "number"}}
+    columns = {"type": "object", "additionalProperties": numbers}
+    inputs = {"oneOf": [{"type": "array", "items": numbers}, columns]}
+    options = _properties(Training)
+
+    def members(**properties: Schema) -> Schema:
+        required = list(properties)
+        return {"type": "object", "required": required, "properties": options | properties}
+
+    return {"oneOf": [members(data=columns), members(inputs=inputs, output=numbers)]}

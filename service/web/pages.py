@@ -1,4 +1,4 @@
-"""The page at `/` for a person who has only a browser, from static files of this package."""
+"""What a browser shows: the page at `/`, the API's documentation, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flask_swagger_ui import get_swaggerui_blueprint
 from service.services.problems import Problem
 from service.web.openapi import document
 
-page = Blueprint("page", __name__)
+blueprint = Blueprint("pages", __name__)
 
 FOLDER = Path(__file__).with_name("page")
 
@@ -23,6 +23,18 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
+
+
+@blueprint.get("/")
+def index() -> flask.Response:
+    """Show the page for trying the model."""
+    return _respond("index.html")
+
+
+@blueprint.get("/page/<name>")
+def file(name: str) -> flask.Response:
+    """Return one of the page's scripts, styles and pictures."""
+    return _respond(name)
 
 
 class _File(NamedTuple):
@@ -33,7 +45,7 @@ class _File(NamedTuple):
 
 @cache
 def _files() -> dict[str, _File]:
-    """The page's files by name; their tags are of the content, so all replicas agree on them."""
+    """The page's files by name; an ETag depends on the content alone, so all replicas agree."""
     return {path.name: _read(path) for path in FOLDER.iterdir() if path.is_file()}
 
 
@@ -43,25 +55,13 @@ def _read(path: Path) -> _File:
     return _File(content, media_type, hashlib.sha256(content).hexdigest()[:16])
 
 
-@page.get("/")
-def index() -> flask.Response:
-    """Show the page to try the model."""
-    return _respond("index.html")
-
-
-@page.get("/page/<name>")
-def file(name: str) -> flask.Response:
-    """Send one of the page's scripts, styles and pictures."""
-    return _respond(name)
-
-
 def _respond(name: str) -> flask.Response:
     found = _files().get(name)
     if found is None:
         raise Problem(404, f"the page has no file {name[:80]!r}")
     response = flask.Response(found.content, content_type=f"{found.media_type}; charset=utf-8")
     response.set_etag(found.etag)
-    response.headers["Cache-Control"] = "no-cache"  # kept, and asked for anew by its tag
+    response.headers["Cache-Control"] = "no-cache"  # browsers may keep it, but must revalidate
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
@@ -69,28 +69,25 @@ def _respond(name: str) -> flask.Response:
     return response
 
 
-documentation = Blueprint("pages", __name__)
-
-
-@documentation.get("/openapi.json")
+@blueprint.get("/openapi.json")
 def openapi() -> flask.Response:
-    """Describe the API as OpenAPI 3.1."""
+    """Describe this API as an OpenAPI 3.1 document."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     return flask.jsonify(document(app, app.extensions["gpserve"].live.model))
 
 
-@documentation.get("/docs")
+@blueprint.get("/docs")
 def to_docs() -> flask.Response:
-    """Redirect to the pages by a relative address, which holds behind TLS and prefixes."""
+    """Redirect to ``docs/``; a relative address also works behind TLS and path prefixes."""
     return cast(flask.Response, flask.redirect("docs/", 308))
 
 
-def swagger() -> Blueprint:
-    """The pages at ``/docs/`` that show the document, with scripts and styles from the package.
+def swagger_ui() -> Blueprint:
+    """Return the pages at ``/docs/``, whose scripts and styles come with the package.
 
-    All addresses are relative, so that they hold behind a prefix that an ingress strips.
+    All addresses are relative, so that they work behind an ingress that strips a path prefix.
     """
     here, api = ".", "../openapi.json"
-    blueprint = get_swaggerui_blueprint(here, api, config={"app_name": "gpserve"})
-    blueprint.url_prefix = "/docs"
-    return cast(Blueprint, blueprint)
+    swagger = get_swaggerui_blueprint(here, api, config={"app_name": "gpserve"})
+    swagger.url_prefix = "/docs"
+    return cast(Blueprint, swagger)

@@ -1,4 +1,4 @@
-"""UM-Bridge 1.0: the protocol of uncertainty quantification packages. Routes, nothing else."""
+"""UM-Bridge 1.0: the protocol of uncertainty quantification packages. Routes only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Blueprint, request
 from service.model import FloatArray, Model
 from service.services import umbridge as calls
 from service.services.body import read_whole
-from service.services.umbridge import Call
+from service.services.umbridge import Call, Feature
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
 from service.web.hooks import current_runtime
@@ -21,11 +21,11 @@ def _body() -> bytes:
     settings = current_runtime().settings
     limit = settings.max_json_bytes
     stream = opened(request, settings.max_body_bytes)
-    said = f"the call is larger than {limit} bytes: send fewer points"
-    return read_whole(stream, limit, said, request.content_length)
+    detail = f"the call is larger than {limit} bytes: send fewer points"
+    return read_whole(stream, limit, detail, request.content_length)
 
 
-def _read(feature: str = "") -> tuple[Model, Call]:
+def _read(feature: Feature | None = None) -> tuple[Model, Call]:
     runtime = current_runtime()
     model = runtime.live.model
     if feature:
@@ -49,33 +49,35 @@ def _answer(model: Model, document: bytes) -> flask.Response:
 def info() -> flask.Response:
     """List the models."""
     names = calls.model_names(current_runtime().live.model)
-    return flask.jsonify(protocolVersion=calls.PROTOCOL_VERSION, models=names)
+    return flask.jsonify(calls.Info(protocolVersion=calls.PROTOCOL_VERSION, models=names))
 
 
 @umbridge.post("/ModelInfo")
 def model_info() -> flask.Response:
-    """Say what a model supports."""
+    """List the calls that a model supports."""
     model, _ = _read()
-    return flask.jsonify(support=calls.support(model))
+    return flask.jsonify(calls.ModelInfo(support=calls.support(model)))
 
 
 @umbridge.post("/InputSizes")
 def input_sizes() -> flask.Response:
-    """Say how long each input vector is."""
+    """Return the length of each input vector."""
     model, call = _read()
-    return flask.jsonify(inputSizes=[call.config.points * len(model.description.feature_names)])
+    size = call.config.points * len(model.description.feature_names)
+    return flask.jsonify(calls.InputSizes(inputSizes=[size]))
 
 
 @umbridge.post("/OutputSizes")
 def output_sizes() -> flask.Response:
-    """Say how long each output vector is."""
+    """Return the length of each output vector."""
     model, call = _read()
-    return flask.jsonify(outputSizes=[call.config.points * len(calls.columns(call.name, model))])
+    size = call.config.points * len(calls.columns(call.name, model))
+    return flask.jsonify(calls.OutputSizes(outputSizes=[size]))
 
 
 @umbridge.post("/Evaluate")
 def evaluate() -> flask.Response:
-    """Predict."""
+    """Predict mean, variance or both."""
     model, call = _read("Evaluate")
     P = current_runtime().predict(model, _points(model, call), call.config.noisy)
     return _answer(model, calls.evaluated(P, calls.columns(call.name, model)))
@@ -83,7 +85,7 @@ def evaluate() -> flask.Response:
 
 @umbridge.post("/Gradient")
 def gradient() -> flask.Response:
-    """Multiply the transposed Jacobian with `sens`."""
+    """Multiply the transposed Jacobian by `sens`."""
     model, call = _read("Gradient")
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.index(call.out_wrt, "outWrt")
@@ -94,7 +96,7 @@ def gradient() -> flask.Response:
 
 @umbridge.post("/ApplyJacobian")
 def apply_jacobian() -> flask.Response:
-    """Multiply the Jacobian with `vec`."""
+    """Multiply the Jacobian by `vec`."""
     model, call = _read("ApplyJacobian")
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.index(call.out_wrt, "outWrt")
@@ -105,7 +107,7 @@ def apply_jacobian() -> flask.Response:
 
 @umbridge.post("/ApplyHessian")
 def apply_hessian() -> flask.Response:
-    """Multiply the Hessian of the functional that `sens` makes with `vec`."""
+    """Multiply the Hessian, weighted by `sens`, by `vec`."""
     model, call = _read("ApplyHessian")
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.index(call.out_wrt, "outWrt")

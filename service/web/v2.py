@@ -28,7 +28,10 @@ v2 = Blueprint("v2", __name__)
 
 
 class ModelName(PathConverter):
-    """A model's name: it may hold a slash, as in ``stress [N/mm]``, but no route's end."""
+    """A model's name, which may contain a slash, as in ``stress [N/mm]``.
+
+    It does not end like one of the routes below a model.
+    """
 
     regex = r"[^/].*?(?<!/infer)(?<!/ready)(?<!/stats)"
 
@@ -63,14 +66,14 @@ def server_metadata() -> flask.Response:
 
 @v2.get("/v2/health/live")
 def live() -> tuple[dict[str, bool], int]:
-    """Say that the process lives."""
+    """Report that the process is alive."""
     status, document = probes.v2_liveness(current_runtime())
     return document, status
 
 
 @v2.get("/v2/health/ready")
 def ready() -> tuple[dict[str, bool], int]:
-    """Say whether requests are welcome."""
+    """Report whether the server is ready for requests."""
     status, document = probes.v2_readiness(current_runtime())
     return document, status
 
@@ -89,7 +92,7 @@ def model_metadata(name: str, version: str | None = None) -> flask.Response:
 
 @_of_model("/ready", "GET")
 def model_ready(name: str, version: str | None = None) -> tuple[dict[str, Any], int]:
-    """Say whether the model is ready."""
+    """Report whether the model is ready."""
     _model(name, version)
     status, _ = probes.readiness(current_runtime())
     return {"name": name, "ready": status == 200}, status
@@ -97,7 +100,7 @@ def model_ready(name: str, version: str | None = None) -> tuple[dict[str, Any], 
 
 @_of_model("/stats", "GET")
 def model_statistics(name: str, version: str | None = None) -> flask.Response:
-    """Count what the model has predicted."""
+    """Return the model's statistics."""
     return flask.jsonify(
         protocol.statistics(_model(name, version), current_runtime().metrics.totals())
     )
@@ -105,7 +108,7 @@ def model_statistics(name: str, version: str | None = None) -> flask.Response:
 
 @v2.get("/v2/models/stats")
 def statistics() -> flask.Response:
-    """Count what all models have predicted: there is one."""
+    """Return the statistics of all models."""
     runtime = current_runtime()
     return flask.jsonify(protocol.statistics(runtime.live.model, runtime.metrics.totals()))
 
@@ -114,14 +117,14 @@ def statistics() -> flask.Response:
 def repository_index() -> flask.Response:
     """List the models."""
     runtime = current_runtime()
-    status, said = probes.readiness(runtime)
-    reason = "" if status == 200 else said["status"]
+    status, document = probes.readiness(runtime)
+    reason = "" if status == 200 else document["status"]
     return flask.jsonify(protocol.repository(runtime.live.model, reason))
 
 
 @_of_model("/infer", "POST")
 def infer(name: str, version: str | None = None) -> flask.Response:
-    """Predict."""
+    """Predict mean and variance."""
     runtime = current_runtime()
     runtime.batcher.backlog.refuse_if_full()
     served = _model(name, version)
@@ -138,33 +141,33 @@ def infer(name: str, version: str | None = None) -> flask.Response:
 
 
 def _body() -> tuple[bytes | None, bytes | mmap.mmap]:
-    """The JSON, and the bytes after it; no JSON when the body is one raw tensor."""
+    """Return the JSON, and the bytes after it; no JSON when the body is one raw tensor."""
     settings = current_runtime().settings
     refuse_larger(request.content_length, settings.max_body_bytes)
     body = opened(request, settings.max_body_bytes)
-    said, limit = request.headers.get(HEADER_LENGTH), settings.max_json_bytes
+    header, limit = request.headers.get(HEADER_LENGTH), settings.max_json_bytes
     too_much = f"JSON of more than {limit} bytes: send binary tensors"
-    if said is None:
+    if header is None:
         return read_whole(body, limit, too_much, request.content_length), b""
-    length = _length(said)
+    length = _length(header)
     refuse_larger(length, limit, too_much)
     text = body.read(length)
     if len(text) < length:
         raise malformed(
-            f"the body ends before the {length} bytes of JSON that {HEADER_LENGTH} says"
+            f"the body ends before the {length} bytes of JSON that {HEADER_LENGTH} announces"
         )
     return text if length else None, Spool(body).buffer()
 
 
-def _length(said: str) -> int:
-    if not (said.isascii() and said.isdigit() and len(said) < 20):
-        raise malformed(f"{HEADER_LENGTH} is not a length: {said[:40]!r}")
-    return int(said)
+def _length(header: str) -> int:
+    if not (header.isascii() and header.isdigit() and len(header) < 20):
+        raise malformed(f"{HEADER_LENGTH} is not a length: {header[:40]!r}")
+    return int(header)
 
 
 def _answer(model: Model, id: str, outputs: list[tensors.Output]) -> flask.Response:
     served = model.description
-    head = {
+    head: tensors.InferenceHead = {
         "model_name": served.name,
         "model_version": served.version,
         "id": id or flask.g.request_id,

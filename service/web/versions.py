@@ -1,4 +1,4 @@
-"""Routes of the versions: list them, go to another."""
+"""Routes of the stored versions: list and activate them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import flask
 from flask import Blueprint, request
 
 from service.model import ModelFileError
-from service.runtime.live import prove_version
+from service.runtime.live import load_version
 from service.runtime.runtime import Runtime
 from service.services.problems import Problem, busy
 from service.storage.blobs import StorageError
@@ -21,20 +21,20 @@ versions = Blueprint("versions", __name__)
 
 @versions.get("/models")
 def models() -> flask.Response:
-    """List the stored versions with their scores, the newest first."""
+    """List the stored versions with their scores, newest first."""
     runtime = current_runtime()
     served = runtime.live.version
     listed = _stored(runtime)
-    if all(said["version"] != served for said in listed):
+    if all(version["version"] != served for version in listed):
         listed.append(runtime.live.model.description.as_json() | {"version": served})
-    for said in listed:
-        said["current"] = said["version"] == served
+    for version in listed:
+        version["current"] = version["version"] == served
     return flask.jsonify({"current": served, "models": listed})
 
 
 @versions.post("/models/<version>/activate")
 def activate(version: str) -> flask.Response:
-    """Make a stored version current: every replica serves it within two seconds."""
+    """Activate a stored version; every replica serves it within two seconds."""
     runtime = current_runtime()
     require_token(request.headers.get("Authorization", ""), runtime.settings.token)
     store = runtime.versions
@@ -42,16 +42,16 @@ def activate(version: str) -> flask.Response:
         raise Problem(503, "no model store is configured: set GPSERVE_STORE or REDIS_URL")
     try:
         runtime.store_initial()
-        prove_version(store, version, runtime.live.class_name)
+        load_version(store, version, runtime.live.class_name)
         store.activate(version)
     except NoSuchVersion:
-        raise Problem(404, f"no version {version[:40]!r} is stored; /models lists them") from None
+        raise Problem(404, f"no such version: {version[:40]!r}; /models lists them") from None
     except ModelFileError as error:
-        raise Problem(409, f"version {version} is refused: {error}") from None
+        raise Problem(409, f"version {version} cannot be served: {error}") from None
     except StorageError as error:
-        raise busy(f"the model store does not answer: {error}", 2) from None
+        raise busy(f"the model store is unavailable: {error}", 2) from None
     if runtime.follower is not None:
-        runtime.follower.look()
+        runtime.follower.check()
     return flask.jsonify({"version": version, "current": runtime.live.version})
 
 
@@ -62,4 +62,4 @@ def _stored(runtime: Runtime) -> list[dict[str, Any]]:
         runtime.store_initial()
         return runtime.versions.all()
     except StorageError as error:
-        raise busy(f"the model store does not answer: {error}", 2) from None
+        raise busy(f"the model store is unavailable: {error}", 2) from None

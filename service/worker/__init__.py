@@ -1,1 +1,1 @@
-"""The worker process: takes jobs from the queue and computes them."""
+"""The worker pod: takes jobs from the queue and computes them."""

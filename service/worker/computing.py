@@ -1,7 +1,7 @@
 """The process that computes, apart from the one that talks to the queue.
 
-It can be killed at any moment: that is how a running job is cancelled within two seconds whatever
-library it is in, and why a crash of a library costs a chunk and not the worker.
+It can be killed at any moment. So a running job is cancelled within two seconds, whatever library
+it is in, and a crash of a library costs a part and not the worker.
 """
 
 from __future__ import annotations
@@ -21,50 +21,46 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from service.jobs import specs
-from service.jobs.blobs import Job
-from service.jobs.plans import make_plan, read_plan, rows_of_chunk, write_plan
-from service.jobs.results import compute_chunk
+from service.jobs.blobs import JobBlobs
+from service.jobs.plans import make_plan, read_plan, rows_per_part, write_plan
+from service.jobs.results import RESULT, Predictor, compute_part
 from service.jobs.specs import BEGIN, INPUT, Prediction, Training
 from service.jobs.training import read_table
 from service.model import FloatArray, Model
 from service.runtime.live import model_class
 from service.runtime.pool import TilePool, cpu_limit, threads_for
-from service.services.prediction import (
-    Limits,
-    refuse_large_covariance,
-    refuse_many_samples,
-)
+from service.services.prediction import Limits, refuse_large_covariance, refuse_many_samples
 from service.services.problems import Problem, unusable
 from service.settings import Settings
 from service.storage import open_blobs
 from service.storage.blobs import BlobMissing, Blobs
 from service.storage.versions import Versions
 from service.worker.messages import (
-    Broken,
     Computed,
+    Crashed,
     Message,
     Planned,
-    Refused,
+    Progress,
+    Rejected,
     Task,
-    Told,
     Trained,
     decode_task,
     encode,
 )
 
 _MODELS = 2
-"""Versions that stay in memory: that of the last jobs and the one before."""
+"""How many versions stay in memory: that of the last jobs and the one before."""
 
 
 def main(connection: Connection) -> None:
     """Do one task after another, until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked as well, and stops us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which stops us
     threading.Thread(target=_die_with_parent, daemon=True).start()
     threadpool_limits(1, "blas")
     computer = Computer(Settings.from_environ(), connection)
     while True:
         task = decode_task.decode(connection.recv_bytes())
-        connection.send_bytes(encode(computer.answer(task)))
+        connection.send_bytes(encode(computer.do(task)))
 
 
 def _die_with_parent() -> None:
@@ -75,7 +71,7 @@ def _die_with_parent() -> None:
 
 
 class Computer:
-    """Plans, predicts and trains, with the models that it has met."""
+    """Plans, predicts and trains; keeps the models that it has loaded."""
 
     def __init__(self, settings: Settings, connection: Connection) -> None:
         self._settings = settings
@@ -86,41 +82,39 @@ class Computer:
         self._pool = TilePool()
         self._limits = Limits(settings.max_covariance_points, settings.max_sample_values)
 
-    def answer(self, task: Task) -> Message:
-        """The end of a task, good or bad."""
+    def do(self, task: Task) -> Message:
+        """Do a task and return its outcome, good or bad."""
         try:
             return self._do(task)
         except Problem as problem:
-            return Refused(problem.status, problem.detail, problem.document())
+            return Rejected(problem.detail, problem.document())
         except BlobMissing as missing:
-            document = Problem(410, f"the input is gone: {missing}").document()
-            return Refused(410, "the input is gone", document)
+            gone = Problem(410, f"the input is gone: {missing}")
+            return Rejected("the input is gone", gone.document())
         except Exception as error:
-            return Broken(f"{type(error).__name__}: {error}", traceback.format_exc())
+            return Crashed(f"{type(error).__name__}: {error}", traceback.format_exc())
 
     def _do(self, task: Task) -> Message:
         spec = specs.decode(task.spec)
-        job = Job(self._blobs, task.id)
+        blobs = JobBlobs(self._blobs, task.id)
         if isinstance(spec, Training):
-            return self._train(job, spec)
-        model = self._model(spec.version)
-        if task.chunk == BEGIN:
-            return self._begin(job, spec, model)
-        plan = read_plan(job)
-        return Computed(
-            compute_chunk(job, plan, spec, task.chunk, model, self._predict, self._limits)
-        )
+            return self._train(blobs, spec)
+        predictor = Predictor(self._model(spec.version), self._predict, self._limits)
+        if task.part == BEGIN:
+            return self._begin(blobs, spec, predictor)
+        return Computed(compute_part(blobs, read_plan(blobs), spec, task.part, predictor))
 
-    def _begin(self, job: Job, spec: Prediction, model: Model) -> Message:
-        rows = rows_of_chunk(model, spec.options, self._predict, self._settings.chunk_seconds)
-        plan = make_plan(job, spec, model, rows, self._settings.max_points)
+    def _begin(self, blobs: JobBlobs, spec: Prediction, predictor: Predictor) -> Message:
+        model, seconds = predictor.model, self._settings.chunk_seconds
+        rows = rows_per_part(model, spec.options, self._predict, seconds)
+        plan = make_plan(blobs, spec, model, rows, self._settings.max_points)
         refuse_many_samples(spec.options, plan.rows, self._limits)
         if spec.options.covariance:
             refuse_large_covariance(plan.rows, self._limits)
-        write_plan(job, plan)
+        write_plan(blobs, plan)
         if len(plan.parts) > 1:
             return Planned(plan.rows, len(plan.parts), False)
-        compute_chunk(job, plan, spec, 0, model, self._predict, self._limits)
+        compute_part(blobs, plan, spec, 0, predictor)
         return Planned(plan.rows, 1, True)
 
     def _predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
@@ -136,35 +130,37 @@ class Computer:
             self._models[version] = model_class(self._settings.model_class).load(path)
         return self._models[version]
 
-    def _train(self, job: Job, spec: Training) -> Message:
-        from service.gpr.fitting import (
-            fit_and_score,  # GPy: a worker that only predicts does without
-        )
+    def _train(self, blobs: JobBlobs, spec: Training) -> Message:
+        # Imported here: GPy takes a second and 80 MB, which a worker that only predicts saves.
+        from service.gpr.fitting import fit_and_score
 
-        data = self._blobs.whole(job.name(INPUT))
-        table = read_table(data, spec)
+        table = read_table(blobs.whole(INPUT), spec)
         started = time.monotonic()
 
-        def tell(done: int) -> None:
+        def progress(done: int) -> None:
             took = time.monotonic() - started
-            said = f"restart {done} of {spec.restarts} is done after {took:.0f} s"
-            self._tell(Told(said, 100 * done / (spec.restarts + 1)))
+            message = f"restart {done} of {spec.restarts} finished after {took:.0f} s"
+            self._report(message, 100 * done / (spec.restarts + 1))
 
-        self._tell(Told(f"fitting {spec.kernel} to {len(table.y)} rows", 0))
+        self._report(f"fitting {spec.kernel} to {len(table.y)} rows", 0)
         try:
-            model = fit_and_score(table, spec, cpus=threads_for(cpu_limit()), progress=tell)
+            model = fit_and_score(table, spec, cpus=threads_for(cpu_limit()), progress=progress)
         except ValueError as error:
             raise unusable(str(error)) from error
+        version = self._store(model)
+        blobs.write(RESULT, msgspec.json.encode(model.description.as_json()))
+        rmse, deviation = model.description.scores["rmse"], np.std(table.y)
+        message = (
+            f"version {version}: RMSE {rmse:.4g} on held-out rows "
+            f"(standard deviation of the output: {deviation:.4g})"
+        )
+        return Trained(version, message, spec.activate)
+
+    def _store(self, model: Model) -> str:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.npz"
             model.save(path)
-            version = self._versions.add(model, path)
-        job.write("result", msgspec.json.encode(model.description.as_json()))
-        rmse = model.description.scores["rmse"]
-        said = (
-            f"version {version}: RMSE {rmse:.4g} on held-out rows (deviation {np.std(table.y):.4g})"
-        )
-        return Trained(version, said, spec.activate)
+            return self._versions.add(model, path)
 
-    def _tell(self, message: Told) -> None:
-        self._connection.send_bytes(encode(message))
+    def _report(self, message: str, percent: float) -> None:
+        self._connection.send_bytes(encode(Progress(message, percent)))

@@ -1,4 +1,4 @@
-"""What the process that talks to the queue and the one that computes tell each other."""
+"""Messages between the process that talks to the queue and the one that computes."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import msgspec
 
 
 class Task(msgspec.Struct):
-    """What is sent to the computing process."""
+    """What the computing process is to do: a part of a job."""
 
     id: str
-    chunk: int
+    part: int
     spec: bytes
 
 
-class Told(msgspec.Struct, tag=True):
-    """How far a training is."""
+class Progress(msgspec.Struct, tag=True):
+    """The progress of a training."""
 
     message: str
     percent: float
 
 
 class Planned(msgspec.Struct, tag=True):
-    """The job has been cut; `done` says whether its only chunk is computed already."""
+    """The job is divided into parts; `done` if its only part is computed already."""
 
     points: int
-    chunks: int
+    parts: int
     done: bool
 
 
 class Computed(msgspec.Struct, tag=True):
-    """A chunk's result is stored."""
+    """The result of a part is stored."""
 
     points: int
 
@@ -42,22 +42,21 @@ class Trained(msgspec.Struct, tag=True):
     activate: bool
 
 
-class Refused(msgspec.Struct, tag=True):
-    """The job cannot be done, whoever tries: a problem document."""
+class Rejected(msgspec.Struct, tag=True):
+    """The job cannot be done, and another attempt would not help; with a problem document."""
 
-    status: int
     detail: str
     document: bytes
 
 
-class Broken(msgspec.Struct, tag=True):
+class Crashed(msgspec.Struct, tag=True):
     """An unexpected error; another attempt may succeed."""
 
     error: str
     trace: str
 
 
-Message = Told | Planned | Computed | Trained | Refused | Broken
+Message = Progress | Planned | Computed | Trained | Rejected | Crashed
 
 encode = msgspec.msgpack.encode
 decode_message: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -8,44 +8,48 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 from service.worker import computing
-from service.worker.messages import Broken, Message, Task, Told, decode_message, encode
+from service.worker.messages import Crashed, Message, Progress, Task, decode_message, encode
 
 _LOOK_SECONDS = 0.2
 
 
 class ComputingProcess:
-    """At most one child, which does one task at a time."""
+    """At most one child process, which does one task at a time."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._child: SpawnProcess | None = None
         self._connection: Connection | None = None
 
-    def run(self, task: Task, watch: Callable[[], None], told: Callable[[Told], None]) -> Message:
-        """The end of a task.
+    def run(
+        self, task: Task, watch: Callable[[], None], on_progress: Callable[[Progress], None]
+    ) -> Message:
+        """Do a task and return its outcome.
 
-        `watch` is called a few times a second; when it raises, the child is killed. `told` gets
-        what the child says meanwhile.
+        Parameters
+        ----------
+        watch : called a few times per second; if it raises, the child is killed
+        on_progress : called with what the child reports before the outcome
         """
-        connection = self._started()
+        connection = self._start()
         try:
             connection.send_bytes(encode(task))
             while True:
                 while not connection.poll(_LOOK_SECONDS):
                     watch()
                 message = decode_message.decode(connection.recv_bytes())
-                if not isinstance(message, Told):
+                if not isinstance(message, Progress):
                     return message
-                told(message)
+                on_progress(message)
         except (EOFError, OSError):
             code = self._exit_code()
             self.kill()
-            return Broken(f"the computing process died (exit code {code})", "")
+            return Crashed(f"the computing process died (exit code {code})", "")
         except BaseException:
             self.kill()
             raise
 
-    def _started(self) -> Connection:
+    def _start(self) -> Connection:
         if self._child is None or not self._child.is_alive() or self._connection is None:
             self.kill()
             self._connection, theirs = self._context.Pipe()
@@ -63,7 +67,7 @@ class ComputingProcess:
         return None
 
     def kill(self) -> None:
-        """End the child at once, whatever it does."""
+        """End the child at once, whatever it is doing."""
         if self._child is not None:
             self._child.kill()
             self._child.join()

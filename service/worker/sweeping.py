@@ -1,4 +1,4 @@
-"""What is put right from time to time: messages that got lost, blobs that nobody needs."""
+"""What a worker repairs from time to time: lost messages, blobs that nobody needs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ _OVERDUE = timedelta(seconds=10)
 log = logging.getLogger(__name__)
 
 
-class Owned(Middleware):
-    """Knows which message is worked on; skips one that was given to another worker meanwhile."""
+class Fence(Middleware):
+    """Skips a message that was given to another worker while it was on its way to this one.
+
+    Attributes
+    ----------
+    working : the message that is being worked on
+    """
 
     def __init__(self) -> None:
         self.working: str | None = None
@@ -28,7 +33,7 @@ class Owned(Middleware):
     def before_process_message(self, broker: Any, message: Any) -> None:
         """Skip a message that is no longer ours."""
         id = message.options["redis_message_id"]
-        if not broker.client.sismember(_acks(broker), id):
+        if not broker.client.sismember(_unacknowledged(broker), id):
             raise SkipMessage
         self.working = id
 
@@ -37,70 +42,68 @@ class Owned(Middleware):
         self.working = None
 
 
-def _acks(broker: RedisBroker) -> str:
+def _unacknowledged(broker: RedisBroker) -> str:
     """The set of messages that this process has fetched and not yet acknowledged."""
     return f"{NAMESPACE}:__acks__.{broker.broker_id}.{QUEUE}"
 
 
 class LostMessages:
-    """Messages that Redis gave to this process, but whose delivery a broken connection lost.
+    """Messages that Redis has sent to this process but a broken connection has lost.
 
-    dramatiq counts them as being worked on, as long as this process lives.
+    dramatiq believes that they are being worked on as long as this process lives.
     """
 
-    def __init__(self, broker: RedisBroker, owned: Owned) -> None:
+    def __init__(self, broker: RedisBroker, fence: Fence) -> None:
         self._broker = broker
-        self._owned = owned
-        self._seen: set[bytes] = set()
+        self._fence = fence
+        self._idle: set[bytes] = set()
 
     def give_back(self) -> None:
-        """Requeue messages that were ours at the last look too and are not worked on."""
-        ours = cast(set[bytes], self._broker.client.smembers(_acks(self._broker)))
-        idle = {id for id in ours if id.decode() != self._owned.working}
-        lost, self._seen = idle & self._seen, idle
+        """Queue again messages that were idle at the last look and still are."""
+        ours = cast(set[bytes], self._broker.client.smembers(_unacknowledged(self._broker)))
+        idle = {id for id in ours if id.decode() != self._fence.working}
+        lost, self._idle = idle & self._idle, idle
         if lost:
-            log.warning("%d messages were lost on the way here and are queued again", len(lost))
+            log.warning("%d messages were lost on the way and are queued again", len(lost))
             self._broker.do_requeue(QUEUE, *lost)
 
 
 class Sweeper:
-    """Puts right what a process that was killed has left behind."""
+    """Repairs what a process left behind when it was killed."""
 
     def __init__(self, work: Work, blobs: Blobs) -> None:
         self._work = work
+        self._ledger = work.ledger
         self._blobs = blobs
         self._empty_before = False
 
     def requeue_forgotten(self) -> None:
-        """Queue open jobs that no message speaks of.
+        """Queue open jobs for which no message exists.
 
-        Either the server was killed between the record and the message, or Redis has lost
-        messages: then the queue is empty, and jobs are open.
+        Either a server was killed between the record and the message, or Redis has lost
+        messages: then the queue is empty although jobs are open.
         """
-        empty = queue_depth(self._work.documents.redis) == (0, 0)
+        empty = queue_depth(self._ledger.redis) == (0, 0)
         lost, self._empty_before = empty and self._empty_before, empty
-        for id in list(self._work.documents.open()):
-            record = self._work.documents.get(id)
-            if record is None:
-                self._work.documents.forget_open(id)
-            elif (lost or not record.enqueued) and _is_overdue(record.updated):
-                log.warning("job %s was open and not in the queue: it is queued again", id)
-                self._work.put_missing(record)
-                self._work.documents.enqueued(id)
+        for id in list(self._ledger.open_ids()):
+            job = self._ledger.get(id)
+            if job is None:
+                self._ledger.forget_open(id)
+            elif (lost or not job.enqueued) and _is_overdue(job.updated):
+                log.warning("job %s was open but not in the queue: it is queued again", id)
+                self._work.put_missing(job)
+                self._ledger.mark_enqueued(id)
 
     def delete_orphans(self) -> None:
-        """Delete the blobs of jobs whose records have expired; one worker a minute does it."""
-        documents = self._work.documents
-        if not documents.redis.set(_SWEEPER, 1, nx=True, ex=60):
+        """Delete the blobs of expired jobs; one worker does it, once per minute."""
+        if not self._ledger.redis.set(_SWEEPER, 1, nx=True, ex=60):
             return
-        known: dict[str, bool] = {}
+        needed: dict[str, bool] = {}
         for name in self._blobs.names("jobs/"):
             id = name.split("/")[1]
-            if id not in known:
-                known[id] = bool(
-                    self._work.documents.status(id) or self._work.documents.is_uploading(id)
-                )
-            if not known[id]:
+            if id not in needed:
+                needed[id] = bool(self._ledger.status(id)) or self._ledger.is_uploading(id)
+            if not needed[id]:
                 self._blobs.delete(name)
 
 

@@ -1,4 +1,4 @@
-"""What a worker does with a message: one chunk of a job, and the job's next state."""
+"""How a worker handles a message: it computes a part of a job and updates the job's state."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ import logging
 import time
 from dataclasses import dataclass
 
-from service.jobs.ledger import Documents
+from service.jobs.ledger import Ledger
 from service.jobs.queue import Queue
-from service.jobs.records import FAILED, OPEN, SUCCESSFUL, Record
+from service.jobs.records import FAILED, OPEN, SUCCESSFUL, Job, Status
 from service.jobs.specs import BEGIN
 from service.storage.versions import Versions
 from service.worker.health import WorkerMetrics
-from service.worker.messages import Broken, Computed, Message, Planned, Refused, Task, Told, Trained
+from service.worker.messages import (
+    Computed,
+    Crashed,
+    Message,
+    Planned,
+    Progress,
+    Rejected,
+    Task,
+    Trained,
+)
 from service.worker.process import ComputingProcess
 
 ATTEMPTS = 5
-"""Workers that may die over one chunk before the chunk is blamed."""
+"""How many attempts at a part may fail, or kill a worker, before the job fails."""
 
 _LOOK_SECONDS = 0.5
 
@@ -24,72 +33,72 @@ log = logging.getLogger(__name__)
 
 
 class Cancelled(Exception):
-    """The job ended while its chunk was computed."""
+    """The job ended while its part was being computed."""
 
 
 class HandedBack(Exception):
-    """The worker must stop before the chunk is done."""
+    """The worker must stop before the part is computed."""
 
 
 @dataclass
 class Work:
-    """Does one message at a time.
+    """Handles one message at a time.
 
     Attributes
     ----------
-    stop_at : the monotonic time at which a running chunk is handed back
+    stop_at : the monotonic time at which a part that is being computed is handed back
     """
 
-    documents: Documents
+    ledger: Ledger
     queue: Queue
     versions: Versions
     process: ComputingProcess
     metrics: WorkerMetrics
     stop_at: float = float("inf")
 
-    def do(self, id: str, chunk: int) -> None:
-        """Work on a chunk, unless that is done or its job has ended."""
-        record = self.documents.get(id)
-        if record is None or record.final or self._done_before(record, chunk):
+    def do(self, id: str, part: int) -> None:
+        """Compute a part, unless it is done or its job has ended."""
+        job = self.ledger.get(id)
+        if job is None or job.final or self._done_before(job, part):
             return
-        if self.documents.attempt(id, chunk) > ATTEMPTS:
-            self._end(record, FAILED, f"{ATTEMPTS} workers died or failed over it")
+        if self.ledger.count_attempt(id, part) > ATTEMPTS:
+            self._end(job, FAILED, f"{ATTEMPTS} workers died or failed while computing a part")
             return
-        if self.documents.begin(id, "running") not in OPEN:
+        if self.ledger.begin(id, "running") not in OPEN:
             return
-        record = self.documents.get(id) or record
+        job = self.ledger.get(id) or job
         with self.metrics.busy.track_inprogress():
             try:
-                self._compute(record, chunk)
-            except Exception as error:  # a message that raises would be gone
-                log.exception("job %s, chunk %d", id, chunk)
-                self._try_again(record, chunk, f"{type(error).__name__}: {error}")
+                self._compute(job, part)
+            except Exception as error:  # dramatiq would drop the message
+                log.exception("job %s, part %d", id, part)
+                self._retry(job, part, f"{type(error).__name__}: {error}")
 
-    def _done_before(self, record: Record, chunk: int) -> bool:
-        """Whether a worker that died had done this; what it did not do after that is done now."""
-        if not record.chunks:
+    def _done_before(self, job: Job, part: int) -> bool:
+        """Whether a dead worker finished this; finish its bookkeeping if so."""
+        if not job.parts:
             return False
-        done = self.documents.chunks_done(record.id)
-        if len(done) == record.chunks:
-            self._succeed(record)
-        elif chunk == BEGIN:
-            self._put_missing(record, done)
-        return chunk == BEGIN or chunk in done
+        done = self.ledger.parts_done(job.id)
+        if len(done) == job.parts:
+            self._succeed(job)
+        elif part == BEGIN:
+            self._put_missing_parts(job, done)
+        return part == BEGIN or part in done
 
-    def put_missing(self, record: Record) -> None:
-        """Queue what is missing of an open job again."""
-        if record.chunks:
-            self._put_missing(record, self.documents.chunks_done(record.id))
+    def put_missing(self, job: Job) -> None:
+        """Queue again whatever an open job still lacks."""
+        if job.parts:
+            self._put_missing_parts(job, self.ledger.parts_done(job.id))
         else:
-            self.queue.put(record.id, BEGIN)
+            self.queue.put(job.id, BEGIN)
 
-    def _put_missing(self, record: Record, done: set[int]) -> None:
-        for chunk in range(record.chunks):
-            if chunk not in done:
-                self.queue.put(record.id, chunk)
+    def _put_missing_parts(self, job: Job, done: set[int]) -> None:
+        for part in range(job.parts):
+            if part not in done:
+                self.queue.put(job.id, part)
 
-    def _compute(self, record: Record, chunk: int) -> None:
-        task = Task(record.id, chunk, record.spec)
+    def _compute(self, job: Job, part: int) -> None:
+        task = Task(job.id, part, job.spec)
         looked = time.monotonic()
 
         def watch() -> None:
@@ -98,62 +107,62 @@ class Work:
                 raise HandedBack
             if time.monotonic() - looked >= _LOOK_SECONDS:
                 looked = time.monotonic()
-                if self.documents.status(record.id) not in OPEN:
+                if self.ledger.status(job.id) not in OPEN:
                     raise Cancelled
 
-        def told(message: Told) -> None:
-            self.documents.tell(record.id, message.message, message.percent)
+        def on_progress(progress: Progress) -> None:
+            self.ledger.report(job.id, progress.message, progress.percent)
 
         try:
-            self._settle(record, chunk, self.process.run(task, watch, told))
+            self._settle(job, part, self.process.run(task, watch, on_progress))
         except HandedBack:
-            self.documents.attempt(record.id, chunk, by=-1)
-            self.queue.put(record.id, chunk)
+            self.ledger.count_attempt(job.id, part, by=-1)
+            self.queue.put(job.id, part)
             self.metrics.handed_back.inc()
         except Cancelled:
-            log.info("job %s ended while it was computed", record.id)
+            log.info("job %s ended while a part of it was being computed", job.id)
 
-    def _settle(self, record: Record, chunk: int, message: Message) -> None:
+    def _settle(self, job: Job, part: int, message: Message) -> None:
         match message:
-            case Planned(points, chunks, done):
-                self.documents.planned(record.id, points, chunks)
-                record.chunks, record.points = chunks, points
+            case Planned(points, parts, done):
+                self.ledger.mark_planned(job.id, points, parts)
+                job.parts, job.points = parts, points
                 if done:
-                    self._chunk_done(record, 0, points)
+                    self._part_done(job, 0, points)
                 else:
-                    self._put_missing(record, set())
+                    self._put_missing_parts(job, set())
             case Computed(points):
-                self._chunk_done(record, chunk, points)
-            case Trained(version, said, activate):
-                self._trained(record, version, said, activate)
-            case Refused(_, detail, document):
-                self._end(record, FAILED, detail, problem=document)
-            case Broken(error, trace):
-                log.error("job %s, chunk %d: %s\n%s", record.id, chunk, error, trace)
-                self._try_again(record, chunk, error)
+                self._part_done(job, part, points)
+            case Trained(version, summary, activate):
+                self._trained(job, version, summary, activate)
+            case Rejected(detail, document):
+                self._end(job, FAILED, detail, problem=document)
+            case Crashed(error, trace):
+                log.error("job %s, part %d: %s\n%s", job.id, part, error, trace)
+                self._retry(job, part, error)
 
-    def _chunk_done(self, record: Record, chunk: int, points: int) -> None:
-        self.metrics.chunks.inc()
-        if self.documents.chunk_done(record.id, chunk, points) == record.chunks:
-            self._succeed(record)
+    def _part_done(self, job: Job, part: int, points: int) -> None:
+        self.metrics.parts.inc()
+        if self.ledger.mark_part_done(job.id, part, points) == job.parts:
+            self._succeed(job)
 
-    def _succeed(self, record: Record) -> None:
-        self._end(record, SUCCESSFUL, f"{record.points} points are predicted")
+    def _succeed(self, job: Job) -> None:
+        self._end(job, SUCCESSFUL, f"{job.points} points predicted")
 
-    def _trained(self, record: Record, version: str, said: str, activate: bool) -> None:
-        if not self.documents.commit(record.id):
+    def _trained(self, job: Job, version: str, summary: str, activate: bool) -> None:
+        if not self.ledger.commit(job.id):
             return
         if activate:
             self.versions.activate(version)
-        self._end(record, SUCCESSFUL, said, version=version)
+        self._end(job, SUCCESSFUL, summary, version=version)
 
-    def _try_again(self, record: Record, chunk: int, error: str) -> None:
-        if self.documents.attempt(record.id, chunk, by=0) >= ATTEMPTS:
-            self._end(record, FAILED, f"it failed {ATTEMPTS} times, at last with {error}")
+    def _retry(self, job: Job, part: int, error: str) -> None:
+        if self.ledger.count_attempt(job.id, part, by=0) >= ATTEMPTS:
+            self._end(job, FAILED, f"failed {ATTEMPTS} times; the last error: {error}")
         else:
-            self.queue.put(record.id, chunk)
+            self.queue.put(job.id, part)
 
-    def _end(self, record: Record, status: str, said: str, **fields: str | bytes) -> None:
-        if self.documents.finish(record.id, status, said, **fields):
-            self.metrics.ended(record, status)
-            log.info("job %s (%s) is %s: %s", record.id, record.process, status, said)
+    def _end(self, job: Job, status: Status, message: str, **fields: str | bytes) -> None:
+        if self.ledger.finish(job.id, status, message, **fields):
+            self.metrics.ended(job, status)
+            log.info("job %s (%s) is %s: %s", job.id, job.process, status, message)

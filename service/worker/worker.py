@@ -1,4 +1,4 @@
-"""The worker: a process that takes messages from the queue until it is asked to stop."""
+"""The worker process: it takes messages from the queue until it is told to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dramatiq import Worker as Consumer
 from dramatiq import actor
 
 from service.jobs.depth import QUEUE, queue_depth
-from service.jobs.ledger import Documents
+from service.jobs.ledger import Ledger
 from service.jobs.queue import ACTOR, Queue, make_broker
 from service.runtime.logs import log_config
 from service.settings import Settings, SettingsError
@@ -22,21 +22,21 @@ from service.storage.redis import FOREVER, connect
 from service.storage.versions import Versions
 from service.worker.health import WorkerMetrics, serve
 from service.worker.process import ComputingProcess
-from service.worker.sweeping import LostMessages, Owned, Sweeper
+from service.worker.sweeping import Fence, LostMessages, Sweeper
 from service.worker.work import Work
 
 _POLL_MS = 50
-"""How often an idle worker asks for work: the pause between two chunks of a big job."""
+"""How often an idle worker looks for work: the longest pause between two parts of a big job."""
 
-_LOOK_SECONDS = 1.0
-_SWEEP_EVERY = 5
+_ROUND_SECONDS = 1.0
+_ROUNDS_PER_SWEEP = 5
 _SILENT_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
 
 class JobWorker:
-    """One worker with its computing process.
+    """A worker with its computing process.
 
     Raises
     ------
@@ -49,34 +49,33 @@ class JobWorker:
             raise SettingsError("a worker needs GPSERVE_REDIS_URL or REDIS_URL")
         self._settings = settings
         self._broker = make_broker(connect(settings.redis_url))
-        self._owned = Owned()
-        self._broker.add_middleware(self._owned)
+        fence = Fence()
+        self._broker.add_middleware(fence)
         patient = connect(settings.redis_url, retries=FOREVER)
         blobs = open_blobs(settings.store_url, patient=True)
         self._work = Work(
-            Documents(patient, settings.job_ttl_seconds),
+            Ledger(patient, settings.job_ttl_seconds),
             Queue(make_broker(patient)),
             Versions(blobs),
             ComputingProcess(),
             WorkerMetrics(),
         )
         self._sweeper = Sweeper(self._work, open_blobs(settings.store_url))
-        self._lost = LostMessages(self._broker, self._owned)
-        self._answered = 0.0
+        self._lost = LostMessages(self._broker, fence)
+        self._redis_answered = 0.0
         self._stop = threading.Event()
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT; then finish, or hand back at the end of the grace."""
+        """Work until SIGTERM or SIGINT; then finish the part, or hand it back when time is up."""
         actor(actor_name=ACTOR, queue_name=QUEUE, broker=self._broker)(self._work.do)
         consumer = Consumer(self._broker, worker_threads=1, worker_timeout=_POLL_MS)
-        consumer.queue_prefetch = (
-            1  # a worker that computes for long must not hold what others can do
-        )
-        signal.signal(signal.SIGTERM, self._asked_to_stop)
-        signal.signal(signal.SIGINT, self._asked_to_stop)
-        serve(self._settings.worker_bind, self._work.metrics, self._unready)
-        threading.Thread(target=self._look_after, name="sweeper", daemon=True).start()
-        self._work.documents.redis.ping()  # waits for a Redis that starts with us
+        # A worker that computes for long must not hold messages that others could handle.
+        consumer.queue_prefetch = 1
+        signal.signal(signal.SIGTERM, self._begin_stop)
+        signal.signal(signal.SIGINT, self._begin_stop)
+        serve(self._settings.worker_bind, self._work.metrics, self._why_unready)
+        threading.Thread(target=self._maintain, name="sweeper", daemon=True).start()
+        self._work.ledger.redis.ping()  # wait for a Redis that starts at the same time
         consumer.start()
         log.info("working")
         self._stop.wait()
@@ -85,28 +84,28 @@ class JobWorker:
         self._work.process.kill()
         log.info("stopped")
 
-    def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
+    def _begin_stop(self, number: int, frame: FrameType | None) -> None:
         grace = 0.0 if self._stop.is_set() else self._settings.graceful_seconds
         self._work.stop_at = time.monotonic() + grace
         self._stop.set()
 
-    def _unready(self) -> str:
-        silent = time.monotonic() - self._answered > _SILENT_SECONDS
-        return "Redis does not answer\n" if silent else ""
+    def _why_unready(self) -> str:
+        silent = time.monotonic() - self._redis_answered > _SILENT_SECONDS
+        return "Redis does not answer" if silent else ""
 
-    def _look_after(self) -> None:
+    def _maintain(self) -> None:
         rounds = 0
         while True:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_ROUND_SECONDS)
             rounds += 1
             try:
-                self._look(sweep=rounds % _SWEEP_EVERY == 0)
-                self._answered = time.monotonic()
-            except Exception as error:  # of Redis or of the store: the next look may succeed
-                log.warning("looking after the queue failed: %s", error)
+                self._maintain_once(sweep=rounds % _ROUNDS_PER_SWEEP == 0)
+                self._redis_answered = time.monotonic()
+            except Exception as error:  # of Redis or of the store: the next round may succeed
+                log.warning("maintaining the queue failed: %s", error)
 
-    def _look(self, *, sweep: bool) -> None:
-        waiting, running = queue_depth(self._work.documents.redis)
+    def _maintain_once(self, *, sweep: bool) -> None:
+        waiting, running = queue_depth(self._work.ledger.redis)
         self._work.metrics.queued.set(waiting)
         self._work.metrics.running.set(running)
         if sweep:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from service import __version__
 from tests.chart.conftest import CHART, Render, only, part_of, pod_specs
 
 JOBS = "jobs.enabled=true"
@@ -98,7 +99,7 @@ def test_the_token_is_the_web_pods_alone(render: Render) -> None:
 
 
 IMAGES = {
-    "by default": ([], "gpserve:0.1.0-train"),
+    "by default": ([], f"gpserve:{__version__}-train"),
     "the web pods' tag": (['image.tag="dev"'], "gpserve:dev-train"),
     "its own": (['worker.image={"repository":"r.org/gp","tag":"7"}'], "r.org/gp:7"),
 }

@@ -9,7 +9,7 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.jobs.records import SUCCESSFUL, Record, now
+from service.jobs.records import SUCCESSFUL, Job, now
 from service.runtime.metrics import Metrics
 from service.settings import PREFIX, Settings
 from service.worker.health import WorkerMetrics
@@ -28,7 +28,7 @@ def exported() -> set[str]:
     metrics.count_points(1, 0.01)
     text = metrics.exposition().decode() + 'model_info{version="a"} 1\n'
     worker = WorkerMetrics()
-    worker.ended(Record("id", "", "predict", SUCCESSFUL, "", now(), now(), b""), SUCCESSFUL)
+    worker.ended(Job("id", "", "predict", SUCCESSFUL, "", now(), now(), b""), SUCCESSFUL)
     text += generate_latest(worker.registry).decode()
     families = text_string_to_metric_families(text)
     return {sample.name for family in families for sample in family.samples}

@@ -11,8 +11,6 @@ import jsonschema
 import pytest
 import yaml
 
-import service
-
 CHART = Path(__file__).parents[2] / "helm" / "gpserve"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
@@ -104,8 +102,3 @@ def test_every_value_that_the_schema_knows_is_in_values_yaml() -> None:
         r"^global$|^probes\.\w+\.(initialDelaySeconds|successThreshold)$|scaleDown.selectPolicy$"
     )
     assert [name for name in missing(keys(SCHEMA), VALUES) if not optional.search(name)] == []
-
-
-def test_the_chart_installs_the_image_of_this_release() -> None:
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    assert chart["appVersion"] == service.__version__

@@ -1,4 +1,4 @@
-"""The service in this process on connections that stay open, each of which is known."""
+"""The service in this process, on keep-alive connections that are recorded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.patience import until
 
 
 class Peers:
-    """Passes requests on to the service, and keeps from which connection each came."""
+    """Passes requests on to the service and records the connection of each."""
 
     def __init__(self, app: WSGI) -> None:
         self._app: Any = WSGIMiddleware(app)
@@ -32,7 +32,7 @@ class Peers:
 
 @contextmanager
 def keeping_alive(peers: Peers) -> Iterator[str]:
-    """Serve it; its URL."""
+    """Serve the application and yield its URL."""
     config = uvicorn.Config(peers, lifespan="off", log_level="warning")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -1,4 +1,4 @@
-"""The serving processes behind one address, each asked for itself."""
+"""Ask each of several serving processes behind one address."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.serving import Server
 
 
 def each_alone(server: Server) -> Iterator[None]:
-    """Once for every process, while the others are stopped and can take no new connection.
+    """Yield once for every process, while the others are stopped and accept no connection.
 
-    Left to themselves the processes take what comes first, and a busy one may take nothing.
+    Otherwise any process may accept a connection, and a busy one may accept none.
     """
     pids = server.workers
     for alone in pids:
@@ -27,8 +27,8 @@ def each_alone(server: Server) -> Iterator[None]:
 
 def all_serve(server: Server, version: str) -> bool:
     """Whether every process serves this version."""
-    said = [plainhttp.get(f"{server.url}/model").json()["version"] for _ in each_alone(server)]
-    return set(said) == {version}
+    versions = [plainhttp.get(f"{server.url}/model").json()["version"] for _ in each_alone(server)]
+    return set(versions) == {version}
 
 
 def _send(number: signal.Signals, pids: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""What a client is told: numbers that allow no request are refused, lists may be any."""
+"""Arguments of a client: numbers must be in range, lists can be any iterable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from gpserve_client import AsyncClient, Client
-from gpserve_client.managing import train
+from gpserve_client._requests import train
 
 BAD: list[tuple[str, Any]] = [
     ("rows", 0),
@@ -24,20 +24,20 @@ BAD: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("face", [Client, AsyncClient])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
 @pytest.mark.parametrize(("name", "value"), BAD)
-def test_a_number_that_allows_no_request(face: type[Any], name: str, value: Any) -> None:
+def test_numbers_out_of_range_are_refused(kind: type[Any], name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be .*{value!r}$"):
-        face("http://localhost", **{name: value})
+        kind("http://localhost", **{name: value})
 
 
-def test_numbers_that_are_right() -> None:
+def test_numbers_in_range_are_accepted() -> None:
     rows: Any = np.int64(1)
     Client("http://localhost", rows=rows, concurrency=1, attempts=1, timeout=None).close()
 
 
 @pytest.mark.parametrize("hold", [list, tuple, np.array, pd.Index, pd.Series, iter])
-def test_features_in_anything(hold: Any) -> None:
+def test_features_in_any_iterable(hold: Any) -> None:
     features: Iterable[str] = hold(["depth", "stations"])
     call = train({"depth": [1]}, "mag", {"features": features, "ard": np.bool_(False)}, "key")
     assert call.params == {"target": "mag", "features": "depth,stations", "ard": "false"}

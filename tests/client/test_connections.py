@@ -1,4 +1,4 @@
-"""A client's connections are those of one process and of one event loop."""
+"""Every process and every event loop has its own connections."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ def url(peers: Peers) -> Iterator[str]:
 
 
 def _in_a_fork(work: Callable[[], None]) -> None:
-    """Do it in a child that was forked, which must end well."""
+    """Call `work` in a forked child, which must succeed."""
     child = multiprocessing.get_context("fork").Process(target=work)
     child.start()
     child.join(PATIENCE_SECONDS)
     assert child.exitcode == 0
 
 
-def test_a_fork_has_connections_of_its_own(url: str, peers: Peers, X: FloatArray) -> None:
+def test_a_fork_opens_its_own_connections(url: str, peers: Peers, X: FloatArray) -> None:
     with Client(url) as gp:
         mean = gp.predict(X).mean
         before = set(peers.ports)
         _in_a_fork(lambda: np.testing.assert_array_equal(gp.predict(X).mean, mean))
         (child,) = set(peers.ports) - before
         gp.predict(X)
-        # the parent goes on with its own, which the child's end did not close
+        # the parent continues on its connection, which the child did not close
         assert peers.ports[-1] in before
         assert set(peers.ports) == before | {child}
 
 
-def test_a_fork_of_one_that_awaits_too(url: str, peers: Peers, X: FloatArray) -> None:
+def test_a_fork_with_the_async_client(url: str, peers: Peers, X: FloatArray) -> None:
     async def twice() -> None:
         gp = AsyncClient(url)
         mean = (await gp.predict(X)).mean
@@ -84,7 +84,7 @@ def test_a_pool_of_processes(url: str, gpr: GPR, X: FloatArray, start: str) -> N
     np.testing.assert_allclose(means, gpr.predict(many)[:, 0], rtol=1e-12)
 
 
-def test_forks_and_their_parent_at_the_same_time(url: str, gpr: GPR, X: FloatArray) -> None:
+def test_forks_and_their_parent_concurrently(url: str, gpr: GPR, X: FloatArray) -> None:
     gp, parent = Client(url), os.getpid()
     wanted = gpr.predict(X)[:, 0]
     gp.predict(X)
@@ -107,7 +107,7 @@ def test_forks_and_their_parent_at_the_same_time(url: str, gpr: GPR, X: FloatArr
 @pytest.mark.parametrize(
     "again", [copy.copy, copy.deepcopy, lambda gp: pickle.loads(pickle.dumps(gp))]
 )
-def test_a_copy_is_set_as_the_first(again: Callable[[Any], Any], url: str, X: FloatArray) -> None:
+def test_a_copy_has_the_same_settings(again: Callable[[Any], Any], url: str, X: FloatArray) -> None:
     settings: dict[str, Any] = {"token": "a", "rows": 7, "attempts": 2, "headers": {"A": "b"}}
     with Client(url, **settings) as gp:
         mean = gp.predict(X).mean
@@ -123,14 +123,14 @@ def test_a_copy_is_set_as_the_first(again: Callable[[Any], Any], url: str, X: Fl
     np.testing.assert_array_equal(asyncio.run(ask()), mean)
 
 
-def test_one_run_after_another(url: str, X: FloatArray) -> None:
+def test_consecutive_event_loops(url: str, X: FloatArray) -> None:
     gp = AsyncClient(url, attempts=1)
     first, second = (asyncio.run(gp.predict(X)) for _ in range(2))
     np.testing.assert_array_equal(first.mean, second.mean)
-    assert len(gp._connections._made) == 1
+    assert len(gp._http._clients) == 1
 
 
-def test_many_first_predictions_ask_once_for_the_model(
+def test_concurrent_first_predictions_fetch_the_model_once(
     url: str, peers: Peers, X: FloatArray
 ) -> None:
     async def ask() -> None:
@@ -141,7 +141,7 @@ def test_many_first_predictions_ask_once_for_the_model(
     assert peers.paths == {"/model": 1, "/predict": 50}
 
 
-def test_who_leaves_does_not_take_the_model_from_the_others(url: str, X: FloatArray) -> None:
+def test_cancelling_one_prediction_keeps_the_model_for_others(url: str, X: FloatArray) -> None:
     async def ask() -> None:
         async with AsyncClient(url) as gp:
             first, second = (asyncio.ensure_future(gp.predict(X)) for _ in range(2))
@@ -152,7 +152,7 @@ def test_who_leaves_does_not_take_the_model_from_the_others(url: str, X: FloatAr
     asyncio.run(ask())
 
 
-def test_a_service_that_is_away_is_told_to_all_at_once() -> None:
+def test_concurrent_predictions_fail_together_when_unavailable() -> None:
     asked = []
 
     def away(environ: dict[str, Any], start_response: Any) -> Any:

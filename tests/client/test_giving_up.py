@@ -1,4 +1,4 @@
-"""A split prediction that fails or is interrupted asks the server no more."""
+"""A split prediction that fails or is interrupted sends no more requests."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.inprocess import WSGI, in_process
 from tests.patience import PATIENCE_SECONDS, until
 
 LONG = "15"
-"""Seconds: with the attempts of these tests much longer than a test that gives up takes."""
+"""Seconds; waiting for it takes much longer than a test that gives up."""
 
 
 class Full:
-    """Answers 503 to every prediction, and counts how often each was sent.
+    """Answers 503 to every prediction and counts how often each was sent.
 
-    The one that is sent last is `refused` for good, when so many have come.
+    If `refuses`, the part that comes last is answered with 400.
     """
 
     def __init__(self, app: WSGI, parts: int, *, refuses: bool) -> None:
@@ -52,12 +52,12 @@ class Full:
 
 
 def _parts(gpr: GPR, count: int) -> FloatArray:
-    """Points for so many requests of 256, no two alike."""
+    """Return distinct points for `count` requests of 256."""
     low, high = gpr.description.training_range.T
     return np.linspace(low, high, 256 * count)
 
 
-def test_the_others_do_not_go_on_when_one_has_failed(gpserve: WSGI, gpr: GPR) -> None:
+def test_other_requests_stop_when_one_fails(gpserve: WSGI, gpr: GPR) -> None:
     full = Full(gpserve, 4, refuses=True)
     with (
         in_process(full) as url,
@@ -71,14 +71,14 @@ def test_the_others_do_not_go_on_when_one_has_failed(gpserve: WSGI, gpr: GPR) ->
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Ctrl-C as in a terminal: a shell starts what runs in the background deaf to it."""
+    """Handle SIGINT as in a terminal; a shell lets background processes ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_an_interrupt_is_obeyed_at_once(gpserve: WSGI, gpr: GPR) -> None:
+def test_an_interrupt_ends_waiting_for_retries(gpserve: WSGI, gpr: GPR) -> None:
     full = Full(gpserve, 4, refuses=False)
 
     def interrupt() -> None:
@@ -97,7 +97,7 @@ def test_an_interrupt_is_obeyed_at_once(gpserve: WSGI, gpr: GPR) -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_nor_is_an_answer_awaited_that_is_under_way(gpserve: WSGI, gpr: GPR) -> None:
+def test_an_interrupt_does_not_wait_for_pending_answers(gpserve: WSGI, gpr: GPR) -> None:
     came, gate = threading.Event(), threading.Event()
 
     def held(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -122,5 +122,5 @@ def test_nor_is_an_answer_awaited_that_is_under_way(gpserve: WSGI, gpr: GPR) -> 
 
 
 def _threads() -> list[threading.Thread]:
-    """Those of the client that still run."""
+    """Return the threads of the client that still run."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("gpserve_")]

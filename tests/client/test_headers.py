@@ -1,4 +1,4 @@
-"""Headers of the caller's own: an ingress is reached by its address, a proxy lets one through."""
+"""Custom headers, to reach an ingress by its address or to get through a proxy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CALLS: list[Callable[[Any, FloatArray], Any]] = [
 
 
 class Recorder:
-    """Passes requests on to the service, which has no jobs, and keeps what it was sent."""
+    """Passes requests on to the service, which has no jobs, and records them."""
 
     def __init__(self, app: WSGI) -> None:
         self._app = app
@@ -51,7 +51,7 @@ def _check(recorder: Recorder) -> None:
     assert recorder.each("HTTP_AUTHORIZATION") == {"Bearer secret"}
 
 
-def test_every_request_has_them(gpserve: WSGI, X: FloatArray) -> None:
+def test_every_request_has_the_headers(gpserve: WSGI, X: FloatArray) -> None:
     recorder = Recorder(gpserve)
     with in_process(recorder) as url, Client(url, token="secret", headers=HEADERS) as gp:
         assert gp.predict(X).mean.shape == (20,)
@@ -61,7 +61,7 @@ def test_every_request_has_them(gpserve: WSGI, X: FloatArray) -> None:
     _check(recorder)
 
 
-def test_for_those_who_await(gpserve: WSGI, X: FloatArray) -> None:
+def test_every_request_of_the_async_client_has_the_headers(gpserve: WSGI, X: FloatArray) -> None:
     recorder = Recorder(gpserve)
 
     async def work(url: str) -> None:
@@ -77,7 +77,7 @@ def test_for_those_who_await(gpserve: WSGI, X: FloatArray) -> None:
 
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization"])
-def test_they_come_before_the_token(gpserve: WSGI, name: str) -> None:
+def test_an_authorization_header_replaces_the_token(gpserve: WSGI, name: str) -> None:
     recorder = Recorder(gpserve)
     with (
         in_process(recorder) as url,

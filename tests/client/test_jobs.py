@@ -36,7 +36,7 @@ def gp(stack: Stack) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A worker that needs a second for ten tiles."""
+    """A stack whose worker needs a second for ten tiles."""
     settings: dict[str, Any] = {"model_class": "tests.jobs.slow:SlowGPR", "chunk_seconds": 0.2}
     with started(tmp_path_factory.mktemp("slow"), **settings) as made:
         yield made
@@ -55,7 +55,7 @@ def _same(answer: Prediction, at_once: Prediction) -> None:
     assert answer.version == at_once.version
 
 
-def test_a_job_gives_the_bits_of_the_answer_at_once(gp: Client, gpr: GPR) -> None:
+def test_a_job_gives_the_bits_of_predict(gp: Client, gpr: GPR) -> None:
     X = _many(gpr, 6000).reshape(6, 1000, 4)
     X[2, 3, 0] = 50.0
     job = gp.submit(X, noise=False)
@@ -79,7 +79,7 @@ def test_options(gp: Client, X: FloatArray) -> None:
     np.testing.assert_array_equal(answer.lower, at_once.lower)
     np.testing.assert_array_equal(answer.gradient.variance, at_once.gradient.variance)  # type: ignore[union-attr]
     np.testing.assert_array_equal(answer.samples, at_once.samples)
-    with pytest.raises(ValueError, match="no covariance"):
+    with pytest.raises(ValueError, match="do not support covariance"):
         gp.submit(X, covariance=True)  # type: ignore[call-arg]
 
 
@@ -88,14 +88,14 @@ def test_the_progress_bar(slow: Stack, gpr: GPR, capsys: pytest.CaptureFixture[s
         gp.submit([-20, 181, 500, 30]).wait()
         assert capsys.readouterr() == ("", "")
         gp.submit(_many(gpr, 2000)).wait(progress=True)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "predict successful" in said.err
-    assert "100%" in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "predict successful" in output.err
+    assert "100%" in output.err
 
 
 def test_progress_counts_points(slow: Stack, gpr: GPR) -> None:
-    """Forty seconds' work, so that a late look still comes in the middle of it."""
+    """The job takes forty seconds, so that it still runs when it is polled late."""
     seen = [0.0]
     with Client(slow.http) as gp:
         job = gp.submit(_many(gpr, 100_000))
@@ -108,7 +108,7 @@ def test_progress_counts_points(slow: Stack, gpr: GPR) -> None:
     assert 0 < points["done"] < points["total"] == 100_000
 
 
-def test_jobs_are_found_again_by_those_who_sent_them(stack: Stack, X: FloatArray) -> None:
+def test_jobs_are_listed_by_token_and_found_by_id(stack: Stack, X: FloatArray) -> None:
     with Client(stack.http, token="mine") as gp, Client(stack.http) as stranger:
         ids = [gp.submit(X).id for _ in range(2)]
         assert [status.id for status in gp.jobs()] == ids[::-1]
@@ -116,11 +116,13 @@ def test_jobs_are_found_again_by_those_who_sent_them(stack: Stack, X: FloatArray
         answer = stranger.job(ids[1]).result()
         np.testing.assert_array_equal(answer.mean, gp.predict(X).mean)
         assert answer.extrapolated is None
-        with pytest.raises(ValueError, match="2 numbers a point, these options give 4"):
+        with pytest.raises(ValueError, match="2 numbers per point, but these options give 4"):
             gp.job(ids[0], Options(interval=0.9)).result()
-        with pytest.raises(ServiceError, match="404: there is no job 'nothing'"):
+        with pytest.raises(ServiceError, match="404: no such job, or it has expired: 'nothing'"):
             gp.job("nothing")
-        with pytest.raises(ValueError, match=r"4 numbers a point, .* 2: pass those of the job"):
+        with pytest.raises(
+            ValueError, match=r"4 numbers per .* give 2: pass the options of the job"
+        ):
             gp.job(gp.submit(X, interval=0.9).id).result()
         for astray in ("../models", "..", "1/results", "a?b#c"):
             with pytest.raises(ServiceError) as refused:
@@ -138,12 +140,12 @@ def test_a_table_that_another_program_sent(stack: Stack, gp: Client, X: FloatArr
 
     np.testing.assert_array_equal(gp.job(sent(X)).result().mean, gp.predict(X).mean)
     broken = gp.job(sent(X, "-20,181,deep,30"))
-    with pytest.raises(JobFailed, match=r"is failed: line 21.*'deep'"):
+    with pytest.raises(JobFailed, match=r"failed: line 21.*'deep'"):
         broken.result()
     assert broken.status.members["problem"]["line"] == 21
 
 
-def test_points_that_are_no_numbers_fail_the_job(gp: Client, gpr: GPR) -> None:
+def test_nan_fails_the_job(gp: Client, gpr: GPR) -> None:
     X = _many(gpr, 5000)
     X[4321, 2] = np.nan
     with pytest.raises(JobFailed, match=r"point 4321 .*not finite"):
@@ -170,7 +172,7 @@ def _unending(environ: dict[str, Any], start_response: Any) -> Any:
     return [body]
 
 
-def test_waiting_takes_the_whole_time() -> None:
+def test_wait_takes_the_whole_timeout() -> None:
     async def wait(url: str) -> None:
         async with AsyncClient(url) as gp:
             await (await gp.job("1")).wait(timeout=1.0)
@@ -184,12 +186,12 @@ def test_waiting_takes_the_whole_time() -> None:
             assert time.monotonic() - started >= 1.0
 
 
-def test_a_pinned_version_is_not_left(stack: Stack, X: FloatArray) -> None:
+def test_another_version_than_the_pinned_one_is_refused(stack: Stack, X: FloatArray) -> None:
     with Client(stack.http, version="000000000000") as gp, pytest.raises(VersionChanged):
         gp.submit(X)
 
 
-def test_a_server_without_jobs_says_so_at_once(gpserve: WSGI, X: FloatArray) -> None:
+def test_a_server_without_jobs_is_not_asked_again(gpserve: WSGI, X: FloatArray) -> None:
     asked = []
 
     def counting(environ: dict[str, Any], start_response: Any) -> Any:
@@ -205,7 +207,7 @@ def test_a_server_without_jobs_says_so_at_once(gpserve: WSGI, X: FloatArray) -> 
     assert asked == ["/model", "/predict"]
 
 
-def test_the_async_face(stack: Stack, slow: Stack, gpr: GPR) -> None:
+def test_the_async_client(stack: Stack, slow: Stack, gpr: GPR) -> None:
     X = _many(gpr, 6000)
     X[5, 0] = 50.0
 

@@ -1,4 +1,4 @@
-"""Jobs while Redis is away, and answers that are lost on the way: one submission, one job."""
+"""One submission is one job, though Redis is unavailable or answers are lost."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tests.patience import PATIENCE_SECONDS, until
 
 
 class LosesAnswers:
-    """A gateway before the real server that passes requests on, and loses every answer at first.
+    """A gateway that passes requests on to the real server and loses the first answer to each.
 
-    It answers 504 in their place, as gateways do that have waited too long.
+    It answers 504 instead, like a gateway after a timeout.
     """
 
     def __init__(self, url: str) -> None:
@@ -61,7 +61,7 @@ class LosesAnswers:
         return self._http.request(environ["REQUEST_METHOD"], path, headers=headers, content=body)
 
 
-def test_a_lost_answer_makes_no_second_job(stack: Stack, X: FloatArray) -> None:
+def test_a_lost_answer_creates_no_second_job(stack: Stack, X: FloatArray) -> None:
     gateway = LosesAnswers(stack.http)
     with in_process(gateway) as url, Client(url, token="secret") as gp:
         before = {status.id for status in gp.jobs()}
@@ -73,7 +73,7 @@ def test_a_lost_answer_makes_no_second_job(stack: Stack, X: FloatArray) -> None:
     assert len(set(gateway.keys)) == 3
 
 
-def test_nor_for_those_who_await(stack: Stack, X: FloatArray) -> None:
+def test_a_lost_answer_creates_no_second_async_job(stack: Stack, X: FloatArray) -> None:
     gateway = LosesAnswers(stack.http)
 
     async def work(url: str) -> None:
@@ -88,8 +88,8 @@ def test_nor_for_those_who_await(stack: Stack, X: FloatArray) -> None:
     assert len(gateway.keys) == 8
 
 
-def test_redis_goes_and_comes_back(stack: Stack, X: FloatArray) -> None:
-    """A job sent meanwhile is accepted afterwards, once; one that is waited for ends."""
+def test_redis_stops_and_returns(stack: Stack, X: FloatArray) -> None:
+    """A job submitted meanwhile is accepted once afterwards; a job that is waited for ends."""
     patient = Client(stack.http, token="a patient one", attempts=100)
     with patient as gp, ThreadPoolExecutor() as pool:
         early = gp.submit(np.tile(X, (300, 1)))
@@ -110,7 +110,7 @@ def test_redis_goes_and_comes_back(stack: Stack, X: FloatArray) -> None:
 
 
 def _refusals(stack: Stack) -> int:
-    """Answers of 503 that the servers have counted."""
+    """Return how many 503 answers the servers have counted."""
     lines = plainhttp.get(f"{stack.http}/metrics").text.splitlines()
     counted = (line.split() for line in lines if line.startswith("http_requests_total{"))
     return int(sum(float(value) for name, value in counted if 'code="503"' in name))

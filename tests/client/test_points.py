@@ -1,4 +1,4 @@
-"""Points as callers hold them become an array, by their names where they carry any."""
+"""Points are converted to an array, by name if they have names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from gpserve_client.points import as_array
+from gpserve_client._points import as_array
 
 NAMES = ("lat", "depth", "stations")
 WANTED = np.array([[-20.0, 100, 30], [-21, 200, 40]])
@@ -18,7 +18,7 @@ ROW = namedtuple("ROW", ["depth", "stations", "lat"])
 
 
 class ArrowTable:
-    """As pyarrow's, whose `columns` are values."""
+    """Like a pyarrow table, whose `columns` are values."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
@@ -47,7 +47,7 @@ def _records() -> Any:
         {"lat": [-20, -21], "depth": pd.Series([100, 200]), "stations": (30, 40)},
     ],
 )
-def test_names_come_before_places(points: Any) -> None:
+def test_names_take_precedence_over_positions(points: Any) -> None:
     np.testing.assert_array_equal(as_array(points, NAMES), WANTED)
 
 
@@ -56,7 +56,7 @@ def test_one_point_by_name() -> None:
         np.testing.assert_array_equal(as_array(point, NAMES), WANTED[0])
 
 
-def test_a_tuple_without_these_names_is_read_by_place() -> None:
+def test_a_tuple_with_other_names_is_read_by_position() -> None:
     tuples = list(FRAME.set_axis(["a", "b", "c"], axis=1).itertuples(index=False))
     np.testing.assert_array_equal(as_array(tuples, NAMES), WANTED)
 
@@ -88,13 +88,13 @@ MASKED.data[1, 1] = 200
         [{"lat": -20, "depth": 100, "stations": 30}, {"lat": -21, "depth": pd.NA, "stations": 40}],
     ],
 )
-def test_what_is_missing_or_masked_is_nan(points: Any) -> None:
-    """Which the service refuses by the place of its point."""
+def test_missing_and_masked_values_are_nan(points: Any) -> None:
+    """The service refuses NaN and says at which point it is."""
     np.testing.assert_array_equal(as_array(points, NAMES), MISSING)
 
 
 @pytest.mark.parametrize(
-    ("points", "said"),
+    ("points", "message"),
     [
         ([], r"^there are no points$"),
         (
@@ -107,19 +107,19 @@ def test_what_is_missing_or_masked_is_nan(points: Any) -> None:
         ),
         (
             pd.concat([FRAME, FRAME["depth"]], axis=1),
-            r"^the points have depth more than once$",
+            r"^duplicate features: depth$",
         ),
         (
             np.zeros(2, dtype=[("lat", float), ("depth", float)]),
-            r"^the points lack stations; they have lat, depth$",
+            r"^missing features: stations \(found: lat, depth\)$",
         ),
         (
             ArrowTable(FRAME[["lat", "depth"]]),
-            r"^the points lack stations; they have lat, depth$",
+            r"^missing features: stations \(found: lat, depth\)$",
         ),
         ([["a", 1, 2]], "could not convert string to float: 'a'"),
     ],
 )
-def test_what_cannot_be_read_is_named(points: Any, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_errors_name_the_cause(points: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         as_array(points, NAMES)

@@ -1,4 +1,4 @@
-"""The client against the real server: whatever the points are held in, the answer is the same."""
+"""Predictions with the client, against a real server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import polars
 import pytest
 from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
-from gpserve_client.calls import NPY, npy, read_array
+from gpserve_client._requests import NPY, npy, read_npy
 
 from service.gpr import GPR
 from service.model import FloatArray
@@ -42,7 +42,7 @@ def test_model(gp: Client, gpr: GPR) -> None:
     assert info.members["kernel"] == gpr.description.kernel
 
 
-def test_whatever_holds_the_points(gp: Client, X: FloatArray, P: FloatArray, names: Names) -> None:
+def test_all_kinds_of_points(gp: Client, X: FloatArray, P: FloatArray, names: Names) -> None:
     frame = pd.DataFrame(X, columns=list(names))
     shuffled = frame[list(names[::-1])].assign(place="Fiji")
     for points in (
@@ -83,8 +83,8 @@ def test_a_mesh_keeps_its_shape(gp: Client, X: FloatArray, P: FloatArray) -> Non
     _equal(answer, P.reshape(5, 2, 2, 2))
 
 
-def test_who_answered(server: Server, X: FloatArray) -> None:
-    """The article's two processes on one address, each with a mark of its own."""
+def test_answered_by(server: Server, X: FloatArray) -> None:
+    """Each of the serving processes behind one address has its own ID."""
     seen: list[str] = []
     for _ in each_alone(server):
         with Client(server.url, rows=1) as gp:
@@ -110,12 +110,12 @@ def test_parts_give_the_bits_of_the_whole(server: Server, gpr: GPR, n: int, rows
         parts = gp.predict(many)
     headers = {"Content-Type": NPY, "Accept": NPY}
     whole = plainhttp.post(f"{server.url}/predict", content=npy(many), headers=headers)
-    np.testing.assert_array_equal(np.column_stack(list(parts)), read_array(whole))
+    np.testing.assert_array_equal(np.column_stack(list(parts)), read_npy(whole.content))
     _equal(parts, gpr.predict(many))
 
 
-def test_many_draws_of_many_points(gpserve: WSGI, gpr: GPR) -> None:
-    """More than a million numbers, of which the server gives a million at a time."""
+def test_many_samples_of_many_points(gpserve: WSGI, gpr: GPR) -> None:
+    """More than a million numbers, which is the server's limit per request."""
     low, high = gpr.description.training_range.T
     many = np.random.default_rng(5).uniform(low, high, (1030, 4))
     with in_process(gpserve) as url, Client(url) as gp:
@@ -126,8 +126,8 @@ def test_many_draws_of_many_points(gpserve: WSGI, gpr: GPR) -> None:
     np.testing.assert_array_equal(answer.mean, plain.mean)
 
 
-def test_more_draws_than_a_tile_of_points_may_have(gpserve: WSGI, gpr: GPR) -> None:
-    """They are cut below a tile, the other numbers are not: those keep the bits of the whole."""
+def test_more_samples_than_a_tile_may_have(gpserve: WSGI, gpr: GPR) -> None:
+    """Only the samples are split into less than a tile, so other numbers keep their bits."""
     low, high = gpr.description.training_range.T
     many = np.random.default_rng(5).uniform(low, high, (300, 4))
     options: dict[str, Any] = {"noise": False, "interval": 0.9, "gradient": True}
@@ -145,7 +145,7 @@ def test_more_draws_than_a_tile_of_points_may_have(gpserve: WSGI, gpr: GPR) -> N
     np.testing.assert_array_equal(answer.gradient.variance, plain.gradient.variance)
 
 
-def test_no_numbers_get_other_bits_beside_draws(gpserve: WSGI, gpr: GPR) -> None:
+def test_samples_do_not_change_the_bits_of_other_numbers(gpserve: WSGI, gpr: GPR) -> None:
     low, high = gpr.description.training_range.T
     many = np.random.default_rng(5).uniform(low, high, (420, 4))
     with in_process(gpserve) as url, Client(url) as gp:
@@ -175,7 +175,7 @@ def test_covariance(gp: Client, gpr: GPR, X: FloatArray) -> None:
     _equal(answer, gpr.predict(X, noise=False))
 
 
-def test_draws_do_not_depend_on_the_cut(server: Server, X: FloatArray) -> None:
+def test_samples_do_not_depend_on_the_split(server: Server, X: FloatArray) -> None:
     with Client(server.url, rows=7) as cut, Client(server.url) as whole:
         parts, one = cut.predict(X, samples=2, seed=3), whole.predict(X, samples=2, seed=3)
     assert parts.samples is not None
@@ -191,18 +191,18 @@ def test_extrapolation_is_marked(gp: Client, X: FloatArray) -> None:
     assert np.flatnonzero(answer.extrapolated).tolist() == [3]
 
 
-def test_what_is_wrong_is_said_before_anything_is_sent(gp: Client, names: Names) -> None:
+def test_wrong_points_are_refused_before_sending(gp: Client, names: Names) -> None:
     with pytest.raises(ValueError, match=r"shape \(2, 3\); their last axis must hold the 4"):
         gp.predict([[1, 2, 3], [4, 5, 6]])
-    with pytest.raises(ValueError, match="lack stations; they have lat, long, depth"):
+    with pytest.raises(ValueError, match=r"missing features: stations \(found: lat, long, depth\)"):
         gp.predict(pd.DataFrame(np.ones((2, 3)), columns=list(names[:3])))
-    with pytest.raises(ValueError, match="lack stations; they have lat, long, depth, mag"):
+    with pytest.raises(ValueError, match=r"stations \(found: lat, long, depth, mag\)"):
         gp.predict(pd.Series(1.0, index=[*names[:3], "mag"]))
     with pytest.raises(ValueError, match="no points"):
         gp.predict(np.ones((0, 4)))
 
 
-def test_what_the_service_refuses_is_told_in_its_words(gp: Client, X: FloatArray) -> None:
+def test_errors_of_the_service(gp: Client, X: FloatArray) -> None:
     points = X.copy()
     points[7, 2] = np.nan
     with pytest.raises(ServiceError, match="422: point 7 of the array is not finite") as refused:
@@ -213,7 +213,7 @@ def test_what_the_service_refuses_is_told_in_its_words(gp: Client, X: FloatArray
         gp.predict(points[7])
 
 
-def test_a_point_of_many_is_named_by_its_place_among_all(gp: Client, X: FloatArray) -> None:
+def test_errors_count_points_from_the_first_of_all(gp: Client, X: FloatArray) -> None:
     points = np.resize(X, (10_000, X.shape[1]))
     points[9_990, 1] = np.inf
     with pytest.raises(ServiceError, match="422: point 9990 of the array is not finite") as refused:
@@ -228,7 +228,7 @@ def test_a_pinned_version(server: Server, X: FloatArray, gpr: GPR) -> None:
         pinned.predict(X)
 
 
-def test_the_async_face(server: Server, X: FloatArray, P: FloatArray) -> None:
+def test_the_async_client(server: Server, X: FloatArray, P: FloatArray) -> None:
     async def ask() -> list[Prediction]:
         async with AsyncClient(server.url, rows=3) as gp:
             return list(await asyncio.gather(*map(gp.predict, (X, X[0], X[:9]))))
@@ -237,7 +237,7 @@ def test_the_async_face(server: Server, X: FloatArray, P: FloatArray) -> None:
         _equal(answer, want)
 
 
-def test_the_async_face_refuses_too(server: Server) -> None:
+def test_the_async_client_refuses_too(server: Server) -> None:
     async def ask() -> None:
         async with AsyncClient(server.url, rows=2) as gp:
             await gp.predict([[1, 2, 3, 4]] * 5 + [[1, 2, 3, float("inf")]])

@@ -1,4 +1,4 @@
-"""The client against servers that are full, away, or change their model."""
+"""The client with servers that are full, unreachable, or change their model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ import io
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
-from gpserve_client.cutting import parts
-from gpserve_client.retries import LONGEST_WAIT, of_requests, seconds_of
+from gpserve_client._plan import split
+from gpserve_client._retries import (
+    LONGEST_WAIT,
+    on_version_change,
+    retry_after_seconds,
+    while_unavailable,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from tenacity import Retrying
@@ -27,7 +33,7 @@ from tests.inprocess import WSGI, in_process
 
 
 class OneInFive:
-    """Answers 503 to every fifth request, and 429 now and then."""
+    """Answers every fifth request with 503 or 429."""
 
     def __init__(self, app: WSGI) -> None:
         self._app = app
@@ -49,7 +55,7 @@ def _many(gpr: GPR, n: int) -> FloatArray:
     return np.random.default_rng(8).uniform(low, high, (n, 4))
 
 
-def test_one_refusal_in_five_reaches_nobody(gpserve: WSGI, gpr: GPR) -> None:
+def test_refusals_are_retried(gpserve: WSGI, gpr: GPR) -> None:
     flaky, X = OneInFive(gpserve), _many(gpr, 5_000)
     with in_process(flaky) as url, Client(url, rows=64) as gp:
         answer = gp.predict(X)
@@ -60,7 +66,7 @@ def test_one_refusal_in_five_reaches_nobody(gpserve: WSGI, gpr: GPR) -> None:
     np.testing.assert_allclose(singles, P[:40, 0], rtol=1e-12)
 
 
-def test_nor_anybody_who_awaits(gpserve: WSGI, gpr: GPR) -> None:
+def test_refusals_are_retried_by_the_async_client(gpserve: WSGI, gpr: GPR) -> None:
     flaky, X = OneInFive(gpserve), _many(gpr, 5_000)
 
     async def ask(url: str) -> Prediction:
@@ -74,7 +80,7 @@ def test_nor_anybody_who_awaits(gpserve: WSGI, gpr: GPR) -> None:
 
 
 def test_each_request_counts_its_own_attempts(gpserve: WSGI, gpr: GPR) -> None:
-    """Every part is refused twice: attempts shared by the threads would be used up."""
+    """Every part is refused twice, which would use up attempts that threads share."""
     seen: Counter[bytes] = Counter()
 
     def twice(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -96,20 +102,20 @@ def test_each_request_counts_its_own_attempts(gpserve: WSGI, gpr: GPR) -> None:
     assert set(seen.values()) == {3}
 
 
-def test_the_tail_is_cut_small() -> None:
-    """Whatever share of the connections a replica has, little waits for it at the end."""
-    cut = [part.stop - part.start for part in parts(100_000, 4096, 8)]
+def test_parts_get_smaller_towards_the_end() -> None:
+    """However the connections are spread, little remains for one replica at the end."""
+    cut = [part.stop - part.start for part in split(100_000, 4096, 8)]
     assert sum(cut) >= 100_000 > sum(cut[:-1])
     assert all(size % 1024 == 0 for size in cut)
     assert cut[0] == 4096
     assert cut[-8:] == [1024] * 8
     assert cut == sorted(cut, reverse=True)
-    assert [part.stop for part in parts(600, 256, 8)] == [256, 512, 768]
+    assert [part.stop for part in split(600, 256, 8)] == [256, 512, 768]
 
 
 @given(st.integers(1, 20_000), st.integers(1, 5000), st.integers(1, 20))
-def test_where_points_are_cut(n: int, rows: int, at_once: int) -> None:
-    cut = list(parts(n, rows, at_once))
+def test_split(n: int, rows: int, concurrency: int) -> None:
+    cut = list(split(n, rows, concurrency))
     assert [i for part in cut for i in range(n)[part]] == list(range(n))
     assert all(part.stop - part.start <= rows for part in cut)
     if rows >= 512:
@@ -144,38 +150,38 @@ def test_retry_after_is_respected() -> None:
             raise ServiceError(503, {}, retry_after)
         return "answered"
 
-    assert Retrying(**of_requests(5), sleep=slept.append)(ask) == "answered"
+    assert Retrying(**while_unavailable(5), sleep=slept.append)(ask) == "answered"
     assert 7 <= slept[0] <= 7 * 1.2
     assert slept[1] == 0
     assert 0 <= slept[2] <= 5
     assert 100 <= slept[3] <= 100 * 1.2
 
 
-def test_who_asks_to_wait_too_long_is_not_asked_again() -> None:
+def test_a_long_retry_after_is_not_waited_for() -> None:
     slept: list[float] = []
 
     def ask() -> None:
         raise ServiceError(503, {"detail": "closed today"}, str(int(LONGEST_WAIT) + 1))
 
     with pytest.raises(ServiceError, match="closed today"):
-        Retrying(**of_requests(5), sleep=slept.append)(ask)
+        Retrying(**while_unavailable(5), sleep=slept.append)(ask)
     assert slept == []
 
 
 def test_both_forms_of_retry_after() -> None:
-    assert seconds_of("120") == 120
+    assert retry_after_seconds("120") == 120
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    said = seconds_of(soon)
-    assert said is not None
-    assert 0 < said <= 90
-    assert seconds_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0
-    assert seconds_of("") is None
-    assert seconds_of("soon") is None
-    assert seconds_of("²") is None
+    seconds = retry_after_seconds(soon)
+    assert seconds is not None
+    assert 0 < seconds <= 90
+    assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert retry_after_seconds("") is None
+    assert retry_after_seconds("soon") is None
+    assert retry_after_seconds("²") is None
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 500])
-def test_what_would_fail_again_is_not_sent_again(status: int) -> None:
+def test_permanent_errors_are_not_retried(status: int) -> None:
     asked = []
 
     def refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -189,15 +195,15 @@ def test_what_would_fail_again_is_not_sent_again(status: int) -> None:
     assert len(asked) == 1
 
 
-def test_nobody_listens(gpserve: WSGI) -> None:
+def test_a_refused_connection(gpserve: WSGI) -> None:
     with in_process(gpserve) as url:
         pass
-    with Client(url, attempts=2) as gp, pytest.raises(httpx.ConnectError):
+    with Client(url, attempts=2) as gp, pytest.raises(httpx2.ConnectError):
         gp.model()
 
 
 class Changing:
-    """Says another version from the third prediction on, as when one is being activated."""
+    """Serves another version from the third prediction on, as during an activation."""
 
     def __init__(self, app: WSGI) -> None:
         self._app = app
@@ -214,9 +220,9 @@ class Changing:
                 environ["HTTP_IF_MATCH"] = '"000000000000"'
             return self._app(environ, start_response)
         body = b"".join(self._app(environ, lambda *_: None))
-        document = httpx.Response(200, content=body).json()
+        document = httpx2.Response(200, content=body).json()
         document["version"] = self.version or document["version"]
-        answer = httpx.Response(200, json=document).content
+        answer = httpx2.Response(200, json=document).content
         start_response("200 OK", [("Content-Length", str(len(answer)))])
         return [answer]
 
@@ -230,7 +236,7 @@ def test_no_answer_mixes_two_versions(gpserve: WSGI, gpr: GPR) -> None:
     np.testing.assert_allclose(np.column_stack(list(answer)), gpr.predict(X), rtol=1e-12)
 
 
-def test_a_pinned_version_is_not_left(gpserve: WSGI, gpr: GPR) -> None:
+def test_another_version_than_the_pinned_one_is_refused(gpserve: WSGI, gpr: GPR) -> None:
     changing, X = Changing(gpserve), _many(gpr, 2048)
     pinned = gpr.description.version
     with (
@@ -239,3 +245,18 @@ def test_a_pinned_version_is_not_left(gpserve: WSGI, gpr: GPR) -> None:
         pytest.raises(VersionChanged),
     ):
         gp.predict(X)
+
+
+@pytest.mark.parametrize(("seconds", "attempts"), [(0.0, 1), (10.0, 3)])
+def test_the_model_is_forgotten_after_every_version_change(seconds: float, attempts: int) -> None:
+    events: list[str] = []
+
+    def ask() -> None:
+        events.append("asked")
+        if events.count("asked") < 3:
+            raise VersionChanged(412, {})
+
+    again = on_version_change(seconds, lambda: events.append("forgotten"))
+    with nullcontext() if seconds else pytest.raises(VersionChanged):
+        Retrying(**again, sleep=lambda _: None)(ask)
+    assert events == (["asked", "forgotten"] * 2 + ["asked"])[: 2 * attempts]

@@ -49,11 +49,11 @@ def test_train(gp: Client, tmp_path: Path, kind: str) -> None:
     assert result["feature_names"] == ["right", "left"]
     assert result["output_name"] == "height"
     assert result["scores"]["held_out_rows"] == 12
-    current = {said["version"]: said["current"] for said in gp.models()["models"]}
+    current = {model["version"]: model["current"] for model in gp.models()["models"]}
     assert (current[before], current[result["version"]]) == (True, False)
 
 
-def test_a_new_version_is_served_and_the_old_one_again(
+def test_activate_a_new_version_and_the_old_one_again(
     stack: Stack, gp: Client, X: FloatArray
 ) -> None:
     before, old = gp.models()["current"], gp.predict(X)
@@ -73,10 +73,10 @@ def test_a_new_version_is_served_and_the_old_one_again(
     np.testing.assert_array_equal(again.mean, old.mean)
 
 
-def test_a_client_that_knows_the_old_version_sends_its_points_anew(
+def test_a_client_that_knows_the_old_version_sends_the_points_again(
     stack: Stack, gp: Client
 ) -> None:
-    """The features of the new version have another order: none may land in the wrong column."""
+    """The new version has another order of features; none may end up in the wrong column."""
     frame = pd.DataFrame(TABLE)
     base = gp.models()["current"]
     first, second = (
@@ -95,7 +95,7 @@ def test_a_client_that_knows_the_old_version_sends_its_points_anew(
     until(lambda: all_serve(stack.servers[0], base))
 
 
-def test_what_cannot_train(gp: Client) -> None:
+def test_unusable_training_data(gp: Client) -> None:
     constant = TABLE | {"left": [1] * 60}
     with pytest.raises(ServiceError, match="422: the input 'left' is constant"):
         gp.train(constant, "height")
@@ -105,7 +105,7 @@ def test_what_cannot_train(gp: Client) -> None:
         gp.train(3, "y")
 
 
-def test_a_training_is_cancelled(gp: Client) -> None:
+def test_cancel_a_training(gp: Client) -> None:
     job = gp.train(TABLE, "height", restarts=100, activate=False)
     until(lambda: job.refresh().status == "running")
     assert job.cancel().status == "dismissed"
@@ -125,14 +125,14 @@ def test_writing_needs_the_token(stack: Stack, gp: Client) -> None:
         gp.activate("cccccccccccc")
 
 
-def test_the_async_face(stack: Stack) -> None:
+def test_the_async_client(stack: Stack) -> None:
     async def work() -> None:
         async with AsyncClient(stack.http, token="secret") as gp:
             before = (await gp.models())["current"]
             job = await gp.train(TABLE, "height", **FAST, activate=False)
             version = (await job.result(progress=True))["version"]
             assert job.id in {status.id for status in await gp.jobs()}
-            assert version in {said["version"] for said in (await gp.models())["models"]}
+            assert version in {model["version"] for model in (await gp.models())["models"]}
             assert (await gp.activate(version))["version"] == version
             assert (await gp.activate(before))["version"] == before
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from service.jobs.ledger import Documents
+from service.jobs.ledger import Ledger
 from service.jobs.records import DISMISSED, RUNNING, SUCCESSFUL
 from service.model import FloatArray
 from service.services.chunks import Chunk, Source
@@ -73,8 +73,8 @@ def run(scenario: str, folder: Path, *, count: int = 100, debian: bool = False) 
         watcher = Watcher(made, ids)
         watcher.start()
         until(lambda: len(watcher.ended) > len(dismissed) + count // 20)
-        documents = Documents(made.client(), 0)
-        running = [id for id in ids if documents.status(id) == RUNNING]
+        ledger = Ledger(made.client(), 0)
+        running = [id for id in ids if ledger.status(id) == RUNNING]
         killed = time.monotonic()
         SCENARIOS[scenario](made)
         with suppress(TimeoutError):

@@ -99,10 +99,10 @@ def refusal(**environ: str) -> str:
 def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
     up = start()
     first = up.job()
-    assert "runs already" in refusal(GPSERVE_DATA=str(tmp_path / "data"))
+    assert "another gpserve is already using" in refusal(GPSERVE_DATA=str(tmp_path / "data"))
     taken = up.url.removeprefix("http://")
     said = refusal(GPSERVE_DATA=str(tmp_path / "other"), GPSERVE_BIND=taken)
-    assert f"nobody can listen on {taken}" in said
+    assert f"cannot listen on {taken}" in said
 
     for name in PROCESSES:
         pid = until(lambda name=name: up.children().get(name))  # type: ignore[misc]

@@ -63,7 +63,7 @@ def test_a_broken_gzip_file_is_named(tmp_path: Path) -> None:
     broken.write_bytes(b"\x1f\x8b no more")
     done = run("train", broken, "--target", "y")
     assert done.exit_code == 1
-    assert "data.csv.gz: the body is not gzip" in done.output
+    assert "data.csv.gz: the body is not valid gzip" in done.output
 
 
 def test_an_upload_that_looks_gzipped_gets_a_hint() -> None:

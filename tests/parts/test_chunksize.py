@@ -9,7 +9,7 @@ import pytest
 
 from service.gpr import GPR
 from service.jobs import plans
-from service.jobs.plans import READ_SECONDS_PER_ROW, rows_of_chunk
+from service.jobs.plans import READ_SECONDS_PER_ROW, rows_per_part
 from service.model import FloatArray, Model
 from service.services.options import Options
 
@@ -38,7 +38,7 @@ def test_a_lost_turn_of_the_cpu_makes_no_smaller_chunks(
 ) -> None:
     clock = Clock(row, lost)
     monkeypatch.setattr(plans, "perf_counter", clock.read)
-    rows = rows_of_chunk(MODEL, Options(), clock.predict, seconds=1)
+    rows = rows_per_part(MODEL, Options(), clock.predict, seconds=1)
     tile = MODEL.large_tile
     asked = 1 / (row + READ_SECONDS_PER_ROW)
     assert rows % tile == 0

@@ -37,6 +37,6 @@ def test_what_is_accepted(accept: str, expected: str) -> None:
     "accept", ["image/png", "application/json;q=0", "application/vnd.ms-excel"]
 )
 def test_what_is_not_offered(accept: str) -> None:
-    with pytest.raises(Problem, match="names no type that is offered") as refused:
+    with pytest.raises(Problem, match="none of the types in Accept is available") as refused:
         answer_type(accept)
     assert refused.value.status == 406

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-from gpserve_client.calls import npy, read_array
+from gpserve_client._requests import npy, read_npy
 
 from service.gpr.file import decode
-from service.jobs.blobs import Job
+from service.jobs.blobs import JobBlobs
 from service.jobs.results import read_numbers, result_name
 from service.services.arrays import read_header
 from service.settings import Settings
@@ -28,7 +27,7 @@ def _of_a_request(_: Path) -> object:
 
 
 def _of_an_answer(_: Path) -> object:
-    return read_array(httpx.Response(200, content=FILE)).shape[0]
+    return read_npy(FILE).shape[0]
 
 
 def _of_a_model(_: Path) -> object:
@@ -36,7 +35,7 @@ def _of_a_model(_: Path) -> object:
 
 
 def _of_a_chunk(folder: Path) -> object:
-    job, archive = Job(FileBlobs(folder), "1"), io.BytesIO()
+    job, archive = JobBlobs(FileBlobs(folder), "1"), io.BytesIO()
     np.savez(archive, values=np.zeros((3, 2)), outside=np.zeros(3, bool))
     job.write(result_name(0), archive.getvalue())
     return len(read_numbers(job, 0).values)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from service.services.arrays import header_bytes, read_array
 from service.services.body import Spool
-from service.services.chunks import spans
-from service.services.tables import CuttingTable, Table
+from service.services.chunks import row_ranges
+from service.services.tables import Table
 
 ROWS = st.integers(1, 40)
 SIZE = st.integers(1, 12)
@@ -19,7 +19,7 @@ SIZE = st.integers(1, 12)
 
 @given(st.integers(0, 200), SIZE)
 def test_spans_hold_all_rows_in_order_and_none_is_short(n: int, size: int) -> None:
-    cuts = list(spans(n, size))
+    cuts = list(row_ranges(n, size))
     assert [row for a, b in cuts for row in range(a, b)] == list(range(n))
     assert all(a % size == 0 for a, _ in cuts)
     assert all(size <= b - a < 2 * size for a, b in cuts) or n < size
@@ -31,7 +31,7 @@ def table(n: int) -> bytes:
 
 @given(ROWS, SIZE)
 def test_tables_and_arrays_are_cut_alike(n: int, size: int) -> None:
-    lengths = [b - a for a, b in spans(n, size)]
+    lengths = [b - a for a, b in row_ranges(n, size)]
     chunks = list(Table(io.BytesIO(table(n)), ("a", "b")).chunks(size, n))
     assert [len(chunk.X) for chunk in chunks] == lengths
     X = np.concatenate([chunk.X for chunk in chunks])
@@ -44,7 +44,7 @@ def test_tables_and_arrays_are_cut_alike(n: int, size: int) -> None:
 @given(ROWS, SIZE)
 def test_cuts_in_bytes_are_those_of_the_rows(n: int, size: int) -> None:
     data = table(n)
-    cuts = list(CuttingTable(io.BytesIO(data), ("a", "b")).cuts(size, n))
-    assert [cut.rows for cut in cuts] == [b - a for a, b in spans(n, size)]
+    cuts = list(Table(io.BytesIO(data), ("a", "b"), count_bytes=True).cuts(size, n))
+    assert [cut.rows for cut in cuts] == [b - a for a, b in row_ranges(n, size)]
     assert b"".join(data[cut.start : cut.stop] for cut in cuts) == data[len(b"a,b\n") :]
-    assert [cut.lines for cut in cuts] == [1 + a for a, _ in spans(n, size)]
+    assert [cut.lines for cut in cuts] == [1 + a for a, _ in row_ranges(n, size)]

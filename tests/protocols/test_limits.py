@@ -41,7 +41,7 @@ def test_more_points_than_one_request_may_hold(
 ) -> None:
     said = plainhttp.post(server.url + path, json=body)
     assert said.status_code == 413
-    assert "3 points are more than the 2 of one request" in said.text
+    assert "3 points are more than 2, the limit of one request" in said.text
 
 
 @pytest.mark.parametrize(

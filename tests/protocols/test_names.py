@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.app import create_app
+from service.model import version_of
 from service.runtime.runtime import Runtime
 from service.settings import Settings
 from tests.protocols.analytic import Analytic
@@ -31,7 +32,27 @@ def client() -> FlaskClient:
     return create_app(Runtime(settings)).test_client()
 
 
-@pytest.mark.parametrize("version", ["", "/versions/000000000002"])
+def _version() -> str:
+    with Settings().model.open("rb") as file:
+        return version_of(file)
+
+
+def test_the_version_is_that_of_the_file_whatever_the_class_says(client: FlaskClient) -> None:
+    """The class says 000000000002; headers, /model, /models, If-Match and v2 agree on another."""
+    version = _version()
+    answer = client.post("/predict", json={"points": [[0, 0, 0, 0]]})
+    assert answer.headers["X-Model-Version"] == version
+    assert client.get("/model").get_json()["version"] == version
+    assert client.get("/models").get_json()["current"] == version
+    assert client.get(PATH).get_json()["versions"] == [version]
+    pinned = {"If-Match": f'"{version}"'}
+    body = {"points": [[0, 0, 0, 0]]}
+    assert client.post("/predict", json=body, headers=pinned).status_code == 200
+    other = {"If-Match": '"000000000002"'}
+    assert client.post("/predict", json=body, headers=other).status_code == 412
+
+
+@pytest.mark.parametrize("version", ["", f"/versions/{_version()}"])
 @pytest.mark.parametrize("name", [PATH, PATH.replace("%2F", "/")])
 def test_a_name_with_a_slash(client: FlaskClient, name: str, version: str) -> None:
     for tail in ("", "/ready"):

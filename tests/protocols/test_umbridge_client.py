@@ -107,7 +107,7 @@ def test_derivatives_of_a_batch(analytic: Server) -> None:
 
 def test_errors_reach_the_caller(server: Server) -> None:
     model = umbridge.HTTPModel(server.url, "quakes")
-    with pytest.raises(Exception, match="InvalidInput: the input vector has length 3, not 4"):
+    with pytest.raises(Exception, match="InvalidInput: the input vector has length 3, expected 4"):
         model([[1.0, 2.0, 3.0]])
 
 

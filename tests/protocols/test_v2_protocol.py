@@ -98,7 +98,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"inputs": [x(shape=[0, 4], data=[])]}, "no points"),
     ({"inputs": [x(shape=[-1, 4])]}, "$.inputs[0].shape[0]"),
     ({"inputs": [x(shape="all")]}, "$.inputs[0].shape"),
-    ({"inputs": [x(datatype="BYTES")]}, "BYTES is not read here, FP32 and FP64 are"),
+    ({"inputs": [x(datatype="BYTES")]}, "unsupported datatype BYTES; supported: FP32, FP64"),
     ({"inputs": [x(data=["a", 1, 2, 3])]}, "input x: Expected `float`, got `str` - at `data[0]`"),
     ({"inputs": [x(data=[[1, 2, 3, "a"]])]}, "got `str` - at `data[0][3]`"),
     ({"inputs": [x(data=[[1, 2], [3, 4]])]}, "nested as [2, 2], not as shape [1, 4]"),
@@ -112,7 +112,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"inputs": [column(n, [1.0, 2.0]) for n in FEATURES[:3]] + [column("stations", [1.0])]},
      "lat and stations differ in length"),
     ({"inputs": [column(n, [1.0, 2.0], shape=[1, 2]) for n in FEATURES]}, "not [n] or [n, 1]"),
-    ({"inputs": [x()], "outputs": [{"name": "median"}]}, "no output 'median' here"),
+    ({"inputs": [x()], "outputs": [{"name": "median"}]}, "unknown output 'median'"),
     ({"inputs": [x()], "outputs": [{"name": "mean", "parameters": {"classification": 1}}]},
      "classification"),
     ({"inputs": [x()], "parameters": {"noise": "loud"}}, "$.parameters.noise"),
@@ -154,7 +154,7 @@ def test_malformed_bodies(http: httpx.Client, body: bytes, length: str | None, s
 def test_bytes_that_no_input_accounts_for(http: httpx.Client) -> None:
     text = json.dumps({"inputs": [x()]}).encode()
     said = http.post(INFER, content=text + b"12345678", headers={LENGTH: str(len(text))})
-    _refused(said, 400, "8 bytes follow the JSON, the inputs account for 0")
+    _refused(said, 400, "8 bytes follow the JSON, but the inputs account for 0")
 
 
 def test_too_large(http: httpx.Client) -> None:
@@ -164,16 +164,16 @@ def test_too_large(http: httpx.Client) -> None:
 
 def test_unknown_encoding(http: httpx.Client) -> None:
     said = http.post(INFER, content=b"{}", headers={"Content-Encoding": "br"})
-    _refused(said, 415, "gzip is")
+    _refused(said, 415, "supported: gzip")
 
 
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("/v2/models/nobody", "no model 'nobody' here, 'quakes' is"),
+        ("/v2/models/nobody", "no such model: 'nobody'; available: 'quakes'"),
         ("/v2/models/quakes/versions/000000000000", "served in version"),
-        ("/v2/models/nobody/ready", "no model"),
-        ("/v2/models/nobody/stats", "no model"),
+        ("/v2/models/nobody/ready", "no such model"),
+        ("/v2/models/nobody/stats", "no such model"),
         ("/v2/nothing", "no such path"),
     ],
 )

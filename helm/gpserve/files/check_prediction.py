@@ -1,4 +1,4 @@
-"""What `helm test` runs: the service must answer what GPy answered when the model was trained."""
+"""The check of `helm test`: the service gives the answers that GPy gave after the training."""
 
 import io
 import json
@@ -17,7 +17,7 @@ for left in range(30, -1, -1):
         break
     except urllib.error.HTTPError:
         raise
-    except OSError:  # a node learns of a new Service's pods a little later
+    except OSError:  # a node needs a moment to learn of a new Service's pods
         if not left:
             raise
         time.sleep(1)
@@ -30,7 +30,7 @@ request = urllib.request.Request(
 with urllib.request.urlopen(request, timeout=30) as answer:
     got = json.load(answer)
 
-# A variance is a difference from the prior variance, so that is the scale of its rounding error.
+# A variance is computed as a difference from the prior variance, which scales its rounding error.
 variances = sum(float(model[name]) for name in model.files if name.startswith("variance_"))
 prior = float(model["output_scale"]) ** 2 * (variances + float(model["noise_variance"]))
 np.testing.assert_allclose(got["mean"], known[:, 0], rtol=1e-8, atol=1e-8 * prior**0.5)

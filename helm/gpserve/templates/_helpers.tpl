@@ -24,7 +24,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (ternary (include "gpserve.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
 {{- end -}}
 
-{{/* Pod Security "restricted", for the pods and the helm test alike. */}}
+{{/* Pod Security "restricted", for the pods and the helm test. */}}
 {{- define "gpserve.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 10001
@@ -39,7 +39,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Labels of a part beside the web pods: its name tells it from them. Of (list . "worker"). */}}
+{{/* Labels of another part than the web pods, e.g. (list . "worker"): its name differs. */}}
 {{- define "gpserve.partSelectorLabels" -}}
 {{- $root := first . -}}
 app.kubernetes.io/name: {{ printf "%s-%s" (default $root.Chart.Name $root.Values.nameOverride) (last .) }}

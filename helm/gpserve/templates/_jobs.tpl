@@ -1,15 +1,15 @@
-{{/* The image with GPy, by default the tag of the web pods' image and "-train". */}}
+{{/* The image with GPy; by default the tag of the web pods' image followed by "-train". */}}
 {{- define "gpserve.workerImage" -}}
 {{- $tag := printf "%s-train" (default .Chart.AppVersion .Values.image.tag) -}}
 {{ default .Values.image.repository .Values.worker.image.repository }}:{{ default $tag .Values.worker.image.tag }}
 {{- end -}}
 
-{{/* Whether the chart brings its own Valkey: "true" or nothing. */}}
+{{/* Whether the chart installs the bundled Valkey: "true" or nothing. */}}
 {{- define "gpserve.bundledValkey" -}}
 {{- if and .Values.jobs.enabled (not .Values.redis.urlSecret.name) }}true{{ end -}}
 {{- end -}}
 
-{{/* The variable of a container with the password of the bundled Valkey. */}}
+{{/* The environment variable with the password of the bundled Valkey. */}}
 {{- define "gpserve.valkeyPassword" -}}
 {{- with .Values.valkey.passwordSecret -}}
 - name: VALKEY_PASSWORD
@@ -20,7 +20,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Variables that web pods and workers need for jobs; passwords come from Secrets alone. */}}
+{{/* Environment variables of web pods and workers for jobs; passwords come only from Secrets. */}}
 {{- define "gpserve.jobsEnv" -}}
 {{- if include "gpserve.bundledValkey" . -}}
 {{ include "gpserve.valkeyPassword" . }}
@@ -38,7 +38,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* What web pods and workers may connect to, as a NetworkPolicy's egress. */}}
+{{/* The destinations of web pods and workers, as a NetworkPolicy's egress. */}}
 {{- define "gpserve.egress" -}}
 {{- if include "gpserve.bundledValkey" . -}}
 - to:
@@ -48,7 +48,7 @@
     - {port: 6379, protocol: TCP}
 {{- end }}
 {{- if .Values.jobs.enabled }}
-# Names are asked for, of whichever DNS the cluster has.
+# DNS, whichever server the cluster has.
 - ports:
     - {port: 53, protocol: UDP}
     - {port: 53, protocol: TCP}

@@ -1,4 +1,4 @@
-{{/* What request load means: the gauge's name and its target for one pod. */}}
+{{/* The metric of request load: the name of the gauge, and its target per pod. */}}
 {{- define "gpserve.loadMetric" -}}
 {{- ternary "http_requests_per_second" "predict_backlog_seconds" (eq .Values.autoscaling.load.metric "requests") -}}
 {{- end -}}
@@ -10,8 +10,8 @@
 {{- end -}}
 
 {{/*
-Whether the HPA gets the load metric: "true" or nothing. An HPA that cannot read one of its
-metrics still grows by the others but never shrinks, hence no metric that the cluster lacks.
+Whether the HPA uses the load metric: "true" or nothing. An HPA that cannot read one of its
+metrics scales up on the others but never down, so a metric that the cluster lacks is left out.
 */}}
 {{- define "gpserve.loadInHPA" -}}
 {{- $api := .Capabilities.APIVersions -}}

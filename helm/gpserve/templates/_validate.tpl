@@ -1,4 +1,4 @@
-{{/* What values.schema.json cannot say: rules between two values. */}}
+{{/* Rules between two values, which values.schema.json cannot express. */}}
 {{- define "gpserve.validate" -}}
 {{- with .Values.model }}
 {{- if and (has .source (list "configMap" "secret")) (not .name) }}

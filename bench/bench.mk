@@ -1,4 +1,4 @@
-# The benchmark. Each side runs in an environment of its own, made from a lock with hashes.
+# Included by the Makefile: the benchmarks. Each side has its own environment, installed from a lock.
 ENVS        := build/bench/envs
 BENCH_PEERS := fastapi umbridge article
 BENCH_MADE  := $(patsubst %,$(ENVS)/%/.made,gpserve train local load client $(BENCH_PEERS))
@@ -10,18 +10,18 @@ $(ENVS)/local/.made: requirements/local.txt
 $(patsubst %,$(ENVS)/%/.made,load client $(BENCH_PEERS)): $(ENVS)/%/.made: bench/requirements-%.txt
 
 $(BENCH_MADE):
-	@echo "making $(@D)"
+	@echo "installing $(@D)"
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
-bench: $(BENCH_MADE) ## every benchmark, written to docs/benchmarks.md (two cores, half an hour)
+bench: $(BENCH_MADE) ## run every benchmark and write docs/benchmarks.md (two cores, half an hour)
 	$(ENVS)/load/bin/python -m bench $(BENCH_PARTS)
 
 $(BENCH_PARTS:%=bench-%): bench-%: $(BENCH_MADE)
 	$(ENVS)/load/bin/python -m bench $*
 
-bench-lock: $(VENV)/.dev ## pin the benchmark's packages again from bench/*.in
+bench-lock: $(VENV)/.dev ## update the benchmarks' pinned versions from bench/*.in
 	for side in load client $(BENCH_PEERS); do \
 	  $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	    --python-version 3.11 -c requirements/train.txt \

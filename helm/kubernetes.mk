@@ -1,34 +1,34 @@
-# Kubernetes: manifests from the chart, tests on a real cluster, load tests. Included by Makefile.
+# Included by the Makefile: manifests from the chart, tests on a real cluster, load tests.
 
-# The image under test, how it is built, and how it gets onto the cluster's nodes.
+# The image under test, the command that builds it, and the one that loads it onto the nodes.
 E2E_IMAGE      ?= gpserve:dev
 E2E_BUILD      ?= docker build --tag $(E2E_IMAGE) .
 E2E_LOAD_IMAGE ?= kind load docker-image $(E2E_IMAGE)
-# The same of the workers' image.
+# The same for the workers' image.
 E2E_WORKER_IMAGE      ?= $(E2E_IMAGE)-train
 E2E_BUILD_WORKER      ?= docker build --tag $(E2E_WORKER_IMAGE) --target train .
 E2E_LOAD_WORKER_IMAGE ?= kind load docker-image $(E2E_WORKER_IMAGE)
-# The Valkey of the queue, and how it is built where it cannot be pulled:
-# tests/e2e/valkey/Dockerfile is a stand-in.
+# The image of the queue's Valkey, and the command that builds it where it cannot be pulled
+# (tests/e2e/valkey/Dockerfile is a substitute).
 E2E_VALKEY_IMAGE ?= valkey/valkey:9.1.3
 E2E_BUILD_VALKEY ?= true
-# The Helm to install with, 3 or 4.
+# The Helm that installs the chart, version 3 or 4.
 E2E_HELM       ?= helm
-# How prometheus-adapter gets the chart's rules; the file's name is appended.
+# The command that gives the chart's rules to prometheus-adapter; the file name is appended.
 E2E_LOAD_RULES ?= scripts/load_rules.sh
-# Where the ingress answers, and a Gateway as namespace/name (empty: no test of the HTTPRoute).
+# The address of the ingress, and a Gateway as namespace/name (empty: HTTPRoute is not tested).
 E2E_URL        ?= http://127.0.0.1:8080
 E2E_GATEWAY    ?=
-# A Prometheus that scrapes annotated pods (empty: no test of dashboard and alerts).
+# A Prometheus that scrapes annotated pods (empty: dashboard and alerts are not tested).
 E2E_PROMETHEUS ?=
 # Options of the load test: see `python -m loadtest --help`.
 LOADTEST       ?= --url $(E2E_URL) --host gpserve.local --namespace default
 export E2E_IMAGE E2E_WORKER_IMAGE E2E_VALKEY_IMAGE E2E_URL E2E_GATEWAY E2E_PROMETHEUS E2E_HELM
 
-manifests: $(VENV)/.dev ## render k8s/ from the chart (needs helm)
+manifests: $(VENV)/.dev ## render k8s/ from the chart (requires helm)
 	$(BIN)/python -m scripts.manifests
 
-chart-readme: $(VENV)/.dev ## write the chart's table of values from its comments
+chart-readme: $(VENV)/.dev ## update the table of values in the chart's README from values.yaml
 	$(BIN)/python -m scripts.chart_readme
 
 e2e-image:
@@ -43,17 +43,17 @@ e2e-worker-image:
 e2e-rules:
 	$(E2E_LOAD_RULES) helm/gpserve/prometheus-adapter/rules.yaml
 
-e2e-smoke: $(VENV)/.cluster e2e-image e2e-rules ## the chart's tests with Helm, and the short part of e2e
+e2e-smoke: $(VENV)/.cluster e2e-image e2e-rules ## run the chart's tests with Helm, and a few minutes of the tests on a cluster
 	$(BIN)/python -m pytest tests/chart
 	$(BIN)/python -m pytest tests/e2e -m smoke
 
-e2e: $(VENV)/.cluster e2e-image e2e-worker-image e2e-rules ## tests on the real cluster of KUBECONFIG, about half an hour
+e2e: $(VENV)/.cluster e2e-image e2e-worker-image e2e-rules ## run the tests on the cluster of KUBECONFIG (half an hour)
 	$(BIN)/python -m pytest tests/e2e
 
-e2e-jobs: $(VENV)/.cluster e2e-image e2e-worker-image e2e-rules ## of those, the tests of jobs, about ten minutes
+e2e-jobs: $(VENV)/.cluster e2e-image e2e-worker-image e2e-rules ## run only the cluster tests of jobs (ten minutes)
 	$(BIN)/python -m pytest tests/e2e/test_jobs.py tests/e2e/test_versions.py tests/e2e/test_worker_scaling.py
 
-loadtest: $(VENV)/.cluster ## drive the service, watch the cluster, draw build/loadtest.png
+loadtest: $(VENV)/.cluster ## load the service, watch the cluster, and draw build/loadtest.png
 	$(BIN)/python -m loadtest $(LOADTEST)
 
 .PHONY: manifests chart-readme e2e-image e2e-worker-image e2e-rules e2e-smoke e2e e2e-jobs loadtest
