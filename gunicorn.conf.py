@@ -5,7 +5,9 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import cast
 
+from flask import Flask
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.workers.base import Worker
@@ -52,6 +54,11 @@ proc_name = "gpserve"
 def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Exclude permanent objects from garbage collection, which would copy shared memory pages."""
     gc.freeze()
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Start the background threads, which do not survive a fork."""
+    cast(Flask, worker.wsgi).extensions["gpserve"].start()
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

@@ -3,4 +3,5 @@
 from service.app import app
 
 if __name__ == "__main__":
+    app.extensions["gpserve"].start()
     app.run(port=5001, threaded=True)

@@ -19,7 +19,7 @@ from service.services.options import Options
 from service.settings import Settings
 from service.web import body, hooks, pages
 from service.web.headers import mark_version, prefers_async, refuse_other_version
-from service.web.hooks import current_runtime
+from service.web.hooks import client_has_left, current_runtime
 from service.web.noqueue import WithoutQueue
 from service.web.umbridge import umbridge
 from service.web.v2 import v2
@@ -35,7 +35,7 @@ def create_app(runtime: Runtime) -> Flask:
     app.extensions["gpserve"] = runtime
     app.config["MAX_FORM_MEMORY_SIZE"] = runtime.settings.max_json_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    hooks.install(app, runtime)
+    hooks.install(app)
     app.register_blueprint(api)
     jobs = _job_routes(runtime)
     app.extensions["gpserve.jobs"] = jobs
@@ -99,12 +99,12 @@ def predict() -> flask.Response:
 
 
 def _while_connected(answer: Iterator[bytes]) -> Iterator[bytes]:
-    """Stop predicting for a caller who has left; only the front's server can tell."""
-    scope = request.environ.get("asgi.scope", {})
+    """Stop predicting for a client that has left."""
+    environ = request.environ
 
     def pieces() -> Iterator[bytes]:
         for piece in answer:
-            if scope.get("gpserve.left"):
+            if client_has_left(environ):
                 return
             yield piece
 

@@ -1,74 +1,84 @@
-"""Uvicorn's HTTP connection with limits for clients that are slow, large, or stay for ever."""
+"""Uvicorn's HTTP connection with limits for clients that are slow, oversized or never leaving."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.asgi.exchange import WHOLE, Headers
-from service.asgi.transport import OneWrite
-from service.asgi.upgrades import DecliningProtocol
+from service.asgi.exchange import send_response
+from service.asgi.front import LoadShedder
+from service.asgi.transport import DIRECT_WRITER, CoalescingTransport, DirectWriter
+from service.asgi.upgrades import UpgradeIgnoringProtocol
+from service.runtime.runtime import Runtime
 from service.services.problems import Problem, error_form
 from service.settings import Settings
+from service.web.hooks import CLIENT_LEFT
 
-if TYPE_CHECKING:
-    from service.asgi.front import Front
+_LAST_REQUEST_SECONDS = 1.0
+"""At the end of a drain, how long a new connection may take to send its request."""
 
 
-def send_unframed(cycle: Any) -> None:
-    """Have uvicorn's cycle of one request send bodies of unknown length as they are.
+def _disable_chunking(cycle: RequestResponseCycle) -> None:
+    """Have uvicorn send a body of unknown length as it is.
 
-    RFC 9112, section 6.1. Uvicorn closes the connection after an answer to HTTP/1.0.
+    HTTP/1.0 has no chunked encoding; the body ends when the connection closes (RFC 9112, section
+    6.1). Uvicorn closes it after every response to HTTP/1.0.
     """
     send = cycle.send
     cycle.chunked_encoding = False
 
-    async def unframed(message: dict[str, Any]) -> None:
+    async def send_unchunked(message: Any) -> None:
         cycle.expected_content_length = len(message.get("body", b""))
         await send(message)
 
-    cycle.send = unframed
+    cycle.send = send_unchunked  # type: ignore[method-assign]
 
 
-_LAST_REQUEST_SECONDS = 1.0
-"""At the end of a drain, time for a request that is on its way."""
+class Connection(UpgradeIgnoringProtocol):
+    """A connection with a deadline for the next header, the body, or the client's reading.
 
+    Parameters
+    ----------
+    runtime : whose settings hold the limits
+    shedder : refuses small requests when too much work waits
+    *args, **kwargs : of uvicorn's protocol
+    """
 
-class Connection(DecliningProtocol):
-    """A connection that knows since when it has waited for a header, a body, or its reader."""
+    _writer: DirectWriter
 
-    front: Front
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, runtime: Runtime, shedder: LoadShedder, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._runtime = self.front.runtime
-        self._settings = self._runtime.settings
+        self._runtime = runtime
+        self._settings = runtime.settings
+        self._shedder = shedder
         self._served = 0
         self._begun = 0
         self._header_bytes = 0
         self.in_header = True
         self.in_body = False
         self.deadline = 0.0
-        self._answering: Any = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a header."""
-        super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
+        """Start to wait for a header."""
+        coalescing = CoalescingTransport(transport, self.loop)
+        self._writer = DirectWriter(coalescing)
+        super().connection_made(cast(asyncio.Transport, coalescing))
         self.deadline = time.monotonic() + self._settings.header_timeout_seconds
 
     def data_received(self, data: bytes) -> None:
-        """Refuse a header that is too large before it fills memory."""
+        """Refuse a header that is too large, before it fills the memory."""
         begun, was_in_body = self._begun, self.in_body
         super().data_received(data)
         if not self.in_header or not self._begun:
             return
         if self._begun == begun:
             self._header_bytes += len(data)
-        else:  # what belongs to the requests before it in this piece is not known
+        else:  # how much of this data belongs to earlier requests is unknown
             alone = self._begun == begun + 1 and not was_in_body
             self._header_bytes = len(data) if alone else 1
         limit = self._settings.max_header_bytes
@@ -76,16 +86,16 @@ class Connection(DecliningProtocol):
             self.refuse(Problem(431, f"the header is larger than {limit} bytes"))
 
     def on_message_begin(self) -> None:
-        """Begin to wait for the rest of the header."""
+        """Start to wait for the rest of the header."""
         super().on_message_begin()
         self.in_header = True
         self._begun += 1
         self.deadline = time.monotonic() + self._settings.header_timeout_seconds
 
     def on_headers_complete(self) -> None:
-        """Begin the request; say in its answer whether the connection ends with it."""
+        """Start the request; its response says whether the connection closes after it."""
         super().on_headers_complete()
-        if self.is_declining:
+        if self.will_parse_again:
             return
         self.in_header = False
         self.in_body = True
@@ -95,34 +105,38 @@ class Connection(DecliningProtocol):
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Extend the deadline by what arrived: a drip does not, steady progress does."""
+        """Extend the deadline in proportion to what arrived: steady progress is enough."""
         super().on_body(body)
         latest = time.monotonic() + self._settings.body_timeout_seconds
         earned = len(body) / self._settings.body_min_bytes_per_second
         self.deadline = min(latest, self.deadline + earned)
 
     def on_message_complete(self) -> None:
-        """End the wait for the body."""
+        """Stop waiting for the body."""
         super().on_message_complete()
-        if self.is_declining:
+        if self.will_parse_again:
             return
         self.in_body = False
         if self.cycle.response_complete:
             self.deadline = time.monotonic() + self.timeout_keep_alive
 
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        answer = self.front.refusals.answer(cycle.scope) if self._may_refuse(cycle) else None
-        if answer is not None:
-            self._write_whole(cycle, *answer)
-            return
-        if cycle.scope["http_version"] == "1.0":
-            send_unframed(cycle)
-        self._answering = cycle
-        cycle.scope[WHOLE] = self._offer_whole
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Start the application, unless the server has too much to do: then refuse the request."""
+        scope: Any = cycle.scope
+        refusal = self._shedder.refusal(scope)
+        if refusal is not None:
+            if self._can_refuse_here(cycle):
+                self._writer.respond(cycle, *refusal)
+                return
+            app = partial(send_response, refusal)
+        if scope["http_version"] == "1.0":
+            _disable_chunking(cycle)
+        self._writer.cycle = cycle
+        scope[DIRECT_WRITER] = self._writer
         super()._start_asgi_task(cycle, app)
 
-    def _may_refuse(self, cycle: Any) -> bool:
-        """Whether nothing else is to be said or done but to refuse, and the connection stays."""
+    def _can_refuse_here(self, cycle: RequestResponseCycle) -> bool:
+        """Whether the connection stays open and has no other request or message to handle."""
         return (
             cycle.keep_alive
             and not cycle.waiting_for_100_continue
@@ -131,30 +145,11 @@ class Connection(DecliningProtocol):
             and self._served + 1 < self._settings.keepalive_requests
         )
 
-    def _offer_whole(self, status: int, headers: Headers, body: bytes) -> bool:
-        """Send an answer that is ready; or say that it must go the usual way."""
-        cycle = self._answering
-        if cycle.disconnected or self.flow.write_paused or cycle.scope["method"] == "HEAD":
-            return False
-        self._write_whole(cycle, status, headers, body)
-        return True
-
-    def _write_whole(self, cycle: Any, status: int, headers: Headers, body: bytes) -> None:
-        """Past uvicorn's look at each header for what ours cannot have: a tenth of a request."""
-        lines = [STATUS_LINE[status]]
-        for name, value in (*cycle.default_headers, *headers):
-            lines += name, b": ", value, b"\r\n"
-        if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines += b"\r\n", body
-        self.transport.write_at_once(b"".join(lines))  # type: ignore[attr-defined]
-        cycle.response_started = cycle.response_complete = True
-        if not cycle.keep_alive:
-            self.transport.close()
-        self.on_response_complete()
-
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request, by the sweep: a timer a request would cost 4 %."""
+        """Start to wait for the next request; `end_stalled` checks the deadline.
+
+        Uvicorn sets a timer for each request, which takes 4 % of the time.
+        """
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -165,46 +160,47 @@ class Connection(DecliningProtocol):
             self.deadline = time.monotonic() + self.timeout_keep_alive
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell a thread that still computes for this client that it has left."""
+        """Tell a thread that still computes for this client that the client has left."""
         if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.scope["gpserve.left"] = True  # type: ignore[typeddict-unknown-key]
+            scope: Any = self.cycle.scope
+            scope[CLIENT_LEFT] = True
         super().connection_lost(exc)
-        if self._answering is not None:
-            self._answering.scope.pop(WHOLE, None)  # else nothing but the collector ends us
+        self._writer.cycle = None  # breaks a reference cycle: scope, writer, cycle
 
     def shutdown(self) -> None:
-        """Close an idle connection; a new one may have its request on the way."""
+        """Close an idle connection; give a new one time for a request that is under way."""
         if self._begun and not self.in_header:
             super().shutdown()
         else:
             self.deadline = min(self.deadline, time.monotonic() + _LAST_REQUEST_SECONDS)
 
     def pause_writing(self) -> None:
-        """Begin to wait for the client to read."""
+        """Start to wait for the client to read."""
         super().pause_writing()
         self.deadline = time.monotonic() + self._settings.body_timeout_seconds
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser cannot read, in the path's form when that is known."""
-        self.refuse(Problem(400, "this cannot be read as an HTTP request"))
+        """Refuse data that the parser rejects."""
+        self.refuse(Problem(400, "this is not a valid HTTP request"))
 
     def refuse(self, problem: Problem) -> None:
-        """Send a problem past the application, in its path's form when that is known, and close."""
+        """Send a problem without asking the application, and close the connection.
+
+        It has the form that the path's protocol prescribes, if the path is known by now.
+        """
         path = "" if self.in_header else self.scope["path"]
         status, media_type, body = error_form(path)(problem, "")
-        head = (
-            f"HTTP/1.1 {status} {problem.title}\r\n"
-            f"content-type: {media_type}\r\ncontent-length: {len(body)}\r\n"
-            "connection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+        headers = [
+            (b"content-type", media_type.encode()),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        self._writer.respond_and_close(status, headers, body)
 
     def end_if_stalled(self, now: float) -> None:
         """Close the connection when its deadline has passed."""
         if self.transport is None or self.transport.is_closing():
             return
-        if self.flow.read_paused:  # the wait is ours, not the client's
+        if self.flow.read_paused:  # the client waits for us
             self.deadline = now + self._settings.body_timeout_seconds
         if now < self.deadline:
             return
@@ -223,7 +219,7 @@ class Connection(DecliningProtocol):
 
 
 def end_stalled(connections: Iterable[Any], settings: Settings) -> None:
-    """End the connections that have waited too long for their clients."""
+    """Close the connections whose clients have missed a deadline."""
     now = time.monotonic()
     for connection in list(connections):
         connection.end_if_stalled(now)

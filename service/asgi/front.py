@@ -1,17 +1,17 @@
 """The front: small requests answered on the event loop, the rest handed to Flask on threads.
 
-A point in JSON costs Flask 300 microseconds of routing and objects, and the front 20. Both call
-the same functions to read points, predict and write answers, so each rule exists once.
+Flask spends 300 microseconds on routing and objects for a request of one point, the front 20. Both
+call the same functions to read points, predict and write answers, so each rule exists once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
+from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -20,81 +20,206 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 
 from service.asgi.exchange import (
-    IS_SMALL,
-    Exchange,
-    Headers,
-    Message,
+    DirectRequest,
     Receive,
     Scope,
     Send,
     replayed,
+    send_response,
     whole_body,
 )
+from service.asgi.transport import Headers, Response
+from service.model import Model
 from service.runtime import probes
-from service.runtime.metrics import METRICS_TYPE
+from service.runtime.batching import Waiting
+from service.runtime.logs import RequestLog, log_unexpected
+from service.runtime.metrics import METRICS_TYPE, LoopCounts
 from service.runtime.pool import yield_priority
 from service.runtime.runtime import Runtime
 from service.services import umbridge as umbridgecalls
 from service.services import writing
 from service.services.jsonpoints import read_json
+from service.services.negotiation import JSON_ACCEPTS
 from service.services.points import read_fields
 from service.services.problems import Problem, busy
 from service.web.headers import refuse_other_version
+from service.web.hooks import method_not_allowed
 
-REST_SECONDS = 0.01
-"""So long refusals gather while a thread computes."""
+SMALL_BODY = 16 << 10
+_JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
+_BODY_OR_PREFERENCE = frozenset({b"content-length", b"transfer-encoding", b"prefer"})
 
 
-class Refusals:
-    """Answers that need neither the body nor a task."""
+class FastRoute(ABC):
+    """A path whose small requests are answered on the event loop."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._resting = False
 
-    def answer(self, scope: Scope) -> tuple[int, Headers, bytes] | None:
-        """The answer to a small prediction while too much waits, or None: serve it."""
-        if scope["path"] not in IS_SMALL:
+    @abstractmethod
+    def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
+        """Whether a request is small, as far as its head shows."""
+
+    @abstractmethod
+    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
+        """Return the response, or None if the request needs more than the event loop can give.
+
+        Raises
+        ------
+        Problem
+            The request cannot be answered.
+        """
+
+
+class FastPredict(FastRoute):
+    """`/predict`: few points as JSON or in the query string, answered as JSON."""
+
+    def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
+        """Whether the request asks for JSON and has the length of a few points."""
+        if len(headers) != len(scope["headers"]):  # let Flask combine a repeated header
+            return False
+        if headers.get(b"accept", b"").decode("latin-1") not in JSON_ACCEPTS:
+            return False
+        if scope["method"] == "GET":
+            return not _BODY_OR_PREFERENCE & headers.keys()
+        length = headers.get(b"content-length", b"")
+        return (
+            scope["method"] == "POST"
+            and headers.get(b"content-type", b"application/json") in _JSON_TYPES
+            and length.isdigit()
+            and int(length) <= SMALL_BODY
+            and not scope["query_string"]
+            and b"content-encoding" not in headers
+            and b"prefer" not in headers
+        )
+
+    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
+        """Return mean and variance, or None for an option or for many points."""
+        runtime = self._runtime
+        model = runtime.live.model
+        names = model.description.feature_names
+        refuse_other_version(request.header(b"if-match"), model.description.version)
+        if request.method == "GET":
+            query = parse_qsl(request.query.decode("latin-1"), keep_blank_values=True)
+            read = read_fields(query, names)
+        else:
+            read = read_json(body, names)
+        n = len(read.rows)
+        if not read.options.plain or n >= model.large_tile or n > runtime.settings.max_points:
+            return None
+        request.begin()
+        done = await runtime.batcher.predict(model, read.rows, read.options.noise)
+        document = writing.few_points(done.P, done.outside, read.shape)
+        return request.response(document, _headers(model, request, done))
+
+
+class FastEvaluate(FastRoute):
+    """`/Evaluate`: UM-Bridge's call, whose clients send JSON under any Content-Type, or none."""
+
+    def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
+        """Whether the request has the length of one point."""
+        length = headers.get(b"content-length", b"")
+        return (
+            scope["method"] == "POST"
+            and length.isdigit()
+            and int(length) <= SMALL_BODY
+            and b"content-encoding" not in headers
+        )
+
+    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
+        """Return the outputs at the input."""
+        runtime = self._runtime
+        model = runtime.live.model
+        refuse_other_version(request.header(b"if-match"), model.description.version)
+        call = umbridgecalls.read(body, model, "Evaluate")
+        columns = umbridgecalls.columns(call.name, model)
+        names, limit = model.description.feature_names, runtime.settings.max_points
+        rows = umbridgecalls.rows(call, len(names), limit)
+        request.begin()
+        done = await runtime.batcher.predict(model, rows, call.config.noisy)
+        document = umbridgecalls.evaluated(done.P, columns)
+        return request.response(document, _headers(model, request, done))
+
+
+FAST_PATHS: dict[str, type[FastRoute]] = {"/predict": FastPredict, "/Evaluate": FastEvaluate}
+
+
+def _headers(model: Model, request: DirectRequest, done: Waiting) -> Headers:
+    """The model's version, and the time that the parts of a prediction took."""
+    timing = (
+        f"parse;dur={(request.begun - request.arrived) * 1e3:.3f}, "
+        f"queue;dur={done.waited * 1e3:.3f}, predict;dur={done.took * 1e3:.3f}"
+    )
+    return [*_version_headers(model.description.version), (b"server-timing", timing.encode())]
+
+
+@lru_cache(maxsize=4)
+def _version_headers(version: str) -> Headers:
+    return [
+        (b"x-model-version", version.encode()),
+        (b"etag", f'"{version}"'.encode()),
+        (b"vary", b"Accept"),
+    ]
+
+
+PAUSE_SECONDS = 0.01
+"""How long refusals are collected while a thread computes."""
+
+
+class LoadShedder:
+    """Refuses small requests while too much work waits, without their body and without a task."""
+
+    def __init__(self, runtime: Runtime, routes: Mapping[str, FastRoute], log: RequestLog) -> None:
+        self._batcher = runtime.batcher
+        self._routes = routes
+        self._log = log
+        self._will_pause = False
+
+    def refusal(self, scope: Scope) -> Response | None:
+        """Return the refusal of a small request, counted and logged, or None: answer it."""
+        route = self._routes.get(scope["path"])
+        if route is None:
             return None
         try:
-            self._runtime.batcher.backlog.refuse_if_full()
+            self._batcher.backlog.refuse_if_full()
         except Problem as problem:
             headers = dict(scope["headers"])
-            if not IS_SMALL[scope["path"]](scope, headers):
+            if not route.accepts(scope, headers):
                 return None
-            exchange = Exchange(self._runtime, scope, headers, _nowhere)
-            exchange.finish(problem.status)
-            self._rest_soon()
-            return exchange.refusal(problem)
+            request = DirectRequest(self._log, scope, headers)
+            request.finish(problem.status)
+            if not self._will_pause and self._batcher.has_left_the_loop:
+                self._will_pause = True
+                asyncio.get_running_loop().call_soon(self.pause_loop)
+            return request.refusal(problem)
         return None
 
-    def _rest_soon(self) -> None:
-        if not self._resting and self._runtime.batcher.has_left_the_loop:
-            self._resting = True
-            asyncio.get_running_loop().call_soon(self._rest)
+    def pause_loop(self) -> None:
+        """Stop the event loop on purpose, so that the thread which computes has the processor.
 
-    def _rest(self) -> None:
-        time.sleep(REST_SECONDS)
-        self._resting = False
-
-
-async def _nowhere(message: Message) -> None:
-    raise AssertionError("a refusal is sent by the connection")
-
-
-Answer = Callable[["Front", Exchange, bytes], Awaitable[bool]]
-"""Answers a body, or says that the request asks for more than the event loop should do."""
-
-log = logging.getLogger(__name__)
+        The batcher's thread needs nothing from the loop meanwhile, and the refusals that collect
+        here are then sent in one iteration. Without the pause they would take the time that is
+        there for predictions.
+        """
+        time.sleep(PAUSE_SECONDS)
+        self._will_pause = False
 
 
 class Front:
-    """The ASGI application in front of a Flask application."""
+    """The ASGI application in front of a Flask application.
+
+    Attributes
+    ----------
+    runtime : what the Flask application serves with
+    shedder : for the connections, which ask it before they call the front
+    """
 
     def __init__(self, flask: Flask) -> None:
-        self.runtime = cast(Runtime, flask.extensions["gpserve"])
-        settings = self.runtime.settings
-        self.refusals = Refusals(self.runtime)
+        self.runtime = runtime = cast(Runtime, flask.extensions["gpserve"])
+        settings = runtime.settings
+        self._log = RequestLog(LoopCounts(runtime.metrics), settings.access_log)
+        self._routes = {path: route(runtime) for path, route in FAST_PATHS.items()}
+        self.shedder = LoadShedder(runtime, self._routes, self._log)
         self._flask = WSGIMiddleware(_with_chunked_bodies(flask))
         self._flask.executor = ThreadPoolExecutor(
             settings.threads, "flask", initializer=yield_priority
@@ -106,10 +231,10 @@ class Front:
         """Answer one request, or take part in the server's start and stop."""
         if scope["type"] != "http":
             await self._start_and_stop(receive, send)
-        elif scope["path"] in IS_SMALL:
-            await self._small(scope, receive, send)
+        elif (route := self._routes.get(scope["path"])) is not None:
+            await self._answer(route, scope, receive, send)
         elif scope["path"] == "/metrics" or scope["path"] in probes.PROBES:
-            await self._probe(scope, send)
+            await self._probe(scope, receive, send)
         else:
             await self._hand_over(scope, receive, send)
 
@@ -121,76 +246,46 @@ class Front:
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _small(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, route: FastRoute, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        if not IS_SMALL[scope["path"]](scope, headers):
+        if not route.accepts(scope, headers):
             await self._hand_over(scope, receive, send)
             return
-        exchange = Exchange(self.runtime, scope, headers, send)
+        request = DirectRequest(self._log, scope, headers)
+        response: Response | None
+        body = await whole_body(receive)
         try:
-            self.runtime.batcher.backlog.refuse_if_full()
-            body = await whole_body(receive)
-            if not await _ANSWERS[scope["path"]](self, exchange, body):
-                exchange.abandon()
-                await self._hand_over(scope, replayed(body, receive), send)
+            response = await route.answer(request, body)
         except Problem as problem:
-            await exchange.refuse(problem)
+            response = request.refusal(problem)
         except Exception:
-            log.exception("unexpected error", extra={"request_id": exchange.id})
-            await exchange.refuse(Problem(500, "an error of the server; its log has the id"))
-
-    async def _answer(self, exchange: Exchange, body: bytes) -> bool:
-        """Answer from the event loop, or return False: the request asks for more than that."""
-        runtime = self.runtime
-        model = runtime.live.model
-        names = model.description.feature_names
-        refuse_other_version(exchange.header(b"if-match"), model.description.version)
-        if exchange.method == "GET":
-            query = parse_qsl(exchange.query, keep_blank_values=True)
-            read = read_fields(query, names)
+            response = request.refusal(log_unexpected(request.id))
+        if response is None:
+            await self._hand_over(scope, replayed(body, receive), send)
         else:
-            read = read_json(body, names)
-        n = len(read.rows)
-        if not read.options.plain or n >= model.large_tile or n > runtime.settings.max_points:
-            return False
-        parsed = perf_counter()
-        share = await runtime.batcher.predict(model, read.rows, read.options.noise)
-        document = writing.few_points(share.P, share.outside, read.shape)
-        await exchange.predicted(model, document, parsed, share)
-        return True
+            await send_response(response, scope, receive, send)
+            request.finish(response[0])
 
-    async def _answer_call(self, exchange: Exchange, body: bytes) -> bool:
-        """Answer UM-Bridge's call from the event loop."""
-        runtime = self.runtime
-        model = runtime.live.model
-        refuse_other_version(exchange.header(b"if-match"), model.description.version)
-        call = umbridgecalls.read(body, model, "Evaluate")
-        columns = umbridgecalls.columns(call.name, model)
-        names, limit = model.description.feature_names, runtime.settings.max_points
-        rows = umbridgecalls.rows(call, len(names), limit)
-        parsed = perf_counter()
-        share = await runtime.batcher.predict(model, rows, call.config.noisy)
-        document = umbridgecalls.evaluated(share.P, columns)
-        await exchange.predicted(model, document, parsed, share)
-        return True
-
-    async def _probe(self, scope: Scope, send: Send) -> None:
-        exchange = Exchange(self.runtime, scope, dict(scope["headers"]), send)
-        if exchange.method not in ("GET", "HEAD"):
-            detail = f"{exchange.method[:20]} is not allowed here, GET, HEAD are"
-            await exchange.refuse(Problem(405, detail, headers={"Allow": "GET, HEAD"}))
-        elif scope["path"] == "/metrics":
-            await exchange.send(200, METRICS_TYPE, self.runtime.metrics.exposition())
+    async def _probe(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = DirectRequest(self._log, scope, dict(scope["headers"]))
+        if request.method not in ("GET", "HEAD"):
+            response = request.refusal(method_not_allowed(request.method, ("GET", "HEAD")))
+        elif request.path == "/metrics":
+            response = request.response(self.runtime.metrics.exposition(), media_type=METRICS_TYPE)
         else:
-            status, said = probes.PROBES[scope["path"]](self.runtime)
-            await exchange.send(status, "application/json", msgspec.json.encode(said))
+            status, document = probes.PROBES[request.path](self.runtime)
+            response = request.response(msgspec.json.encode(document), status=status)
+        await send_response(response, scope, receive, send)
+        request.finish(response[0])
 
     async def _hand_over(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let Flask answer on a thread; refuse at once when too many wait for one."""
+        """Let Flask answer on a thread; refuse at once when too many requests wait for one."""
         if self._taken >= self._places:
-            exchange = Exchange(self.runtime, scope, dict(scope["headers"]), send)
-            detail = f"{self._taken} large requests are running or waiting already"
-            await exchange.refuse(busy(detail, self.runtime.backlog_seconds()))
+            request = DirectRequest(self._log, scope, dict(scope["headers"]))
+            detail = f"{self._taken} large requests are already running or waiting"
+            response = request.refusal(busy(detail, self.runtime.backlog_seconds()))
+            await send_response(response, scope, receive, send)
+            request.finish(response[0])
             return
         self._taken += 1
         try:
@@ -199,11 +294,8 @@ class Front:
             self._taken -= 1
 
 
-_ANSWERS: dict[str, Answer] = {"/predict": Front._answer, "/Evaluate": Front._answer_call}
-
-
 def _with_chunked_bodies(flask: Flask) -> Any:
-    """Tell Werkzeug that a body without a length has an end: the server has unchunked it."""
+    """Tell Werkzeug that a body without a length has an end: the server decodes the chunks."""
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:
         if "CONTENT_LENGTH" not in environ:

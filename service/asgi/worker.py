@@ -1,4 +1,4 @@
-"""Uvicorn's gunicorn worker with what it lacks: our front, limits on slow clients, a drain."""
+"""Uvicorn's gunicorn worker, with our front, limits on slow clients, and a drain."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -24,7 +25,7 @@ _SWEEP_SECONDS = 0.5
 
 
 class DrainingServer(Server):
-    """A server that tells its clients to go before it closes their connections."""
+    """A server that asks its clients to reconnect elsewhere before it closes their connections."""
 
     def __init__(self, config: Config, runtime: Runtime) -> None:
         super().__init__(config)
@@ -47,25 +48,24 @@ class DrainingServer(Server):
 
 
 class Worker(UvicornWorker):
-    """Serves a Flask application of ours through the front."""
+    """Serves our Flask application through the front."""
 
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012
         "loop": "uvloop",
-        "http": Connection,
         "ws": "none",
         "lifespan": "on",
         "server_header": False,
         "access_log": False,
-        "proxy_headers": False,  # nothing here asks for the address of the client
+        "proxy_headers": False,  # nothing here needs the address of the client
     }
 
     async def _serve(self) -> None:
         front = Front(self.wsgi)
         runtime = front.runtime
         self.config.app = front
+        self.config.http = partial(Connection, runtime, front.shedder)
         self.config.timeout_graceful_shutdown = int(runtime.settings.graceful_seconds)
         server = DrainingServer(self.config, runtime)
-        Connection.front = front
         self._install_sigquit_handler()
         sweep = asyncio.create_task(self._sweep(server, runtime))
         await server.serve(sockets=self.sockets)
@@ -79,5 +79,5 @@ class Worker(UvicornWorker):
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             end_stalled(server.server_state.connections, runtime.settings)
-            if os.getppid() != self.ppid:  # the master was killed: leave the address to the next
+            if os.getppid() != self.ppid:  # the master was killed: release the address
                 server.should_exit = True

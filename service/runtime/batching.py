@@ -30,8 +30,8 @@ from service.services.points import Rows
 from service.services.prediction import extrapolated
 
 
-class Share:
-    """One request's part of a batch: points on the way in, numbers on the way out."""
+class Waiting:
+    """A request that waits in a batch: its points, and later its part of the result."""
 
     __slots__ = ("P", "future", "model", "noise", "outside", "queued", "rows", "took", "waited")
 
@@ -56,15 +56,15 @@ class Share:
         self.queued = perf_counter()
 
 
-Batch = list[Share]
+Batch = list[Waiting]
 
 
-def spans(batch: Batch) -> Iterator[tuple[Share, int, int]]:
-    """Each share and its rows [a, b) of the batch."""
+def slices(batch: Batch) -> Iterator[tuple[Waiting, slice]]:
+    """Yield each request with the slice of the batch that holds its rows."""
     a = 0
-    for share in batch:
-        b = a + len(share.rows)
-        yield share, a, b
+    for waiting in batch:
+        b = a + len(waiting.rows)
+        yield waiting, slice(a, b)
         a = b
 
 
@@ -79,7 +79,7 @@ class Batcher:
         self.backlog = backlog
         self._pool = pool
         self._metrics = metrics
-        self._pending: deque[Share] = deque()
+        self._pending: deque[Waiting] = deque()
         self._turn = threading.Lock()
         self._taking = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -92,32 +92,32 @@ class Batcher:
         self._loop = loop
         self._executor = ThreadPoolExecutor(thread_name_prefix="batch")
 
-    async def predict(self, model: Model, rows: Rows, noise: bool) -> Share:
+    async def predict(self, model: Model, rows: Rows, noise: bool) -> Waiting:
         """Wait for the answer, on the event loop that was attached."""
         assert self._loop is not None
-        share = Share(model, rows, noise, self._loop.create_future())
+        waiting = Waiting(model, rows, noise, self._loop.create_future())
         self.backlog.add(len(rows))
-        self._pending.append(share)
+        self._pending.append(waiting)
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._gather, 0, _MOST_TURNS)
-        await share.future  # type: ignore[misc]
-        return share
+        await waiting.future  # type: ignore[misc]
+        return waiting
 
-    def predict_on_thread(self, model: Model, rows: Rows, noise: bool) -> Share:
+    def predict_on_thread(self, model: Model, rows: Rows, noise: bool) -> Waiting:
         """Wait for the answer on a thread that is not the event loop's."""
         if self._loop is not None:
             coroutine = self.predict(model, rows, noise)
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
         future: Future[None] = Future()
-        share = Share(model, rows, noise, future)
+        waiting = Waiting(model, rows, noise, future)
         self.backlog.add(len(rows))
-        self._pending.append(share)
+        self._pending.append(waiting)
         with self._turn:
             while not future.done():
                 self._settle(*self._compute(self._take()))
         future.result()
-        return share
+        return waiting
 
     @property
     def has_left_the_loop(self) -> bool:
@@ -127,16 +127,16 @@ class Batcher:
     def _gather(self, seen: int, turns: int) -> None:
         """Compute once a turn of the loop has brought no request, or after so many turns."""
         assert self._loop is not None
-        waiting = len(self._pending)
-        if waiting > seen and turns:
-            self._loop.call_soon(self._gather, waiting, turns - 1)
+        pending = len(self._pending)
+        if pending > seen and turns:
+            self._loop.call_soon(self._gather, pending, turns - 1)
         else:
             self._flush()
 
     def _flush(self) -> None:
         self._scheduled = False
         while self._running < max(1, self._pool.width) and (batch := self._take()):
-            points = sum(len(share.rows) for share in batch)
+            points = sum(len(waiting.rows) for waiting in batch)
             if self.backlog.at_best(points) < INLINE_SECONDS:
                 self._settle(*self._compute(batch))
             else:
@@ -165,25 +165,25 @@ class Batcher:
         points = 0
         with self._taking:
             while self._pending:
-                share = self._pending[0]
-                points += len(share.rows)
-                if batch and not self._fits(share, batch[0], points):
+                waiting = self._pending[0]
+                points += len(waiting.rows)
+                if batch and not self._fits(waiting, batch[0], points):
                     break
                 batch.append(self._pending.popleft())
         return batch
 
     @staticmethod
-    def _fits(share: Share, first: Share, points: int) -> bool:
+    def _fits(waiting: Waiting, first: Waiting, points: int) -> bool:
         return (
-            share.model is first.model
-            and share.noise == first.noise
+            waiting.model is first.model
+            and waiting.noise == first.noise
             and points < first.model.large_tile
         )
 
     def _compute(self, batch: Batch) -> tuple[Batch, BaseException | None]:
         started = perf_counter()
         first = batch[0]
-        X = np.array([row for share in batch for row in share.rows])
+        X = np.array([row for waiting in batch for row in waiting.rows])
         try:
             if len(X) < first.model.large_tile:
                 P = first.model.predict(X, noise=first.noise)
@@ -194,18 +194,18 @@ class Batcher:
             self.backlog.done(len(X))
             return batch, error
         took = perf_counter() - started
-        for share, a, b in spans(batch):
-            share.P, share.outside = P[a:b], outside[a:b]
-            share.waited, share.took = started - share.queued, took
+        for waiting, part in slices(batch):
+            waiting.P, waiting.outside = P[part], outside[part]
+            waiting.waited, waiting.took = started - waiting.queued, took
         self.backlog.done(len(X), took)
-        self._metrics.predicted(len(X), took)
+        self._metrics.count_points(len(X), took)
         return batch, None
 
     def _settle(self, batch: Batch, error: BaseException | None) -> None:
-        for share in batch:
-            if share.future.done():  # the caller has gone
+        for waiting in batch:
+            if waiting.future.done():  # the caller has gone
                 continue
             if error is None:
-                share.future.set_result(None)
+                waiting.future.set_result(None)
             else:
-                share.future.set_exception(error)
+                waiting.future.set_exception(error)

@@ -1,4 +1,4 @@
-"""Structured logs: a JSON object a line, on standard error."""
+"""Structured logs: one JSON object per line, on standard error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import logging
 import os
 import re
 import secrets
-from typing import Any
+from time import perf_counter
+from typing import Any, Protocol
+
+from service.services.problems import Problem
 
 log = logging.getLogger("service.request")
 
@@ -25,12 +28,12 @@ os.register_at_fork(after_in_child=_renew_prefix)  # workers would all count fro
 
 
 def request_id(given: str) -> str:
-    """The caller's request id when it is printable and short, else a new one."""
+    """Return the caller's request id if it is printable and short, else a new one."""
     return given if given and _ID.fullmatch(given) else f"{_prefix}-{next(_numbers):x}"
 
 
 def log_config(level: str) -> dict[str, Any]:
-    """The logging configuration, for `logging.config.dictConfig`."""
+    """Return the logging configuration, for `logging.config.dictConfig`."""
     handler = {"class": "logging.StreamHandler", "formatter": "json"}
     plain = {"level": level.upper(), "handlers": ["stderr"], "propagate": False}
     return {
@@ -49,27 +52,69 @@ def log_config(level: str) -> dict[str, Any]:
     }
 
 
-def wants_log(which: str, status: int) -> bool:
-    """Whether a request of this status is logged: a refusal when busy is no error of ours.
+def log_unexpected(request_id: str) -> Problem:
+    """Log the exception that is being handled, and return the problem that the caller sees."""
+    log.exception("unexpected error", extra={"request_id": request_id})
+    return Problem(500, "internal server error; the server's log has the details by request id")
 
-    Under overload a log line for each refusal would take a fifth of the time to predict.
+
+Kind = tuple[str, str, int]
+"""Method, route and status."""
+
+
+class Counts(Protocol):
+    """Where requests are counted."""
+
+    def begin(self) -> None:
+        """Count a request as in progress."""
+
+    def end(self, kind: Kind, seconds: float) -> None:
+        """Count a request as answered."""
+
+
+class RequestLog:
+    """Counts requests and logs those that the settings want logged.
+
+    Parameters
+    ----------
+    counts : the metrics, or what collects for them
+    wanted : "off", "errors" or "all"
     """
-    return which == "all" or (which == "errors" and status >= 500 and status != 503)
 
+    def __init__(self, counts: Counts, wanted: str) -> None:
+        self.begin = counts.begin
+        self._end = counts.end
+        self._logs_all = wanted == "all"
+        self._logs_errors = wanted == "errors"
 
-def log_request(
-    which: str, request_id: str, method: str, path: str, status: int, seconds: float
-) -> None:
-    """Log a request, if `which` ("off", "errors" or "all") wants it."""
-    if not wants_log(which, status):
-        return
-    log.info(
-        "request",
-        extra={
-            "request_id": request_id,
-            "method": method,
-            "path": path[:200],
-            "status": status,
-            "milliseconds": round(seconds * 1e3, 3),
-        },
-    )
+    def finish(
+        self, request_id: str, method: str, route: str, path: str, status: int, started: float
+    ) -> None:
+        """Count and log a request that has been answered.
+
+        Parameters
+        ----------
+        route : the template of the path, by which it is counted
+        started : `perf_counter()` when the request began
+        """
+        seconds = perf_counter() - started
+        self._end((method, route, status), seconds)
+        if not self._wants(status):
+            return
+        log.info(
+            "request",
+            extra={
+                "request_id": request_id,
+                "method": method,
+                "path": path[:200],
+                "status": status,
+                "milliseconds": round(seconds * 1e3, 3),
+            },
+        )
+
+    def _wants(self, status: int) -> bool:
+        """Whether to log a request: one refused under load is not an error of the server.
+
+        Logging each refusal would take a fifth of the time that is left for predictions.
+        """
+        return self._logs_all or (self._logs_errors and status >= 500 and status != 503)

@@ -1,4 +1,4 @@
-"""What Prometheus and the autoscalers see."""
+"""The metrics that Prometheus and the autoscalers read."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.model import Description
+from service.runtime.logs import Kind
 from service.services.v2 import Totals
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # nobody reads them
+disable_created_metrics()  # type: ignore[no-untyped-call]  # unused
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 RATE_WINDOW_SECONDS = 5
@@ -32,17 +33,20 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UNCOUNTED_ROUTES = frozenset(
     {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
 )
-"""Probes and scrapes are no load: they are left out of the rate that autoscalers read."""
+"""Probes and scrapes are not load: the rate that autoscalers read leaves them out."""
 
 _DURATIONS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _POINTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
 
 
 class Distribution(Histogram):
-    """A histogram that takes several observations at once, at the price of one."""
+    """A histogram that records several observations for the price of one.
+
+    Everything that is used here of prometheus_client's internals stands in `observe_all`.
+    """
 
     def observe_all(self, amounts: Sequence[float]) -> None:
-        """Do what `observe` of each amount does."""
+        """Record each amount, as a call of `observe` for each would."""
         self._sum.inc(sum(amounts))
         buckets = [bisect_left(self._upper_bounds, amount) for amount in amounts]
         for bucket in set(buckets):
@@ -50,7 +54,7 @@ class Distribution(Histogram):
 
 
 class Metrics:
-    """The metrics of this process; with several processes they are summed at the scrape."""
+    """The metrics of this process; those of several processes are summed when they are scraped."""
 
     def __init__(self) -> None:
         self.multiprocess = bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
@@ -83,9 +87,9 @@ class Metrics:
         )
         self._gauges(registry)
         self._children: dict[tuple[str, str, int], tuple[Counter, Distribution]] = {}
-        self._serving: Gauge | None = None
+        self._shown: Gauge | None = None
         self._lock = threading.Lock()
-        self._seen = 0
+        self._counted = 0
         self._ticking: int | None = None
 
     def _gauges(self, registry: CollectorRegistry) -> None:
@@ -114,7 +118,7 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=registry,
         )
-        if self.multiprocess:  # the library's collector sees only the process that is scraped
+        if self.multiprocess:  # ProcessCollector knows only the process that answers the scrape
             self._process = {
                 name: Gauge(name, text, multiprocess_mode="livesum", registry=registry)
                 for name, text in _PROCESS_METRICS.items()
@@ -124,27 +128,35 @@ class Metrics:
             ProcessCollector(registry=registry)
 
     def common_gauge(self, name: str, text: str) -> Gauge:
-        """A gauge that is the same in all processes."""
+        """Return a gauge that has the same value in all processes."""
         return Gauge(name, text, multiprocess_mode="livemax", registry=self._registry)
 
-    def serving(self, d: Description) -> None:
-        """Say which model is served."""
-        if self._serving is not None:
-            self._serving.set(0)
-        self._serving = self._info.labels(d.name, d.version, d.kernel, str(d.training_points))
-        self._serving.set(1)
+    def show_model(self, d: Description) -> None:
+        """Show which model is served."""
+        if self._shown is not None:
+            self._shown.set(0)
+        self._shown = self._info.labels(d.name, d.version, d.kernel, str(d.training_points))
+        self._shown.set(1)
 
-    def answered(self, method: str, route: str, code: int, *seconds: float) -> None:
-        """Count answered requests, each with its seconds; `route` is a template, never a path."""
-        key = (method, route, code)
-        children = self._children.get(key)
+    def begin(self) -> None:
+        """Count a request as in progress."""
+        self.in_progress.inc()
+
+    def end(self, kind: Kind, seconds: float) -> None:
+        """Count a request that began as answered."""
+        self.in_progress.dec()
+        self.count_requests(kind, (seconds,))
+
+    def count_requests(self, kind: Kind, seconds: Sequence[float]) -> None:
+        """Count answered requests of one kind, each by its seconds."""
+        children = self._children.get(kind)
         if children is None:
-            children = self._children[key] = self._new_children(*key)
+            children = self._children[kind] = self._new_children(*kind)
         children[0].inc(len(seconds))
         children[1].observe_all(seconds)
-        if route not in UNCOUNTED_ROUTES:
+        if kind[1] not in UNCOUNTED_ROUTES:
             with self._lock:
-                self._seen += len(seconds)
+                self._counted += len(seconds)
 
     def _new_children(self, method: str, route: str, code: int) -> tuple[Counter, Distribution]:
         method = method if method in METHODS else "other"
@@ -153,14 +165,14 @@ class Metrics:
             self._durations.labels(method, route),
         )
 
-    def predicted(self, points: int, seconds: float) -> None:
-        """Count one product."""
+    def count_points(self, points: int, seconds: float) -> None:
+        """Count the points of one product."""
         self._points.inc(points)
         self._batch_points.observe_all((points,))
         self._seconds.observe_all((seconds,))
 
     def tick_in_background(self, backlog_seconds: Callable[[], float]) -> None:
-        """Start the thread that keeps the gauges fresh, once in each process."""
+        """Start the thread that updates the gauges, once per process."""
         with self._lock:
             if self._ticking == os.getpid():
                 return
@@ -171,11 +183,11 @@ class Metrics:
         thread.start()
 
     def _tick(self, backlog_seconds: Callable[[], float]) -> None:
-        marks = deque([(time.monotonic(), self._seen)], RATE_WINDOW_SECONDS + 1)
+        marks = deque([(time.monotonic(), self._counted)], RATE_WINDOW_SECONDS + 1)
         process = ProcessCollector(registry=None)
         while True:
             time.sleep(1)
-            marks.append((time.monotonic(), self._seen))
+            marks.append((time.monotonic(), self._counted))
             (start, before), (now, seen) = marks[0], marks[-1]
             self._rate.set((seen - before) / (now - start))
             self._backlog.set(backlog_seconds())
@@ -192,11 +204,11 @@ class Metrics:
         return registry
 
     def exposition(self) -> bytes:
-        """The text that a scrape gets: of all processes when there are several."""
+        """Return what a scrape reads, summed over all processes."""
         return generate_latest(self._all_processes())
 
     def totals(self) -> Totals:
-        """What has been predicted since the start, by all processes."""
+        """Return how much all processes have predicted since they started."""
         samples = {
             sample.name: sample.value
             for metric in self._all_processes().collect()
@@ -217,49 +229,40 @@ _PROCESS_METRICS = {
 }
 
 
-Kind = tuple[str, str, int]
-"""Method, route, status."""
+class LoopCounts:
+    """Collects counts on the event loop and adds them to the metrics once per loop iteration.
 
-
-class Tally:
-    """Counts requests on the event loop's thread and hands the sums to the metrics.
-
-    A metric takes a lock for each number that it adds: counted one by one, requests of one point
+    A metric takes a lock for each number that it adds. Counted one by one, requests of one point
     would spend a tenth of their time there.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._scheduled = False
-        self._running = 0
+        self._in_progress = 0
         self._seconds: defaultdict[Kind, list[float]] = defaultdict(list)
 
     def begin(self) -> None:
-        """Count a request that has arrived."""
-        self._running += 1
-        self._schedule()
-
-    def leave(self) -> None:
-        """Take back a request that somebody else counts."""
-        self._running -= 1
+        """Count a request as in progress."""
+        self._in_progress += 1
         self._schedule()
 
     def end(self, kind: Kind, seconds: float) -> None:
-        """Count a request that has been answered."""
-        self._running -= 1
+        """Count a request that began as answered."""
+        self._in_progress -= 1
         self._seconds[kind].append(seconds)
         self._schedule()
 
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._hand_over)
+            asyncio.get_running_loop().call_soon(self._flush)
 
-    def _hand_over(self) -> None:
+    def _flush(self) -> None:
         self._scheduled = False
-        running, self._running = self._running, 0
-        if running:
-            self._metrics.in_progress.inc(running)
-        seconds, self._seconds = self._seconds, defaultdict(list)
-        for (method, route, code), each in seconds.items():
-            self._metrics.answered(method, route, code, *each)
+        in_progress, self._in_progress = self._in_progress, 0
+        if in_progress:
+            self._metrics.in_progress.inc(in_progress)
+        collected, self._seconds = self._seconds, defaultdict(list)
+        for kind, seconds in collected.items():
+            self._metrics.count_requests(kind, seconds)

@@ -13,7 +13,8 @@ from service.model import FloatArray, Model
 from service.runtime.backlog import Backlog
 from service.runtime.batching import Batcher
 from service.runtime.live import Follower, Live
-from service.runtime.metrics import Metrics, Tally
+from service.runtime.logs import RequestLog
+from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
 from service.services.prediction import Limits
 from service.settings import Settings, SettingsError
@@ -39,7 +40,7 @@ class Runtime:
         self.settings = settings
         self.live = Live(settings)
         self.metrics = Metrics()
-        self.tally = Tally(self.metrics)
+        self.requests = RequestLog(self.metrics, settings.access_log)
         self.pool = TilePool()
         cost = _measure(self.live.model)
         self.batcher = Batcher(Backlog(settings.max_backlog_seconds, cost), self.pool, self.metrics)
@@ -68,7 +69,7 @@ class Runtime:
         self._start_hooks.append(hook)
 
     def _show_version(self) -> None:
-        self.metrics.serving(self.live.model.description)
+        self.metrics.show_model(self.live.model.description)
         self.metrics.refused.set(bool(self.follower and self.follower.refused))
 
     def store_initial(self) -> None:
@@ -94,7 +95,7 @@ class Runtime:
             raise
         took = perf_counter() - started
         self.uploads.done(len(X), took)
-        self.metrics.predicted(len(X), took)
+        self.metrics.count_points(len(X), took)
         return P
 
 

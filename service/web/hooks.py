@@ -1,25 +1,26 @@
-"""The way of one Flask request: its id, its problems, its log line and its metrics."""
+"""What every Flask request gets: an id, problem documents, a log line and metrics."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from time import perf_counter
 from typing import IO, Any, cast
 
 import flask
 from flask import Flask, g
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_input_stream
 
-from service.runtime.logs import log_request, request_id
+from service.runtime.logs import log_unexpected, request_id
 from service.runtime.runtime import Runtime
 from service.services.body import DigestedBody
 from service.services.problems import Problem, error_form
 
-log = logging.getLogger("service.request")
+CLIENT_LEFT = "gpserve.client_left"
+"""A key of the ASGI scope, which our connection sets when the client closes it."""
 
 
 class Request(flask.Request):
@@ -58,43 +59,17 @@ class Request(flask.Request):
         return parser
 
 
-def install(app: Flask, runtime: Runtime) -> None:
+def install(app: Flask) -> None:
     """Give every request of the app an id, metrics, and problem documents."""
-
-    @app.before_request
-    def begin() -> None:
-        runtime.start()
-        g.started = perf_counter()
-        g.request_id = request_id(flask.request.headers.get("X-Request-Id", ""))
-        runtime.metrics.in_progress.inc()
-
-    @app.errorhandler(Problem)
-    def problem(error: Problem) -> flask.Response:
-        return problem_response(error)
-
-    @app.errorhandler(HTTPException)
-    def http(error: HTTPException) -> flask.Response:
-        return problem_response(_as_problem(error))
-
-    @app.errorhandler(Exception)
-    def unexpected(error: Exception) -> flask.Response:
-        log.exception("unexpected error", extra={"request_id": g.get("request_id", "")})
-        return problem_response(Problem(500, "an error of the server; its log has the request id"))
-
-    @app.after_request
-    def end(response: flask.Response) -> flask.Response:
-        response.headers["X-Request-Id"] = g.request_id
-        response.headers.pop("Date", None)  # the server sets it as well
-        finish = _Finish(runtime, response.status_code)
-        if response.is_streamed:
-            response.response = _to_the_end(response.response, finish)
-        else:
-            finish()
-        return response
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.register_error_handler(Problem, problem_response)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected_error)
 
 
 def current_runtime() -> Runtime:
-    """The runtime of the application that answers this request."""
+    """Return the runtime of the application that answers this request."""
     return cast(Runtime, flask.current_app.extensions["gpserve"])
 
 
@@ -103,55 +78,70 @@ def current_request() -> Request:
     return cast(Request, flask.request)
 
 
+def client_has_left(environ: Mapping[str, Any]) -> bool:
+    """Whether the client has closed the connection, which only our own server can tell."""
+    return bool(environ.get("asgi.scope", {}).get(CLIENT_LEFT))
+
+
 def problem_response(problem: Problem) -> flask.Response:
-    """The problem as a response, in the form that the path's protocol prescribes."""
+    """Return the problem as a response, in the form that the path's protocol prescribes."""
     form = error_form(flask.request.path)
     status, media_type, body = form(problem, g.get("request_id", ""))
     return flask.Response(body, status, problem.headers, content_type=media_type)
 
 
-def _as_problem(error: HTTPException) -> Problem:
-    code = error.code or 500
-    if code == 404:
-        return Problem(404, f"nothing is at {flask.request.path[:200]!r}; /docs lists the paths")
-    response = error.get_response()
-    allow = response.headers.get("Allow")
-    if code == 405 and allow:
-        detail = f"{flask.request.method[:20]} is not allowed here, {allow} is"
-        return Problem(405, detail, headers={"Allow": allow})
-    return Problem(code, error.description or error.name)
+def method_not_allowed(method: str, allowed: Iterable[str]) -> Problem:
+    """405, with the methods that are allowed at this path."""
+    methods = ", ".join(sorted(allowed))
+    detail = f"method {method[:20]} is not allowed; allowed: {methods}"
+    return Problem(405, detail, headers={"Allow": methods})
 
 
-class _Finish:
-    """Counts and logs a request once its answer has been sent."""
-
-    def __init__(self, runtime: Runtime, status: int) -> None:
-        request = flask.request
-        self._runtime = runtime
-        self._method = request.method
-        self._route = request.url_rule.rule if request.url_rule else "unmatched"
-        self._path = request.path
-        self._status = status
-        self._started = g.started
-        self._id = g.request_id
-
-    def __call__(self) -> None:
-        took = perf_counter() - self._started
-        metrics = self._runtime.metrics
-        metrics.in_progress.dec()
-        metrics.answered(self._method, self._route, self._status, took)
-        log_request(
-            self._runtime.settings.access_log,
-            self._id,
-            self._method,
-            self._path,
-            self._status,
-            took,
-        )
+def _begin() -> None:
+    g.started = perf_counter()
+    g.request_id = request_id(flask.request.headers.get("X-Request-Id", ""))
+    current_runtime().requests.begin()
 
 
-def _to_the_end(pieces: Iterable[Any], finish: _Finish) -> Iterator[Any]:
+def _end(response: flask.Response) -> flask.Response:
+    response.headers["X-Request-Id"] = g.request_id
+    response.headers.pop("Date", None)  # the server sets it as well
+    request = flask.request
+    finish = partial(
+        current_runtime().requests.finish,
+        request_id=g.request_id,
+        method=request.method,
+        route=request.url_rule.rule if request.url_rule else "unmatched",
+        path=request.path,
+        status=response.status_code,
+        started=g.started,
+    )
+    if response.is_streamed:
+        response.response = _to_the_end(response.response, finish)
+    else:
+        finish()
+    return response
+
+
+def _to_the_end(pieces: Iterable[Any], finish: Callable[[], None]) -> Iterator[Any]:
     try:
         yield from pieces
     finally:
         finish()
+
+
+def _http_error(error: HTTPException) -> flask.Response:
+    return problem_response(_as_problem(error))
+
+
+def _as_problem(error: HTTPException) -> Problem:
+    request = flask.request
+    if error.code == 404:
+        return Problem(404, f"no such path: {request.path[:200]!r}; /docs lists the paths")
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        return method_not_allowed(request.method, error.valid_methods)
+    return Problem(error.code or 500, error.description or error.name)
+
+
+def _unexpected_error(error: Exception) -> flask.Response:
+    return problem_response(log_unexpected(g.get("request_id", "")))

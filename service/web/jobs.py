@@ -34,7 +34,7 @@ from service.services.trainingjson import table_of_json
 from service.settings import Settings
 from service.web import body
 from service.web.headers import require_token, wait_seconds
-from service.web.hooks import Request, current_request, current_runtime
+from service.web.hooks import Request, client_has_left, current_request, current_runtime
 
 _TABLES = ("text/csv", "application/csv", "text/plain", "application/octet-stream")
 
@@ -161,7 +161,7 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
 
 def _refuse_truncated() -> None:
     """400 when the client left before the end of its body: a part must not become a job."""
-    if request.environ.get("asgi.scope", {}).get("gpserve.left"):
+    if client_has_left(request.environ):
         raise malformed("the body was cut off")
 
 

@@ -24,8 +24,8 @@ NAME = re.compile(r"\b((?:http|predict\w*|model|jobs?|worker)_\w+)\b")
 def exported() -> set[str]:
     """The names of the samples that a service exports once it has answered something."""
     metrics = Metrics()
-    metrics.answered("POST", "/predict", 200, 0.01)
-    metrics.predicted(1, 0.01)
+    metrics.count_requests(("POST", "/predict", 200), [0.01])
+    metrics.count_points(1, 0.01)
     text = metrics.exposition().decode() + 'model_info{version="a"} 1\n'
     worker = WorkerMetrics()
     worker.ended(Job("id", "", "predict", SUCCESSFUL, "", now(), now(), b""), SUCCESSFUL)

@@ -146,7 +146,7 @@ def test_wrong_methods(http: httpx.Client) -> None:
         _refused(said, "MethodNotAllowed", "GET is not allowed")
     said = http.get("/Evaluate/more")
     assert said.status_code == 404
-    _refused(said, "NotFound", "nothing is at")
+    _refused(said, "NotFound", "no such path")
 
 
 def test_too_large(http: httpx.Client) -> None:

@@ -174,7 +174,7 @@ def test_unknown_encoding(http: httpx.Client) -> None:
         ("/v2/models/quakes/versions/000000000000", "served in version"),
         ("/v2/models/nobody/ready", "no such model"),
         ("/v2/models/nobody/stats", "no such model"),
-        ("/v2/nothing", "nothing is at"),
+        ("/v2/nothing", "no such path"),
     ],
 )
 def test_unknown_paths(http: httpx.Client, path: str, says: str) -> None:
@@ -182,8 +182,8 @@ def test_unknown_paths(http: httpx.Client, path: str, says: str) -> None:
 
 
 def test_wrong_method(http: httpx.Client) -> None:
-    _refused(http.get(INFER), 405, "GET is not allowed here")
-    _refused(http.post("/v2/health/ready"), 405, "POST is not allowed here")
+    _refused(http.get(INFER), 405, "method GET is not allowed; allowed: OPTIONS, POST")
+    _refused(http.post("/v2/health/ready"), 405, "method POST is not allowed; allowed: GET, HEAD")
 
 
 def test_server(http: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""Who waits together is answered together, in order, and nobody waits for a timer."""
+"""Requests that wait together are answered by one product, in order, without a timer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.runtime.backlog import Backlog
-from service.runtime.batching import Batcher, Share
+from service.runtime.batching import Batcher, Waiting
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
 from service.services.problems import Problem
@@ -24,7 +24,7 @@ def batcher(seconds_per_point: float = 1e-6) -> Batcher:
     return Batcher(Backlog(1.0, seconds_per_point), TilePool(), Metrics())
 
 
-def on_loop(b: Batcher, *coroutines: Coroutine[Any, Any, Share]) -> list[Share]:
+def on_loop(b: Batcher, *coroutines: Coroutine[Any, Any, Waiting]) -> list[Waiting]:
     async def run() -> list[Any]:
         b.attach(asyncio.get_running_loop())
         answers: list[Any] = await asyncio.gather(*coroutines, return_exceptions=True)
@@ -33,7 +33,7 @@ def on_loop(b: Batcher, *coroutines: Coroutine[Any, Any, Share]) -> list[Share]:
     return asyncio.run(run())
 
 
-def sizes(shares: list[Share]) -> list[float]:
+def sizes(shares: list[Waiting]) -> list[float]:
     return [share.P[0, 1] for share in shares]
 
 
@@ -49,10 +49,10 @@ def test_a_single_request_is_alone() -> None:
     assert sizes(on_loop(b, b.predict(model, [ROW], True))) == [1]
 
 
-def arriving(b: Batcher, model: Sum, count: int) -> list[Share]:
-    """The answers to requests of which each turn of the loop brings one."""
+def arriving(b: Batcher, model: Sum, count: int) -> list[Waiting]:
+    """Answer requests of which one arrives in each iteration of the loop."""
 
-    async def predict(turn: int) -> Share:
+    async def predict(turn: int) -> Waiting:
         for _ in range(turn):
             await asyncio.sleep(0)
         return await b.predict(model, [ROW], True)
@@ -95,7 +95,7 @@ def test_while_one_batch_is_computed_the_next_one_gathers() -> None:
     b, model = batcher(seconds_per_point=1.0), Sum()
     model.gate.clear()
 
-    async def run() -> list[Share]:
+    async def run() -> list[Waiting]:
         b.attach(asyncio.get_running_loop())
         first = asyncio.create_task(b.predict(model, [ROW], True))
         while not b._running:
@@ -113,7 +113,7 @@ def test_the_thread_takes_the_next_batch_without_the_loop() -> None:
     b, model = batcher(seconds_per_point=1.0), Sum()
     model.gate.clear()
 
-    async def run() -> list[Share]:
+    async def run() -> list[Waiting]:
         b.attach(asyncio.get_running_loop())
         tasks = [asyncio.create_task(b.predict(model, [ROW], True))]
         while not b._running:
@@ -141,7 +141,7 @@ def test_an_error_reaches_those_who_asked_and_nobody_else() -> None:
 def test_a_caller_who_left_does_not_hurt_the_others() -> None:
     b, model = batcher(), Sum()
 
-    async def run() -> Share:
+    async def run() -> Waiting:
         b.attach(asyncio.get_running_loop())
         leaver = asyncio.create_task(b.predict(model, [ROW], True))
         await asyncio.sleep(0)
@@ -154,7 +154,7 @@ def test_a_caller_who_left_does_not_hurt_the_others() -> None:
 def test_threads_without_a_loop_share_products() -> None:
     b, model = batcher(), Sum()
     model.gate.clear()
-    shares: list[Share] = []
+    shares: list[Waiting] = []
 
     def call() -> None:
         shares.append(b.predict_on_thread(model, [ROW], True))
@@ -174,7 +174,7 @@ def test_threads_without_a_loop_share_products() -> None:
 def test_threads_beside_a_loop_use_the_loops_batches() -> None:
     b, model = batcher(), Sum()
 
-    async def run() -> list[Share]:
+    async def run() -> list[Waiting]:
         loop = asyncio.get_running_loop()
         b.attach(loop)
         return await asyncio.gather(

@@ -1,4 +1,4 @@
-"""HTTP/1.0, which knows no chunks: a body of unknown length ends with the connection."""
+"""HTTP/1.0 has no chunked encoding: a body of unknown length ends when the connection closes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start, stop, drain: SIGTERM under load loses no request; a broken model stops the start."""
+"""Start, stop and drain: SIGTERM under load loses no request; a broken model prevents a start."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POINT = {"lat": -20.1, "long": 181.5, "depth": 500, "stations": 40}
 
 
 class Caller(threading.Thread):
-    """Calls until it is told to go elsewhere, as behind a Service; counts what was lost."""
+    """Calls until it is asked to reconnect, as behind a Service; records what was lost."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -45,11 +45,11 @@ class Caller(threading.Thread):
 
 
 DRAIN_SECONDS = 60
-"""Longer than any caller is kept from the CPU; `_end_drain` cuts it short."""
+"""Longer than any caller may wait for a CPU; `_end_drain` ends it early."""
 
 
 def _end_drain(server: Server) -> None:
-    """Tell the workers a second time, as the master does not: they stop at once."""
+    """Send the workers a second SIGTERM, which the master does not: they stop at once."""
     for pid in server.workers:
         os.kill(pid, signal.SIGTERM)
 
@@ -106,9 +106,15 @@ def test_a_long_upload_is_finished_after_sigterm(tmp_path: Path) -> None:
     assert lines == rows + 1
 
 
-def test_flask_alone_stops_as_well(tmp_path: Path) -> None:
+def shows_its_model(server: Server) -> bool:
+    """Whether the background threads were started, since the metrics show the model then."""
+    return "\nmodel_info{" in plainhttp.get(f"{server.url}/metrics").text
+
+
+def test_flask_alone_starts_and_stops_as_well(tmp_path: Path) -> None:
     with serving(tmp_path, *FLASK_ALONE) as server:
         assert plainhttp.post(f"{server.url}/predict", json=POINT).status_code == 200
+        assert shows_its_model(server)
         assert server.stop() == 0
 
 
@@ -172,7 +178,7 @@ def elsewhere(app, *, port, **options):
 Flask.run = elsewhere
 runpy.run_path("run.py", run_name="__main__")
 """
-"""Somebody else may listen on 5001 while the tests run."""
+"""Another process may listen on 5001 while the tests run."""
 
 
 def test_the_development_server_listens_on_5001(tmp_path: Path) -> None:
@@ -183,5 +189,6 @@ def test_the_development_server_listens_on_5001(tmp_path: Path) -> None:
     try:
         wait_ready(server)
         assert plainhttp.post(f"{server.url}/predict", json=POINT).status_code == 200
+        assert shows_its_model(server)
     finally:
         server.stop()

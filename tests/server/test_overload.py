@@ -1,4 +1,4 @@
-"""More load than there is time: refused at once, bounded, and everything accepted is answered."""
+"""Under overload, requests are refused at once, and every accepted one is answered."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOY = "tests.server.toys:Slow"
 GATED = "tests.server.toys:Gated"
 COSTLY = "tests.server.toys:Costly"
 FULL = {"max_backlog_seconds": 0, "header_timeout_seconds": PATIENCE_SECONDS}
-"""One small request is all that is accepted; others may take their time to come."""
+"""Only one small request is accepted; the headers of others may be slow."""
 
 POINT = {"lat": 1, "long": 2, "depth": 3, "stations": 4}
 MANY = {"points": [[1, 2, 3, 4]] * 100}
@@ -50,7 +50,7 @@ def test_too_many_small_requests_get_503_and_a_time_to_come_again(tmp_path: Path
 
 
 def _is_computing(server: Server) -> bool:
-    """Whether it has accepted what it has not answered, as it says once a second."""
+    """Whether accepted work is not answered yet, by a gauge that is updated every second."""
     return "predict_backlog_seconds 0.0\n" not in plainhttp.get(f"{server.url}/metrics").text
 
 
@@ -100,7 +100,7 @@ def test_a_refused_connection_stays_in_order(tmp_path: Path, gate: Path) -> None
 
 
 def _refused(stream: BinaryIO) -> str:
-    """Read a 503, and return its request's id."""
+    """Read a 503 and return its request id."""
     status, headers, body = read_next(stream)
     assert (status, headers["content-type"]) == (503, "application/problem+json")
     assert int(headers["retry-after"]) >= 1

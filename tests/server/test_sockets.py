@@ -1,4 +1,4 @@
-"""Clients as they are: pipelining, in pieces, broken, greedy. Over real sockets."""
+"""Clients over real sockets: pipelined, fragmented, malformed and oversized requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.serving import Server, serving
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The front, with limits small enough for a test."""
+    """The server, with limits small enough for a test."""
     with serving(
         tmp_path_factory.mktemp("sockets"),
         keepalive_requests=50,
@@ -98,7 +98,7 @@ def test_expect_100_continue(wire: socket.socket) -> None:
         ("/Evaluate", "application/json", 3 << 30),
     ],
 )
-def test_what_is_announced_too_large_need_not_be_sent(
+def test_a_body_announced_as_too_large_is_refused_before_it_is_sent(
     wire: socket.socket, path: str, kind: str, length: int
 ) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: gp\r\nContent-Type: {kind}\r\n"
@@ -106,12 +106,12 @@ def test_what_is_announced_too_large_need_not_be_sent(
     assert read_answer(wire)[0] == 413
 
 
-def test_what_is_no_http_gets_a_problem_document(wire: socket.socket) -> None:
+def test_invalid_http_gets_a_problem_document(wire: socket.socket) -> None:
     wire.sendall("GET /prédict HTTP/1.1\r\nHost: gp\r\n\r\n".encode())
     head, _, body = read_to_the_end(wire).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/problem+json" in head
-    assert json.loads(body)["detail"] == "this cannot be read as an HTTP request"
+    assert json.loads(body)["detail"] == "this is not a valid HTTP request"
 
 
 def test_length_and_chunks_together_are_refused(wire: socket.socket) -> None:
@@ -125,7 +125,7 @@ def test_not_http(wire: socket.socket) -> None:
     assert read_to_the_end(wire).startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_long_connection_is_sent_away(wire: socket.socket) -> None:
+def test_a_long_connection_is_closed(wire: socket.socket) -> None:
     for i in range(50):
         wire.sendall(REQUEST)
         _, headers, _ = read_answer(wire)

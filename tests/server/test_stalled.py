@@ -1,4 +1,4 @@
-"""Clients that stall: half a request, drip by drip, silence, an answer that nobody reads."""
+"""Clients that stall: half a request, single bytes, silence, a response that nobody reads."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.server.wire import BODY, REQUEST, read_answer, read_to_the_end
 from tests.serving import Server, serving
 
 TIMEOUT = 3.0
-"""Long enough for a client that sends every 0.2 s to lose the CPU for a second and more."""
+"""Long enough that a client which sends every 0.2 s may wait a second or more for a CPU."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The front, with time-outs short enough for a test."""
+    """The server, with timeouts short enough for a test."""
     with serving(
         tmp_path_factory.mktemp("stalled"),
         header_timeout_seconds=TIMEOUT,
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def drip(wire: socket.socket, data: bytes) -> bytes:
-    """Send a byte every 0.2 s until an answer comes; nothing, if none came or the wire broke."""
+    """Send a byte every 0.2 s and return the first response, or nothing if none comes."""
     wire.settimeout(0.2)
     for byte in data:
         try:
@@ -46,7 +46,7 @@ def drip(wire: socket.socket, data: bytes) -> bytes:
 
 
 def send_table(wire: socket.socket, request_id: bytes) -> None:
-    """Ask for an answer that is larger than what a socket holds."""
+    """Ask for a response that is larger than a socket's buffer."""
     rows = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * 60_000
     wire.sendall(
         b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: text/csv\r\nAccept: text/csv\r\n"

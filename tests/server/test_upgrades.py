@@ -1,4 +1,4 @@
-"""Upgrades are offered by Java's client and `curl --http2`, and declined without a loss."""
+"""Upgrades, which Java's client and `curl --http2` offer, are ignored, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GET = b"GET /predict?lat=-20&long=181&depth=500&stations=30 HTTP/1.1\r\nHost: gp
 
 
 def _answers(server: Server, *pieces: bytes, count: int) -> list[bytes]:
-    """The bodies of so many answers to what is sent in pieces."""
+    """Send pieces and return the bodies of `count` responses."""
     with server.connect() as wire:
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in pieces:
@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def plain(server: Server) -> bytes:
-    """The answer to the request that offers nothing."""
+    """The response to the request without an upgrade."""
     return _answers(server, REQUEST, count=1)[0]
 
 
@@ -68,7 +68,7 @@ def test_a_websocket_is_not_spoken(server: Server) -> None:
 
 
 def test_a_body_is_never_a_request(server: Server, plain: bytes) -> None:
-    """It was executed as the next one: a proxy in front would have given its answer to others."""
+    """Once it was answered as the next one, which a proxy would have given to another client."""
     smuggled = GET + b"\r\n"
     head = b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: text/csv\r\n"
     length = b"Content-Length: %d\r\n" % len(smuggled)

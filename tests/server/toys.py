@@ -1,4 +1,4 @@
-"""Models that are easy to reason about, for tests of what stands around a model."""
+"""Simple models, for tests of the server around a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GATE = "TOYS_GATE"
 
 
 class Sum(Model):
-    """Mean: the sum of the inputs; variance: the number of points that were asked for together."""
+    """Mean: the sum of the inputs; variance: the number of points in the batch."""
 
     seconds_per_call = 0.0
 
@@ -38,7 +38,7 @@ class Sum(Model):
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         if not self.gate.wait(PATIENCE_SECONDS):
-            raise TimeoutError("nobody opened the gate")
+            raise TimeoutError("the gate stayed closed")
         time.sleep(self.seconds_per_call)
         return np.column_stack([X.sum(axis=1), np.full(len(X), float(len(X)))])
 
@@ -51,7 +51,7 @@ class Sum(Model):
 
 
 class Slow(Sum):
-    """Takes a twentieth of a second for any call, as a large model on a small CPU."""
+    """Takes a twentieth of a second per call, like a large model on a small CPU."""
 
     seconds_per_call = 0.05
 
@@ -62,7 +62,7 @@ def _wait_at_the_gate() -> None:
 
 
 class Gated(Sum):
-    """Computes nothing while the file exists that the environment names: a gate from outside."""
+    """Waits while the file exists that the environment names, so that a test can hold it."""
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         _wait_at_the_gate()
@@ -70,7 +70,7 @@ class Gated(Sum):
 
 
 class GatedGPR(GPR):
-    """A Gaussian process behind the same gate."""
+    """A Gaussian process that waits in the same way."""
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         _wait_at_the_gate()
@@ -78,7 +78,7 @@ class GatedGPR(GPR):
 
 
 class Costly(Gated):
-    """So slow that the event loop leaves it to a thread, and answers others meanwhile."""
+    """So slow that a thread computes it and the event loop answers other requests meanwhile."""
 
     seconds_per_call = 0.5
 

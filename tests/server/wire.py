@@ -1,4 +1,4 @@
-"""What goes over a socket: one request's bytes, and a reader of answers."""
+"""A request as bytes, and a reader of responses."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ REQUEST = (
 
 
 def read_answer(wire: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """The next answer, when no other follows it: status, headers, body."""
+    """Read a response that no other follows: status, headers, body."""
     return read_next(wire.makefile("rb"))
 
 
 def read_next(stream: BinaryIO) -> tuple[int, dict[str, str], bytes]:
-    """The next of several answers."""
+    """Read the next of several responses."""
     status = int(stream.readline().split()[1])
     headers = {}
     while line := stream.readline().strip():

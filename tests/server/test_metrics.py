@@ -1,10 +1,12 @@
-"""Counting many requests at once says the same as counting each."""
+"""Counting many requests at once gives the same metrics as counting each."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
-from service.runtime.metrics import Metrics, Tally
+from service.runtime.logs import Kind
+from service.runtime.metrics import LoopCounts, Metrics
 
 SECONDS = [0.0004, 0.0005, 0.0006, 0.003, 0.003, 0.02, 100.0]
 KIND = ("POST", "/predict", 200)
@@ -16,9 +18,9 @@ def lines(metrics: Metrics, prefix: str) -> list[str]:
 
 def test_many_at_once_are_what_each_alone_is() -> None:
     together, alone = Metrics(), Metrics()
-    together.answered(*KIND, *SECONDS)
+    together.count_requests(KIND, SECONDS)
     for seconds in SECONDS:
-        alone.answered(*KIND, seconds)
+        alone.count_requests(KIND, [seconds])
     assert lines(together, "http_requests_total") == lines(alone, "http_requests_total")
     durations = lines(together, "http_request_duration_seconds_bucket")
     assert durations == lines(alone, "http_request_duration_seconds_bucket")
@@ -27,35 +29,39 @@ def test_many_at_once_are_what_each_alone_is() -> None:
     assert durations[-1].endswith(" 7.0")
 
 
-def test_a_turn_of_the_loop_is_one_entry() -> None:
+def test_the_requests_of_an_iteration_are_added_once() -> None:
     metrics = Metrics()
-    calls: list[tuple[float, ...]] = []
-    metrics.answered = lambda *said: calls.append(said[3:])  # type: ignore[method-assign]
-    tally = Tally(metrics)
+    calls: list[Sequence[float]] = []
 
-    async def turn() -> None:
+    def record(kind: Kind, seconds: Sequence[float]) -> None:
+        calls.append(seconds)
+
+    metrics.count_requests = record  # type: ignore[method-assign]
+    counts = LoopCounts(metrics)
+
+    async def iteration() -> None:
         for seconds in (0.1, 0.2, 0.3):
-            tally.begin()
-            tally.end(KIND, seconds)
+            counts.begin()
+            counts.end(KIND, seconds)
         assert calls == []
         await asyncio.sleep(0)
 
-    asyncio.run(turn())
-    assert calls == [(0.1, 0.2, 0.3)]
+    asyncio.run(iteration())
+    assert calls == [[0.1, 0.2, 0.3]]
 
 
-def test_requests_in_progress_are_those_that_began_and_neither_ended_nor_left() -> None:
+def test_requests_in_progress_are_those_that_began_and_did_not_end() -> None:
     metrics = Metrics()
-    tally = Tally(metrics)
+    counts = LoopCounts(metrics)
 
-    async def turns() -> None:
+    async def iterations() -> None:
         for _ in range(5):
-            tally.begin()
+            counts.begin()
         await asyncio.sleep(0)
         assert lines(metrics, "http_requests_in_progress") == ["http_requests_in_progress 5.0"]
-        tally.end(KIND, 0.1)
-        tally.leave()
+        counts.end(KIND, 0.1)
+        counts.end(KIND, 0.2)
         await asyncio.sleep(0)
 
-    asyncio.run(turns())
+    asyncio.run(iterations())
     assert lines(metrics, "http_requests_in_progress") == ["http_requests_in_progress 3.0"]
