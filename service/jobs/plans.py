@@ -62,7 +62,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 def read_plan(job: Job) -> Plan:
     """The plan that was written; raises `BlobMissing` before that."""
-    return msgspec.json.decode(job.blobs.whole(job.name(_PLAN)), type=Plan)
+    return msgspec.json.decode(job.blobs.read_all(job.name(_PLAN)), type=Plan)
 
 
 def write_plan(job: Job, plan: Plan) -> None:

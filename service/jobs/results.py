@@ -80,7 +80,7 @@ def _encode(numbers: Numbers) -> bytes:
 
 def read_numbers(job: Job, i: int) -> Numbers:
     """What `compute_chunk` wrote; raises `BlobMissing`."""
-    data = job.blobs.whole(job.name(result_name(i)))
+    data = job.blobs.read_all(job.name(result_name(i)))
     return read_npy_safely(lambda: _decode(data))
 
 
@@ -170,7 +170,7 @@ def training_document(blobs: Blobs, record: Record) -> bytes:
     """What the new version says of itself, as JSON."""
     job = Job(blobs, record.id)
     try:
-        said = msgspec.json.decode(blobs.whole(job.name("result")))
+        said = msgspec.json.decode(blobs.read_all(job.name("result")))
     except BlobMissing:
         raise Problem(410, "the result is gone") from None
     return msgspec.json.encode(said | {"version": record.version})

@@ -141,7 +141,7 @@ class Computer:
             fit_and_score,  # GPy: a worker that only predicts does without
         )
 
-        data = self._blobs.whole(job.name(INPUT))
+        data = self._blobs.read_all(job.name(INPUT))
         table = read_table(data, spec)
         started = time.monotonic()
 
