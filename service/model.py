@@ -1,4 +1,4 @@
-"""The interface between the service and whatever predicts: implement it to serve another model."""
+"""The interface between the service and a model: implement it to serve another one."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ BoolArray = NDArray[np.bool_]
 
 
 class ModelFileError(ValueError):
-    """A model file cannot be served; the message names the array or field that is wrong."""
+    """A model file cannot be served; the message names the faulty array or field."""
 
 
 class Unsupported(NotImplementedError):
-    """The model cannot answer this option (a gradient, a covariance, samples, ...)."""
+    """The model does not support this option (a gradient, a covariance, samples, ...)."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What ``GET /model`` says of a model.
+    """What ``GET /model`` returns about a model.
 
     Attributes
     ----------
     name : the model's name, also in the v2 and UM-Bridge protocols
-    version : `version_of` the model's file; the service writes it here when it serves the file,
-        whatever a model's class has put there
+    version : `version_of` the model's file; the service sets it when it serves the file,
+        whatever the model's class has set
     feature_names : one for each of the d inputs, in the order of X's columns
     training_range : shape (d, 2), the smallest and largest training value of each input
     hyperparameters, scores : plain numbers, strings and lists, ready for JSON
@@ -57,7 +57,7 @@ class Description:
     created: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The members of ``GET /model``."""
+        """Return the members of ``GET /model``."""
         low_high = self.training_range.tolist()
         members = {name: getattr(self, name) for name in self.__dataclass_fields__}
         members["training_range"] = dict(zip(self.feature_names, low_high, strict=True))
@@ -68,7 +68,7 @@ class Model(ABC):
     """A trained model of one output over d inputs, with an uncertainty.
 
     A subclass implements the five abstract members and sets `description` once it is trained.
-    Methods that raise `Unsupported` here are options a model may or may not have.
+    Methods that raise `Unsupported` here are optional.
     All arrays are float64, C-contiguous, in raw units; `X` has shape (n, d).
     """
 
@@ -88,11 +88,11 @@ class Model(ABC):
 
     @abstractmethod
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
-        """Mean and variance at X, shape (n, 2); with `noise` the variance of an observation.
+        """Return mean and variance at X, shape (n, 2); with `noise`, that of an observation.
 
         Fewer rows than `large_tile` are computed in small tiles, and a row's bits depend on its
         values alone. More are computed in tiles of `large_tile`, the last one shorter: arrays cut
-        at multiples of it, into parts that are no shorter, give the same bits as whole ones.
+        at multiples of it, into parts that are no shorter, give the same bits as uncut ones.
         """
 
     @abstractmethod
@@ -111,19 +111,19 @@ class Model(ABC):
         """
 
     def gradient(self, X: FloatArray) -> FloatArray:
-        """Derivatives of mean and variance by the inputs, shape (n, 2, d)."""
+        """Return the derivatives of mean and variance by the inputs, shape (n, 2, d)."""
         raise Unsupported(f"{type(self).__name__} has no gradient")
 
     def hessian(self, X: FloatArray) -> FloatArray:
-        """Second derivatives of mean and variance by the inputs, shape (n, 2, d, d)."""
+        """Return the second derivatives of mean and variance, shape (n, 2, d, d)."""
         raise Unsupported(f"{type(self).__name__} has no Hessian")
 
     def covariance(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
-        """Joint covariance of the n answers, shape (n, n)."""
+        """Return the joint covariance of the n answers, shape (n, n)."""
         raise Unsupported(f"{type(self).__name__} has no joint covariance")
 
     def samples(self, X: FloatArray, count: int, seed: int) -> FloatArray:
-        """Joint draws of the latent function, shape (count, n).
+        """Return joint draws of the latent function, shape (count, n).
 
         Draw i is one function of x fixed by `seed`, so it does not depend on how X is cut.
         """
@@ -131,7 +131,7 @@ class Model(ABC):
 
 
 def check_model_name(name: str) -> None:
-    """Raise an error for a model name that no path can carry.
+    """Raise an error for a model name that cannot be part of a path.
 
     Raises
     ------
@@ -151,7 +151,7 @@ RESERVED = frozenset((*OPTIONS, "file", *ANSWERS))
 
 
 def check_feature_names(names: Sequence[str], count: int) -> None:
-    """Raise an error for feature names that a request could not carry.
+    """Raise an error for feature names that cannot be used in requests.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def check_feature_names(names: Sequence[str], count: int) -> None:
         raise ValueError(f"{len(names)} feature names for {count} inputs")
     for position, name in enumerate(names, start=1):
         if not isinstance(name, str) or not name.strip() or name != name.strip():
-            raise ValueError(f"feature name {position} is empty or has blanks around it: {name!r}")
+            raise ValueError(f"feature name {position} is empty or has outer blanks: {name!r}")
         if name in RESERVED:
             raise ValueError(f"feature name {name!r} is reserved; choose another")
         if name in names[: position - 1]:
@@ -195,7 +195,7 @@ def write_file(path: Path, pieces: Iterable[bytes], mode: int = 0o666) -> int:
 
 
 def read_npy_safely(read: Callable[[], T]) -> T:
-    """Return what `read` returns, calling it again when CPython's parser miscounts its depth.
+    """Return the result of `read`, calling it again when CPython's parser miscounts its depth.
 
     NumPy parses each array's header as Python. Before CPython 3.11.8 a thread that was interrupted
     while another one parsed may get a `SystemError` (gh-106905). A lock does not help: the other

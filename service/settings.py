@@ -13,14 +13,14 @@ from msgspec import Meta
 
 PREFIX = "GPSERVE_"
 _SERVICE_LINK = re.compile(r"(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)")
-"""What Kubernetes adds to the environment for a Service that is named gpserve."""
+"""The variables that Kubernetes sets for a Service named gpserve."""
 
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 
 
 class SettingsError(ValueError):
-    """An environment variable has a value that cannot be used."""
+    """An environment variable has an unknown name or an invalid value."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,69 +31,67 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = Path(__file__).with_name("pretrained.npz")
     model_class: Annotated[
         str,
-        Meta(
-            description="`module:Class` of the model, for a model that is not a Gaussian process."
-        ),
+        Meta(description="`module:Class` of a model that is not a Gaussian process."),
     ] = "service.gpr:GPR"
     store: Annotated[
         str,
         Meta(
-            description="Where versions, uploads and results lie: `file:///folder`, `redis://…`, "
-            "or with the extra `stores` an object store (`s3://bucket/prefix`, `gs://`, `abfs://`, "
-            "`http://`). Default: in Redis, when that is set."
+            description="Where versions, uploads and results are stored: `file:///folder`, "
+            "`redis://…`, or with the extra `stores` an object store (`s3://bucket/prefix`, "
+            "`gs://`, `abfs://`, `http://`). Default: in Redis, if that is set."
         ),
     ] = ""
     redis_url: Annotated[
         str,
         Meta(
-            description="The Redis of the job queue; also read from `REDIS_URL`. Without one there "
-            "are no jobs, unless `make run` starts its own."
+            description="The Redis of the job queue; also read from `REDIS_URL`. Without it jobs "
+            "are disabled, unless `make run` starts its own."
         ),
     ] = ""
     token: Annotated[
         str,
         Meta(
-            description="The bearer token that `/train` and activation ask for; "
-            "without one they are off."
+            description="The bearer token required by `/train` and activation; "
+            "without one they are disabled."
         ),
     ] = ""
     data: Annotated[
         str,
         Meta(
-            description="`make run` keeps versions, jobs and its Valkey in this folder; "
-            "default: the user's usual place for data."
+            description="The folder in which `make run` keeps versions, jobs and its Valkey; "
+            "default: the user's data folder."
         ),
     ] = ""
     job_ttl_seconds: Annotated[
-        Seconds, Meta(description="A job's record and result are kept so long after its end.")
+        Seconds, Meta(description="How long a job's record and result are kept after it ends.")
     ] = 86_400.0
     max_open_jobs: Annotated[
-        Count, Meta(description="Jobs that one caller may have waiting or running; then 429.")
+        Count, Meta(description="Waiting and running jobs that one caller may have; beyond it 429.")
     ] = 1000
     max_job_bytes: Annotated[
         Count,
-        Meta(description="What the uploads of one caller's jobs may hold together; then 429."),
+        Meta(description="The largest total size of one caller's job uploads; beyond it 429."),
     ] = 8 << 30
     chunk_seconds: Annotated[
         float,
         Meta(
             gt=0,
-            description="A big prediction is cut into chunks that take a worker so long: what a "
-            "lost worker costs, and how soon others can help.",
+            description="How long a worker computes one chunk of a large prediction: the work that "
+            "is lost with a worker, and the time until others can help.",
         ),
     ] = 1.0
     max_sync_seconds: Annotated[
         Seconds,
         Meta(
-            description="Where jobs are on, a synchronous request that is estimated to take longer "
-            "is offered as a job, instead of dying at somebody's time-out."
+            description="With jobs enabled, a synchronous request that is estimated to take longer "
+            "gets a 413 that asks to send it as a job, instead of failing at some time-out."
         ),
     ] = 120.0
     worker_bind: Annotated[
-        str, Meta(description="Where a worker (`python -m service worker`) shows its health.")
+        str, Meta(description="Address and port of a worker's health (`python -m service worker`).")
     ] = "0.0.0.0:5002"
     bind: Annotated[
-        str, Meta(description="Address and port: all interfaces, as a container needs.")
+        str, Meta(description="Address and port: all interfaces, as a container requires.")
     ] = "0.0.0.0:5000"
     workers: Annotated[
         Count,
@@ -103,7 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Count,
         Meta(
             description="Threads for uploads and other large requests. "
-            "They take turns on the CPUs, so more of them means more memory, not more speed."
+            "They share the CPUs, so more of them use more memory, but are not faster."
         ),
     ] = 8
     max_body_bytes: Annotated[
@@ -125,70 +123,70 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_backlog_seconds: Annotated[
         Seconds,
         Meta(
-            description="Small requests may wait for so much estimated work; "
-            "beyond it 503 at once, since a late answer helps nobody."
+            description="How much estimated work may be queued before small requests get 503 "
+            "at once, since a late answer helps nobody."
         ),
     ] = 1.0
     max_waiting_uploads: Annotated[
         int,
-        Meta(ge=0, description="Large requests that may wait for a thread; beyond them 503."),
+        Meta(ge=0, description="How many large requests may wait for a thread; beyond it 503."),
     ] = 32
     keepalive_seconds: Annotated[
         Seconds,
         Meta(
-            description="An idle connection is kept so long: longer than the idle time-out "
-            "of the usual ingress (60 to 90 s), so that the ingress is the one who closes."
+            description="How long an idle connection is kept: longer than the idle time-out "
+            "of the usual ingress (60 to 90 s), so that the ingress closes it first."
         ),
     ] = 120.0
     keepalive_requests: Annotated[
         Count,
         Meta(
-            description="Requests on one connection before the answer says `Connection: close`, "
+            description="Requests per connection before the answer says `Connection: close`, "
             "so that long-lived clients find new replicas."
         ),
     ] = 10_000
     header_timeout_seconds: Annotated[
-        Seconds, Meta(description="Time to finish a request's header; then 408.")
+        Seconds, Meta(description="Time to receive a request's header; then 408.")
     ] = 10.0
     body_timeout_seconds: Annotated[
         Seconds,
-        Meta(description="Time without progress of a body or of an answer before the end."),
+        Meta(description="How long a body or an answer may make no progress; then it is ended."),
     ] = 30.0
     body_min_bytes_per_second: Annotated[
-        Count, Meta(description="The slowest body that counts as progress: drips do not.")
+        Count, Meta(description="The lowest rate of a body that counts as progress.")
     ] = 256
     max_header_bytes: Annotated[
         Count, Meta(description="The largest header of a request; beyond it 431.")
     ] = 32 << 10
     graceful_seconds: Annotated[
-        Seconds, Meta(description="Time for running requests after SIGTERM.")
+        Seconds, Meta(description="Time for running requests to finish after SIGTERM.")
     ] = 30.0
     drain_seconds: Annotated[
         Seconds,
         Meta(
-            description="After SIGTERM, time in which every answer says `Connection: close` "
-            "while connections are still accepted: clients move on without a reset."
+            description="How long after SIGTERM connections are still accepted, while every answer "
+            "says `Connection: close`: clients move on without a reset."
         ),
     ] = 2.0
     worker_timeout_seconds: Annotated[
         Seconds,
-        Meta(description="A worker whose event loop gives no sign of life so long is replaced."),
+        Meta(description="A worker whose event loop is unresponsive for this long is replaced."),
     ] = 60.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Meta(description="The least level that is logged."),
+        Meta(description="The lowest level that is logged."),
     ] = "info"
     access_log: Annotated[
         Literal["off", "errors", "all"],
         Meta(
-            description="Which requests are logged: an ingress logs them already, and a line a "
-            "request costs a tenth of the speed. `errors` are 500 and above, without 503."
+            description="Which requests are logged: an ingress logs them already, and one line "
+            "per request costs a tenth of the speed. `errors` are 500 and above, without 503."
         ),
     ] = "errors"
 
     @property
     def store_url(self) -> str:
-        """Where versions and jobs' data lie; empty when nowhere."""
+        """Where versions and the jobs' data are stored, or empty."""
         return self.store or self.redis_url
 
     @classmethod
@@ -198,7 +196,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises
         ------
         SettingsError
-            A value does not fit, or a variable with our prefix names no setting.
+            A value is invalid, or a variable with our prefix is not a setting.
         """
         given = {
             key.removeprefix(PREFIX).lower(): value
@@ -218,11 +216,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_markdown() -> str:
-    """The settings as a Markdown page, docs/settings.md."""
+    """Return the settings as a Markdown page, docs/settings.md."""
     rows = [
         "# Settings",
         "",
-        "Each is an environment variable, read once at the start; a wrong one stops the start.",
+        "Each is an environment variable, read once at the start; an invalid one stops the start.",
         "`python -m service settings` prints this page.",
         "",
         "| variable | default | what it does, and why |",

@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 from a2wsgi import WSGIMiddleware
-from flask import Flask
 
 from service.asgi.exchange import (
     DirectRequest,
@@ -44,6 +43,8 @@ from service.services.points import read_fields
 from service.services.problems import Problem, busy
 from service.web.headers import refuse_other_version
 from service.web.hooks import method_not_allowed
+
+WSGI = Callable[[dict[str, Any], Any], Any]
 
 SMALL_BODY = 16 << 10
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
@@ -206,17 +207,15 @@ class LoadShedder:
 
 
 class Front:
-    """The ASGI application in front of a Flask application.
+    """The ASGI application in front of Flask's WSGI application.
 
     Attributes
     ----------
-    runtime : what the Flask application serves with
     shedder : for the connections, which ask it before they call the front
     """
 
-    def __init__(self, flask: Flask) -> None:
-        self.runtime = runtime = cast(Runtime, flask.extensions["gpserve"])
-        settings = runtime.settings
+    def __init__(self, runtime: Runtime, flask: WSGI) -> None:
+        self.runtime, settings = runtime, runtime.settings
         self._log = RequestLog(LoopCounts(runtime.metrics), settings.access_log)
         self._routes = {path: route(runtime) for path, route in FAST_PATHS.items()}
         self.shedder = LoadShedder(runtime, self._routes, self._log)
@@ -294,12 +293,12 @@ class Front:
             self._taken -= 1
 
 
-def _with_chunked_bodies(flask: Flask) -> Any:
+def _with_chunked_bodies(flask: WSGI) -> WSGI:
     """Tell Werkzeug that a body without a length has an end: the server decodes the chunks."""
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:
         if "CONTENT_LENGTH" not in environ:
             environ["wsgi.input_terminated"] = True
-        return flask.wsgi_app(environ, start_response)
+        return flask(environ, start_response)
 
     return application

@@ -60,8 +60,8 @@ class Worker(UvicornWorker):
     }
 
     async def _serve(self) -> None:
-        front = Front(self.wsgi)
-        runtime = front.runtime
+        runtime: Runtime = self.wsgi.extensions["gpserve"]
+        front = Front(runtime, self.wsgi.wsgi_app)
         self.config.app = front
         self.config.http = partial(Connection, runtime, front.shedder)
         self.config.timeout_graceful_shutdown = int(runtime.settings.graceful_seconds)

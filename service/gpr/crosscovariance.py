@@ -1,4 +1,4 @@
-"""k(x, Z) of many x and a fixed Z, as one matrix product and one exponential."""
+"""Covariances k(x, Z) of many x with a fixed Z: one matrix product and one exponential."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import numpy as np
 from service.gpr.kernels import Kernel, Stationary
 from service.model import FloatArray
 
-FARTHEST = 1e100
-"""In lengthscales: a coordinate farther out is moved here, where every covariance is 0 already.
+MAX_LENGTHSCALES = 1e100
+"""Coordinates are clipped at this many lengthscales from Z, where every covariance is 0.
 
-Squared distances then stay finite, so that no finite input ends as a NaN."""
+Squared distances stay finite, so that no finite input ends as a NaN."""
 
 
 def _rbf(S: FloatArray, log_variance: float, scratch: FloatArray) -> None:
+    """Rasmussen & Williams, equation 4.9, where S holds ``log σ² - r²/2``."""
     np.exp(S, out=S)
 
 
 def _matern32(S: FloatArray, log_variance: float, scratch: FloatArray) -> None:
+    """``σ²(1 + t)exp(-t)``, equation 4.17, where S holds ``t² = 3r²``."""
     np.maximum(S, 0, out=S)
     t = np.sqrt(S, out=S)
     np.subtract(log_variance, t, out=scratch)
@@ -29,6 +31,7 @@ def _matern32(S: FloatArray, log_variance: float, scratch: FloatArray) -> None:
 
 
 def _matern52(S: FloatArray, log_variance: float, scratch: FloatArray) -> None:
+    """``σ²(1 + t + t²/3)exp(-t)``, equation 4.17, where S holds ``t² = 5r²``."""
     np.maximum(S, 0, out=S)
     t = np.sqrt(S, out=S)
     np.multiply(t, 1 / 3, out=scratch)
@@ -40,33 +43,33 @@ def _matern52(S: FloatArray, log_variance: float, scratch: FloatArray) -> None:
     t *= scratch
 
 
-IN_PLACE: dict[str, tuple[float, Callable[[FloatArray, float, FloatArray], None]]] = {
+COVARIANCES: dict[str, tuple[float, Callable[[FloatArray, float, FloatArray], None]]] = {
     "RBF": (-0.5, _rbf),
     "Matern32": (3.0, _matern32),
     "Matern52": (5.0, _matern52),
 }
-"""What r² is multiplied by in the product, and what makes covariances of that, in place."""
+"""The factor of r² in the product, and the function that turns it into covariances in place."""
 
 Product = Callable[[FloatArray, FloatArray, FloatArray], object]
-"""Of an array of rows with a matrix, into the third argument."""
+"""The product of an array of rows with a matrix, written into the third argument."""
 
 
 def row_by_row(rows: FloatArray, columns: FloatArray, out: FloatArray) -> None:
-    """``rows @ columns``, each row on its own."""
+    """Write ``rows @ columns`` into `out`, each row on its own."""
     np.vecmat(rows, columns, out=out)
 
 
-def together(rows: FloatArray, columns: FloatArray, out: FloatArray) -> None:
-    """``rows @ columns`` as one matrix product."""
+def at_once(rows: FloatArray, columns: FloatArray, out: FloatArray) -> None:
+    """Write ``rows @ columns`` into `out` as one matrix product."""
     np.matmul(rows, columns, out=out)
 
 
 class StationaryRows:
-    """One stationary term against Z.
+    """One stationary term of k(x, Z).
 
     With u and w the scaled rows of X and Z, ``c|u - w|²`` is the product of the rows
     ``[u, |u|², 1]`` with the columns ``[-2c w, c, c|w|²]``: one product instead of d differences.
-    Both are centred on Z first, which keeps the cancellation small.
+    Both are centred on the mean of Z, which keeps the cancellation small.
     """
 
     def __init__(
@@ -75,15 +78,15 @@ class StationaryRows:
         active = term.active_dims
         centre = Z[:, active].mean(axis=0)
         W = (Z[:, active] - centre) / term.lengthscale
-        c, self.covariance = IN_PLACE[term.name]
+        c, self.covariance = COVARIANCES[term.name]
         self.log_variance = float(np.log(term.variance))
-        # Of the RBF the variance is a summand of the exponent, so it costs nothing.
+        # The RBF's variance is added to the exponent, where it costs nothing.
         summand = self.log_variance if term.name == "RBF" else 0.0
         self.columns = np.vstack([-2 * c * W.T, np.full(len(Z), c), c * np.vecdot(W, W) + summand])
         self.centre = offset[active] + scale[active] * centre
         self.unit = scale[active] * np.broadcast_to(term.lengthscale, active.shape)
-        self.lowest = self.centre - FARTHEST * self.unit
-        self.highest = self.centre + FARTHEST * self.unit
+        self.lowest = self.centre - MAX_LENGTHSCALES * self.unit
+        self.highest = self.centre + MAX_LENGTHSCALES * self.unit
         self.active = None if np.array_equal(active, np.arange(len(offset))) else active
 
     def scale(self, X: FloatArray, u: FloatArray, squares: FloatArray) -> None:
@@ -96,7 +99,7 @@ class StationaryRows:
 
 
 class CrossScratch:
-    """Arrays for n points at a time, and the views of them that are used over and over."""
+    """Arrays for n points at a time, and the views of them that every call uses."""
 
     def __init__(self, cross: CrossCovariance, n: int) -> None:
         self.rows = [np.ones((n, len(term.columns))) for term in cross.terms]
@@ -107,7 +110,7 @@ class CrossScratch:
 
 
 class CrossCovariance:
-    """k(x, Z) of a whole kernel; X is in raw units, Z in the model's."""
+    """k(x, Z) of a kernel; X is in raw units, Z in the model's."""
 
     def __init__(
         self, kernel: Kernel, Z: FloatArray, offset: FloatArray, scale: FloatArray
@@ -117,7 +120,7 @@ class CrossCovariance:
         self.size = len(Z)
         self.only_rbf = all(term.name == "RBF" for term in kernel.stationary)
 
-    def into(self, K: FloatArray, X: FloatArray, scratch: CrossScratch, product: Product) -> None:
+    def write(self, K: FloatArray, X: FloatArray, scratch: CrossScratch, product: Product) -> None:
         """Write the covariances of the rows of X into K, shape (n, N)."""
         if not self.terms:
             K[:] = 0

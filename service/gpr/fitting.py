@@ -14,11 +14,11 @@ from service.gpr.trainingdata import Progress, TrainingData, TrainingOptions, no
 from service.model import FloatArray
 
 NORMAL_95 = 1.959963984540054
-"""The normal distribution holds 95 % within so many standard deviations."""
+"""A normal variable is within this many standard deviations of its mean in 95 % of cases."""
 
 
 def scores(answers: FloatArray, y: FloatArray) -> dict[str, float]:
-    """Root mean squared error, mean log predictive density, and coverage of the 95 % interval.
+    """Return RMSE, mean log predictive density and coverage of the 95 % interval.
 
     `answers` has shape (n, 2): mean and variance, with noise. Rasmussen & Williams, section 2.5.
     """
@@ -41,14 +41,14 @@ def split(n: int, share: float, seed: int = 0) -> tuple[NDArray[np.int64], NDArr
 
 
 LARGE = 2000 * 2000
-"""Elements of a matrix that several threads factor faster than one."""
+"""From this many elements on, several threads factor a matrix faster than one."""
 
 
 def blas_threads(rows: int, inducing: int, cpus: int) -> int:
-    """BLAS threads of a fit on `cpus` processors.
+    """Return the number of BLAS threads for a fit on `cpus` processors.
 
-    Threads that wait for each other burn several times the CPU of one, and take longer when they
-    must share it, unless the matrices are large.
+    Unless the matrices are large, threads that wait for each other use several times the CPU time
+    of one, and take longer when they must share it.
     """
     return cpus if rows * (inducing or rows) >= LARGE else 1
 
@@ -60,13 +60,13 @@ def fit_and_score(
     cpus: int = 1,
     progress: Progress = no_progress,
 ) -> GPR:
-    """Train on all rows but a share that is held out, and score on that share.
+    """Train on all rows but a held-out share, and score on that share.
 
     Parameters
     ----------
-    options : its `name`, or else the output's name, becomes the model's
+    options : the model is called by its `name`, or else by the output's
     cpus : processors that the fit may use
-    progress : called after each restart with the number that are done
+    progress : called after each restart with the number of finished restarts
     """
     known, unseen = split(len(table.y), options.held_out)
     with threadpool_limits(blas_threads(len(known), options.inducing, cpus), "blas"):

@@ -1,6 +1,6 @@
-"""Covariance functions as plain data: what they are, and their values and derivatives.
+"""Covariance functions as plain data, with their values and derivatives.
 
-Names and parameters are GPy's, so that a trained GPy kernel is written down term by term.
+Names and parameters are GPy's, so that a trained GPy kernel is copied term by term.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SQRT3, SQRT5 = math.sqrt(3), math.sqrt(5)
 
 
 class Form(NamedTuple):
-    """A stationary covariance as a function of r, the scaled distance, and its derivatives by r².
+    """A stationary covariance as a function of r, the scaled distance, with derivatives by r².
 
     Rasmussen & Williams, equations 4.9 (RBF) and 4.17 (Matérn 3/2 and 5/2).
     """
@@ -28,11 +28,11 @@ class Form(NamedTuple):
     dg: Callable[[FloatArray], FloatArray]
     d2g: Callable[[FloatArray], FloatArray]
     degrees_of_freedom: int | None
-    """Of the Student t that is the spectral density; None where that is Gaussian."""
+    """Those of the spectral density, a Student t; None where it is Gaussian."""
 
 
 def _matern32_d2g(r: FloatArray) -> FloatArray:
-    # It grows as 1/r, but only ever multiplies a product of two distances, which goes to 0 as r².
+    # It grows as 1/r, but is only multiplied by a product of two distances, which vanishes as r².
     inverse: FloatArray = 1 / np.where(r > 0, r, 1)
     return 0.75 * SQRT3 * np.exp(-SQRT3 * r) * inverse
 
@@ -67,7 +67,7 @@ class Stationary:
     ----------
     name : a key of `FORMS`
     lengthscale : shape (len(active_dims),), or (1,) when all inputs share it (not `ard`)
-    active_dims : the columns of X that the kernel sees
+    active_dims : the columns of X that the kernel uses
     """
 
     name: str
@@ -81,12 +81,12 @@ class Stationary:
         return FORMS[self.name]
 
     def scaled_differences(self, X: FloatArray, Z: FloatArray) -> FloatArray:
-        """Differences over lengthscales, shape (n, m, len(active_dims))."""
+        """Return the differences divided by the lengthscales, shape (n, m, len(active_dims))."""
         x, z = X[:, self.active_dims], Z[:, self.active_dims]
         return (x[:, None, :] - z[None, :, :]) / self.lengthscale
 
     def K(self, X: FloatArray, Z: FloatArray) -> FloatArray:
-        """Covariance between the rows of X and Z, shape (n, m)."""
+        """Return the covariance between the rows of X and Z, shape (n, m)."""
         squares = np.zeros((len(X), len(Z)))
         scale = np.broadcast_to(self.lengthscale, self.active_dims.shape)
         for i, lengthscale in zip(self.active_dims, scale, strict=True):
@@ -94,7 +94,7 @@ class Stationary:
         return self.variance * self.form.g(np.sqrt(squares))
 
     def dK(self, X: FloatArray, Z: FloatArray) -> FloatArray:
-        """First derivatives of `K` by X, shape (n, m, d)."""
+        """Return the first derivatives of `K` by X, shape (n, m, d)."""
         u = self.scaled_differences(X, Z)
         slope = 2 * self.variance * self.form.dg(np.sqrt(np.vecdot(u, u)))
         D = np.zeros((*slope.shape, X.shape[1]))
@@ -102,7 +102,7 @@ class Stationary:
         return D
 
     def d2K(self, X: FloatArray, Z: FloatArray) -> FloatArray:
-        """Second derivatives of `K` by X, shape (n, m, d, d)."""
+        """Return the second derivatives of `K` by X, shape (n, m, d, d)."""
         u = self.scaled_differences(X, Z)
         r = np.sqrt(np.vecdot(u, u))
         w = u / self.lengthscale
@@ -135,7 +135,7 @@ Term = Stationary | Bias | White
 
 @dataclass(frozen=True)
 class Kernel:
-    """The sum of its terms; `terms` holds at least one."""
+    """A sum of at least one term."""
 
     terms: tuple[Term, ...]
 
@@ -161,25 +161,25 @@ class Kernel:
 
     @property
     def diagonal(self) -> float:
-        """``k(x, x)``, the same for every x; White counts, as in GPy's ``Kdiag``."""
+        """``k(x, x)``, the same for every x; it includes White, as in GPy's ``Kdiag``."""
         return float(sum(term.variance for term in self.terms))
 
     def K(self, X: FloatArray, Z: FloatArray) -> FloatArray:
-        """Covariance between two arrays, shape (n, m): without White, as in GPy."""
+        """Return the covariance between two arrays, shape (n, m); without White, as in GPy."""
         K = np.full((len(X), len(Z)), self.bias)
         for term in self.stationary:
             K += term.K(X, Z)
         return K
 
     def dK(self, X: FloatArray, Z: FloatArray) -> FloatArray:
-        """First derivatives of `K` by X, shape (n, m, d)."""
+        """Return the first derivatives of `K` by X, shape (n, m, d)."""
         D = np.zeros((len(X), len(Z), X.shape[1]))
         for term in self.stationary:
             D += term.dK(X, Z)
         return D
 
     def d2K(self, X: FloatArray, Z: FloatArray) -> FloatArray:
-        """Second derivatives of `K` by X, shape (n, m, d, d)."""
+        """Return the second derivatives of `K` by X, shape (n, m, d, d)."""
         D = np.zeros((len(X), len(Z), X.shape[1], X.shape[1]))
         for term in self.stationary:
             D += term.d2K(X, Z)

@@ -1,4 +1,4 @@
-"""All that a trained GP is, as plain data: what a model file holds."""
+"""A trained GP as plain data: the contents of a model file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Posterior:
     factor : shape (N(N+1)/2,), the rows of the lower triangle of C, with ``woodbury_inv = CᵀC``;
         C = L⁻¹ for an exact GP (Rasmussen & Williams, Algorithm 2.1)
     training_range : shape (d, 2), in raw units
-    reference_X, reference_answers : shapes (p, d) and (p, 2), what GPy answered, in raw units
+    reference_X, reference_answers : shapes (p, d) and (p, 2), GPy's answers there, in raw units
     """
 
     name: str
@@ -51,7 +51,7 @@ class Posterior:
     scores: dict[str, float] = field(default_factory=dict)
 
     def hyperparameters(self) -> dict[str, Any]:
-        """The kernel's and the likelihood's, in the model's units, ready for JSON."""
+        """Return those of the kernel and the likelihood, in the model's units, ready for JSON."""
         found: dict[str, Any] = {}
         for term in self.kernel.terms:
             entry: dict[str, Any] = {"variance": term.variance}
@@ -68,7 +68,7 @@ class Posterior:
         return found
 
     def description(self, version: str) -> Description:
-        """What ``GET /model`` says."""
+        """Return what ``GET /model`` answers, with this version."""
         return Description(
             name=self.name,
             version=version,

@@ -18,14 +18,14 @@ from service.gpr.sampling import PathwiseDraws
 from service.gpr.tiles import TiledPredictor
 from service.model import Description, FloatArray, Model, version_of, write_file
 
-LOWEST_VARIANCE = 1e-15
-"""GPy's own floor of the latent variance, in the model's units."""
+MIN_VARIANCE = 1e-15
+"""GPy's lower bound of the latent variance, in the model's units."""
 
-FARTHEST = 1e50
-"""In the model's units: a coordinate farther out is moved here, so that its square is finite."""
+MAX_MODEL_UNITS = 1e50
+"""Coordinates in the model's units are clipped here, so that their squares are finite."""
 
 RECENT_DRAWS = 4
-"""Draws kept, so that a large array that comes in pieces pays for them once."""
+"""Draws to keep, so that the pieces of a large array share them."""
 
 
 class GPR(Model):
@@ -35,7 +35,7 @@ class GPR(Model):
     ----------
     input_dim : d
     kernel : what `fit` trains: a sum of RBF, Matern32, Matern52, Bias and White, by name, as in
-        ``"Matern52 + White"`` (one lengthscale an input), or a GPy kernel
+        ``"Matern52 + White"`` (one lengthscale per input), or a GPy kernel
     feature_names : default x1 … xd
     output_name : default y
     """
@@ -58,24 +58,24 @@ class GPR(Model):
 
     @classmethod
     def from_posterior(cls, posterior: Posterior) -> Self:
-        """Make a trained model of its data."""
-        return cls(posterior.X.shape[1])._take(posterior, modelfile.encode(posterior))
+        """Return a trained model with this posterior."""
+        return cls(posterior.X.shape[1])._adopt(posterior, modelfile.encode(posterior))
 
     @classmethod
     def from_gpy(cls, m: Any, feature_names: Sequence[str], output_name: str = "y") -> Self:
-        """Take over a trained ``GPy.models.GPRegression`` or ``SparseGPRegression``.
+        """Return a model from a trained ``GPy.models.GPRegression`` or ``SparseGPRegression``.
 
         Raises
         ------
         ValueError
-            The model holds something that is not served (another kernel or likelihood, a mean
-            function, several outputs), or a feature name cannot be used.
+            The model has something unsupported (another kernel or likelihood, a mean function,
+            several outputs), or a feature name cannot be used.
         """
-        from service.gpr.training import posterior_of  # GPy is not installed where models serve
+        from service.gpr.training import posterior_of  # GPy may be absent where models are served
 
         return cls.from_posterior(posterior_of(m, feature_names, output_name))
 
-    def _take(self, posterior: Posterior, data: bytes) -> Self:
+    def _adopt(self, posterior: Posterior, data: bytes) -> Self:
         self._posterior = posterior
         self._recent = {}
         self.input_dim = posterior.X.shape[1]
@@ -84,14 +84,14 @@ class GPR(Model):
         self.description: Description = posterior.description(version_of(io.BytesIO(data)))
         self._tiles = TiledPredictor(posterior, self.large_tile)
         variance = posterior.output_scale**2
-        self._floor = variance * LOWEST_VARIANCE
+        self._floor = variance * MIN_VARIANCE
         self._noise = variance * posterior.noise_variance
-        modelfile.prove(posterior, self.predict, self.large_tile)
+        modelfile.verify(posterior, self.predict, self.large_tile)
         return self
 
     @property
     def posterior(self) -> Posterior:
-        """What was trained."""
+        """The trained GP."""
         if self._posterior is None:
             raise ValueError("the model is not trained: call fit, load or from_gpy")
         return self._posterior
@@ -102,14 +102,14 @@ class GPR(Model):
         return self._posterior is not None
 
     def fit(self, X: FloatArray, y: FloatArray) -> Self:
-        """Train by GPy on X, shape (n, d), and y, shape (n,)."""
-        from service.gpr.training import DEFAULTS, fit  # GPy is not installed where models serve
+        """Train with GPy on X, shape (n, d), and y, shape (n,)."""
+        from service.gpr.training import DEFAULTS, fit  # GPy may be absent where models are served
 
         options, kernel = DEFAULTS, self.kernel
         if isinstance(kernel, str):
             options, kernel = msgspec.structs.replace(DEFAULTS, kernel=kernel), None
         posterior = fit(X, y, options, self.feature_names, self.output_name, kernel=kernel)
-        return self._take(posterior, modelfile.encode(posterior))
+        return self._adopt(posterior, modelfile.encode(posterior))
 
     def save(self, path: Path) -> None:
         """Write the model file."""
@@ -117,19 +117,19 @@ class GPR(Model):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the model file and prove that it answers as GPy did."""
+        """Read a model file and verify that it reproduces GPy's answers."""
         data = Path(path).read_bytes()
         posterior = modelfile.decode(data)
-        return cls(posterior.X.shape[1])._take(posterior, data)
+        return cls(posterior.X.shape[1])._adopt(posterior, data)
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
-        """Mean and variance at X, shape (n, 2).
+        """Return mean and variance at X, shape (n, 2).
 
         Rasmussen & Williams, equations 2.25 and 2.26, with ‖L⁻¹k‖² for kᵀK⁻¹k.
         """
         X = self._checked(X)
         out = np.empty((len(X), 2))
-        self._tiles.into(out, X)
+        self._tiles.write(out, X)
         variance = out[:, 1]
         np.maximum(variance, self._floor, out=variance)
         if noise:
@@ -137,20 +137,20 @@ class GPR(Model):
         return out
 
     def gradient(self, X: FloatArray) -> FloatArray:
-        """Derivatives of mean and variance by the inputs, shape (n, 2, d), in raw units.
+        """Return the derivatives of mean and variance by the inputs, shape (n, 2, d), in raw units.
 
-        The variance's are those of the latent function; the noise is constant.
+        The variance is that of the latent function; the noise is constant.
         """
         U = self._model_units(self._checked(X))
         return derivatives.gradient(self.posterior, self._tiles.triangle, U)
 
     def hessian(self, X: FloatArray) -> FloatArray:
-        """Second derivatives of mean and variance by the inputs, shape (n, 2, d, d)."""
+        """Return the second derivatives of mean and variance, shape (n, 2, d, d)."""
         U = self._model_units(self._checked(X))
         return derivatives.hessian(self.posterior, self._tiles.triangle, U)
 
     def covariance(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
-        """Joint covariance of the n answers, shape (n, n); its diagonal is `predict`'s variance.
+        """Return the joint covariance, shape (n, n); its diagonal is `predict`'s variance.
 
         Rasmussen & Williams, equation 2.24.
         """
@@ -163,7 +163,7 @@ class GPR(Model):
         return S
 
     def samples(self, X: FloatArray, count: int, seed: int) -> FloatArray:
-        """Joint draws of the latent function, shape (count, n); see `PathwiseDraws`."""
+        """Return joint draws of the latent function, shape (count, n); see `PathwiseDraws`."""
         p, X = self.posterior, self._checked(X)
         draws = self._draws(count, seed)
         return p.output_offset + p.output_scale * draws.at(self._model_units(X))
@@ -178,7 +178,7 @@ class GPR(Model):
 
     def _model_units(self, X: FloatArray) -> FloatArray:
         p = self.posterior
-        reach = FARTHEST * p.input_scale
+        reach = MAX_MODEL_UNITS * p.input_scale
         near = np.clip(X, p.input_offset - reach, p.input_offset + reach)
         return (near - p.input_offset) / p.input_scale
 
@@ -186,5 +186,5 @@ class GPR(Model):
         if self._posterior is None:
             raise ValueError("the model is not trained: call fit, load or from_gpy")
         if X.ndim != 2 or X.shape[1] != self.input_dim:
-            raise ValueError(f"X has shape {X.shape}, not (n, {self.input_dim})")
+            raise ValueError(f"X must have shape (n, {self.input_dim}), not {X.shape}")
         return X

@@ -1,6 +1,6 @@
-"""Draws of the posterior that are functions of x, fixed by a seed.
+"""Draws from the posterior as functions of x, determined by a seed.
 
-A draw of the prior, made of random Fourier features, is corrected by the data (Matheron's rule):
+A draw from the prior, made of random Fourier features, is corrected by the data (Matheron's rule):
 Wilson et al., Efficiently sampling functions from Gaussian process posteriors, ICML 2020,
 equations 8 and 13. A draw can then be evaluated anywhere, piece by piece, without the covariance of
 all points.
@@ -15,15 +15,14 @@ from service.gpr.posterior import Posterior
 from service.model import FloatArray
 
 FREQUENCIES = 2048
-"""Random frequencies of a term, each a cosine and a sine: the prior's variance is exact, and its
-correlations are off by about 1/√(2·2048) = 1.6 %; where there are data the correction makes up
-for most of it."""
+"""Random frequencies per term, each a cosine and a sine. The prior's variance is exact and its
+correlations are off by about 1/√(2·2048) = 1.6 %; near data the correction removes most of that."""
 
-ROWS = 256
-"""Training inputs whose features are held at once."""
+FEATURE_ROWS = 256
+"""Training inputs whose features are in memory at once."""
 
 TILE = 8
-"""Points and draws of a product: of a fixed shape, so that the bits do not depend on the cut."""
+"""Points and draws per product: in a fixed shape the bits do not depend on how X is cut."""
 
 
 class _Features:
@@ -40,7 +39,7 @@ class _Features:
         self.amplitude = float(np.sqrt(term.variance / FREQUENCIES))
 
     def at(self, X: FloatArray) -> FloatArray:
-        """Shape (n, 2 FREQUENCIES)."""
+        """Return the features at X, shape (n, 2 FREQUENCIES)."""
         phase = X @ self.frequencies
         waves: FloatArray = np.hstack([np.cos(phase), np.sin(phase)])
         return self.amplitude * waves
@@ -49,8 +48,8 @@ class _Features:
 class PathwiseDraws:
     """`count` functions of x in the model's units, the same for the same `seed`.
 
-    Draw i is the same, but for rounding, however many there are. White noise of
-    the kernel belongs to observations, not to the function, and is left out.
+    Draw i is the same, but for rounding, whatever `count` is. The kernel's white noise belongs to
+    observations, not to the function, and is left out.
     """
 
     def __init__(self, posterior: Posterior, count: int, seed: int) -> None:
@@ -69,13 +68,13 @@ class PathwiseDraws:
             noise[:, i] = own.standard_normal(N)
         # f(x) = prior(x) + k(x, Z) (α - Cᵀ [C prior(Z) + S^½ z]),  S = I - C K Cᵀ
         C = self._factor()
-        prior = np.vstack([self._prior(Z[i : i + ROWS]) for i in range(0, N, ROWS)])
+        prior = np.vstack([self._prior(Z[i : i + FEATURE_ROWS]) for i in range(0, N, FEATURE_ROWS)])
         residual = C @ prior + self._root(C) @ noise
         self.update = posterior.alpha[:, None] - C.T @ residual
         self.update[:, count:] = 0
 
     def at(self, X: FloatArray) -> FloatArray:
-        """Values at X, shape (count, n)."""
+        """Return the values at X, shape (count, n)."""
         out = np.empty((self.count, len(X)))
         tile = np.zeros((TILE, X.shape[1]))
         for i in range(0, len(X), TILE):
@@ -105,7 +104,7 @@ class PathwiseDraws:
         return C
 
     def _root(self, C: FloatArray) -> FloatArray:
-        """S^½; of an exact GP, where K + σ²I = C⁻¹C⁻ᵀ, it is σC."""
+        """Return S^½, which is σC for an exact GP, where K + σ²I = C⁻¹C⁻ᵀ."""
         p = self.posterior
         if not p.inducing:
             return float(np.sqrt(p.noise_variance + p.kernel.white)) * C

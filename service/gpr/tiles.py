@@ -1,4 +1,4 @@
-"""Mean and variance of many points, tile by tile: where the time of a prediction goes."""
+"""Mean and variance of many points, tile by tile, which takes most of a prediction's time."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import threading
 
 import numpy as np
 
-from service.gpr.crosscovariance import CrossCovariance, CrossScratch, row_by_row, together
+from service.gpr.crosscovariance import CrossCovariance, CrossScratch, at_once, row_by_row
 from service.gpr.posterior import Posterior
 from service.gpr.triangle import BlockTriangle
 from service.model import FloatArray
 
 SMALL_TILE = 8
-"""Points of a small tile. BLAS kernels give a row of an 8-row product the same bits wherever it
-stands and whatever is beside it; of wider ones they do not."""
+"""Points of a small tile. BLAS gives a row of an 8-row product the same bits wherever it is and
+whatever the other rows are; in wider products it does not."""
 
-ROW_BY_ROW_UP_TO = 1000
+MAX_ROW_BY_ROW = 1000
 """Training inputs up to which the points of a small tile are multiplied one by one.
 
-The triangle then fits the processor's cache, and one product a point is four times faster for a
-lone point and no slower for five. Beyond, a tile is one product whatever it holds: slower for a
-lone point, but the more points wait, the better."""
+The triangle then fits the processor's cache, and one product per point is four times faster for
+a single point and no slower for five. Beyond that a tile is always one product: slower for a single
+point, but faster the more points wait."""
 
 BLOCK = 96
-"""Rows of a block of the triangle: small ones waste fewer operations, large ones fewer calls."""
+"""Rows per block of the triangle: small blocks save operations, large ones save calls."""
 
 
 class _SmallScratch:
-    """What n ≤ SMALL_TILE points are computed in: n rows, or a whole tile filled up."""
+    """Arrays for n ≤ SMALL_TILE points: n rows, or a full tile of which they use a part."""
 
     def __init__(self, n: int, predictor: TiledPredictor) -> None:
         size = predictor.cross.size
@@ -45,10 +45,10 @@ class _SmallScratch:
 
 
 class _LargeScratch:
-    """What a large tile is computed in; a shorter one at the end of an array in a part of it."""
+    """Arrays for a large tile; a shorter one at the end of an array uses a part of `full`."""
 
-    def __init__(self, n: int, predictor: TiledPredictor, whole: _LargeScratch | None = None):
-        self.K: FloatArray = np.zeros((n, predictor.cross.size)) if whole is None else whole.K[:n]
+    def __init__(self, n: int, predictor: TiledPredictor, full: _LargeScratch | None = None):
+        self.K: FloatArray = np.zeros((n, predictor.cross.size)) if full is None else full.K[:n]
         self.V = np.zeros((n, 0 if predictor.triangle.trmm else BLOCK))
         self.mean = np.zeros(n)
         self.squares = np.zeros(n)
@@ -56,7 +56,7 @@ class _LargeScratch:
 
 
 class _Scratches(threading.local):
-    """Each thread's own, made when first needed, so that a prediction allocates its answer only."""
+    """The arrays of one thread, made on first use: a prediction allocates only its answer."""
 
     def __init__(self) -> None:
         self.small: list[_SmallScratch | None] = [None] * (SMALL_TILE + 1)
@@ -66,8 +66,8 @@ class _Scratches(threading.local):
 class TiledPredictor:
     """Mean and latent variance in raw units; safe to call from several threads.
 
-    The output's scale is folded into the triangle and α once, so that a tile needs no more than
-    k(x, Z), a product, and a sum of squares.
+    The output's scale is folded into the triangle and α once, so that a tile needs only k(x, Z), a
+    product and a sum of squares.
     """
 
     def __init__(self, posterior: Posterior, large_tile: int) -> None:
@@ -76,7 +76,7 @@ class TiledPredictor:
             posterior.kernel, posterior.X, posterior.input_offset, posterior.input_scale
         )
         s = posterior.output_scale
-        self.row_by_row = self.cross.size <= ROW_BY_ROW_UP_TO
+        self.row_by_row = self.cross.size <= MAX_ROW_BY_ROW
         self.triangle = BlockTriangle(
             s * posterior.factor, s * posterior.alpha, BLOCK, copies=self.row_by_row
         )
@@ -85,8 +85,8 @@ class TiledPredictor:
         self.large_tile = large_tile
         self._scratches = _Scratches()
 
-    def into(self, out: FloatArray, X: FloatArray) -> None:
-        """Write mean and latent variance of every row of X into out, shape (n, 2)."""
+    def write(self, out: FloatArray, X: FloatArray) -> None:
+        """Write mean and latent variance of every row of X into `out`, shape (n, 2)."""
         n = len(X)
         if n >= self.large_tile:
             for i in range(0, n, self.large_tile):
@@ -102,11 +102,11 @@ class TiledPredictor:
             scratch = self._scratches.small[n] = _SmallScratch(n, self)
         scratch.X[:] = X
         if self.row_by_row:
-            self.cross.into(scratch.K, scratch.X, scratch.cross, row_by_row)
+            self.cross.write(scratch.K, scratch.X, scratch.cross, row_by_row)
             self.triangle.row_by_row(scratch.K_blocks, scratch.V_blocks)
         else:
-            self.cross.into(scratch.K, scratch.all_X, scratch.cross, together)
-            self.triangle.together(scratch.K_blocks, scratch.V_blocks)
+            self.cross.write(scratch.K, scratch.all_X, scratch.cross, at_once)
+            self.triangle.at_once(scratch.K_blocks, scratch.V_blocks)
         np.vecdot(scratch.V, scratch.V, out=scratch.squares)
         np.add(scratch.mean, self.offset, out=out[:, 0])
         np.subtract(self.prior, scratch.squares, out=out[:, 1])
@@ -117,7 +117,7 @@ class TiledPredictor:
             scratch = self._scratches.large = _LargeScratch(self.large_tile, self)
         if len(X) < self.large_tile:
             scratch = _LargeScratch(len(X), self, scratch)
-        self.cross.into(scratch.K, X, scratch.cross, together)
+        self.cross.write(scratch.K, X, scratch.cross, at_once)
         self.triangle.sums_of_squares(scratch.mean, scratch.squares, scratch.K, scratch.V)
         np.add(scratch.mean, self.offset, out=out[:, 0])
         np.subtract(self.prior, scratch.squares, out=out[:, 1])

@@ -1,4 +1,4 @@
-"""Everything that needs GPy: training, and taking over models that it trained."""
+"""Everything that needs GPy: training, and conversion of the models that it trained."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from service.gpr.trainingdata import EXACT_ROWS, Progress, TrainingOptions, no_p
 from service.model import FloatArray, check_feature_names
 
 SEED = 0
-"""Of restarts and inducing inputs: the same data give the same model."""
+"""For restarts and inducing inputs: the same data give the same model."""
 
 DEFAULTS = TrainingOptions(restarts=5)
+
+SUPPORTED = f"sums of {', '.join(FORMS)}, Bias and White"
 
 EXACT_ITERATIONS = 1000
 
@@ -28,25 +30,24 @@ SPARSE_ITERATIONS = 200
 """Each iteration moves all inducing inputs; the bound gains little after this many."""
 
 
-def term_of(kernel: Any) -> list[Term]:
-    """Write a GPy kernel down as a list of terms.
+def terms_of(kernel: Any) -> list[Term]:
+    """Return the terms of a GPy kernel.
 
     Raises
     ------
     ValueError
-        A kernel that is not served, by its name.
+        The kernel is unsupported; the message names it.
     """
     kind = type(kernel)
     if kind is GPy.kern.Add:
-        return [term for part in kernel.parts for term in term_of(part)]
+        return [term for part in kernel.parts for term in terms_of(part)]
     if kind is GPy.kern.Bias:
         return [Bias(float(kernel.variance[0]))]
     if kind is GPy.kern.White:
         return [White(float(kernel.variance[0]))]
     if kind.__name__ not in FORMS or kind is not getattr(GPy.kern, kind.__name__):
-        served = ", ".join([*FORMS, "Bias", "White"])
         raise ValueError(
-            f"kernel {kernel.name!r} ({kind.__name__}) is not served; sums of {served} are"
+            f"unsupported kernel {kernel.name!r} ({kind.__name__}); supported: {SUPPORTED}"
         )
     return [
         Stationary(
@@ -58,7 +59,7 @@ def term_of(kernel: Any) -> list[Term]:
     ]
 
 
-def _refuse_unserved(m: Any) -> None:
+def _refuse_unsupported(m: Any) -> None:
     reasons = {
         "its likelihood is not Gaussian": type(m.likelihood) is not GPy.likelihoods.Gaussian,
         "it has a mean function": m.mean_function is not None,
@@ -81,8 +82,8 @@ def _packed(C: FloatArray) -> FloatArray:
 def factor_of(posterior: Any) -> FloatArray:
     """Return the lower triangular C with ``woodbury_inv = CᵀC``, shape (N, N).
 
-    Of an exact GP it is L⁻¹. A sparse GP knows ``woodbury_inv = U Λ Uᵀ`` only; with the columns
-    of B = Λ^½Uᵀ in reverse order, B = QR gives C as R turned by half a circle.
+    For an exact GP it is L⁻¹. A sparse GP has only ``woodbury_inv = U Λ Uᵀ``: with the columns of
+    B = Λ^½Uᵀ in reverse order, B = QR, and C is R with its rows and columns reversed.
     """
     if type(posterior).__name__ == "PosteriorExact":
         L = posterior.woodbury_chol
@@ -94,7 +95,7 @@ def factor_of(posterior: Any) -> FloatArray:
 
 
 def reference_inputs(X: FloatArray, count: int = 8) -> FloatArray:
-    """Points for the file's proof: training rows, points among and around them, one far away."""
+    """Return reference points: training rows, points among and around them, one far away."""
     low, high = X.min(axis=0), X.max(axis=0)
     reach = np.where(high > low, high - low, 1)
     rows = X[np.linspace(0, len(X) - 1, count).astype(int)]
@@ -103,7 +104,7 @@ def reference_inputs(X: FloatArray, count: int = 8) -> FloatArray:
 
 
 def created_now() -> str:
-    """Date and time in UTC, or those of SOURCE_DATE_EPOCH for a reproducible file."""
+    """Return date and time in UTC, or those of SOURCE_DATE_EPOCH for a reproducible file."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
     return moment.isoformat(timespec="seconds")
@@ -117,19 +118,19 @@ def posterior_of(
     input_offset: FloatArray | None = None,
     input_scale: FloatArray | None = None,
 ) -> Posterior:
-    """Take everything that prediction needs out of a trained GPy model.
+    """Return everything that prediction needs from a trained GPy model.
 
     Parameters
     ----------
-    input_offset, input_scale : shape (d,), how m's inputs were made from raw ones:
-        ``(x - offset) / scale``
+    input_offset, input_scale : shape (d,), m's inputs are
+        ``(x - input_offset) / input_scale`` of raw inputs x
 
     Raises
     ------
     ValueError
         The model cannot be served.
     """
-    _refuse_unserved(m)
+    _refuse_unsupported(m)
     X = np.array(m.X, dtype=np.float64)
     d = X.shape[1]
     check_feature_names(feature_names, d)
@@ -144,7 +145,7 @@ def posterior_of(
         name="gp",
         feature_names=tuple(feature_names),
         output_name=output_name,
-        kernel=Kernel(tuple(term_of(m.kern))),
+        kernel=Kernel(tuple(terms_of(m.kern))),
         noise_variance=float(m.likelihood.variance[0]),
         input_offset=np.array(offset, dtype=np.float64),
         input_scale=np.array(scale, dtype=np.float64),
@@ -164,8 +165,8 @@ def posterior_of(
     )
 
 
-def kernel_named(text: str, input_dim: int, *, ard: bool = True) -> Any:
-    """Make the GPy kernel of a sum of names, as in ``"Matern52 + White"``."""
+def make_kernel(text: str, input_dim: int, *, ard: bool = True) -> Any:
+    """Return the GPy kernel for a sum of names, as in ``"Matern52 + White"``."""
     kernels: list[Any] = []
     for name in (part.strip() for part in text.split("+")):
         if name in FORMS:
@@ -173,8 +174,7 @@ def kernel_named(text: str, input_dim: int, *, ard: bool = True) -> Any:
         elif name in ("Bias", "White"):
             kernels.append(getattr(GPy.kern, name)(input_dim))
         else:
-            served = ", ".join([*FORMS, "Bias", "White"])
-            raise ValueError(f"no kernel is called {name!r}; there are {served}, and their sums")
+            raise ValueError(f"unknown kernel {name!r}; supported: {SUPPORTED}")
     return kernels[0] if len(kernels) == 1 else GPy.kern.Add(kernels)
 
 
@@ -184,7 +184,7 @@ def optimise(m: Any, restarts: int, progress: Progress, max_iters: int) -> None:
     Raises
     ------
     ValueError
-        No start led to a model.
+        The optimiser failed from every start.
     """
     best: tuple[float, FloatArray] | None = None
     for start in range(restarts):
@@ -220,20 +220,20 @@ def fit(
     Parameters
     ----------
     kernel : a GPy kernel, used instead of the one that `options` names
-    progress : called after each restart with the number that are done
+    progress : called after each restart with the number of finished restarts
 
     Raises
     ------
     ValueError
-        An input is constant, there are too many rows for an exact GP, or no start of the
-        optimiser led to a model.
+        An input is constant, there are too many rows for an exact GP, or the optimiser failed
+        from every start.
     """
     names = tuple(feature_names or (f"x{i + 1}" for i in range(X.shape[1])))
     check_feature_names(names, X.shape[1])
     if not options.inducing and len(X) > EXACT_ROWS:
         raise ValueError(
             f"{len(X)} rows are too many for an exact GP (at most {EXACT_ROWS}): "
-            "ask for inducing inputs, for instance 200 (--inducing 200)"
+            "use inducing inputs, for instance --inducing 200"
         )
     offset, scale = X.mean(axis=0), X.std(axis=0)
     if not (scale > 0).all():
@@ -244,8 +244,8 @@ def fit(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             m = _model((X - offset) / scale, y[:, None], kernel, options)
-            most = SPARSE_ITERATIONS if options.inducing else EXACT_ITERATIONS
-            optimise(m, options.restarts, progress, most)
+            max_iters = SPARSE_ITERATIONS if options.inducing else EXACT_ITERATIONS
+            optimise(m, options.restarts, progress, max_iters)
     finally:
         np.random.set_state(state)
     return posterior_of(m, names, output_name, input_offset=offset, input_scale=scale)
@@ -253,7 +253,7 @@ def fit(
 
 def _model(X: FloatArray, Y: FloatArray, kernel: Any, options: TrainingOptions) -> Any:
     if kernel is None:
-        k = kernel_named(options.kernel, X.shape[1], ard=options.ard)
+        k = make_kernel(options.kernel, X.shape[1], ard=options.ard)
     else:
         k = kernel.copy()
     if not options.inducing:

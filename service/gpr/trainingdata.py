@@ -1,4 +1,4 @@
-"""What a training is given: its options, and a CSV table as numbers or the reasons why not."""
+"""Training options, and training data read from CSV."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ from service.model import FloatArray
 if TYPE_CHECKING:
     from _csv import Reader
 
-FEWEST_ROWS = 20
-"""Below this a held-out fifth says nothing."""
+MIN_ROWS = 20
+"""With fewer rows the scores on a held-out fifth are meaningless."""
 
 EXACT_ROWS = 5000
-"""More training rows than this need inducing inputs: time grows as n³, memory as n²."""
+"""With more rows inducing inputs are required: time grows as n³, memory as n²."""
 
-MOST_REASONS = 10
-
+MAX_REASONS = 10
 
 Progress = Callable[[int], object]
-"""Called with the number of restarts that are done."""
+"""Called with the number of finished restarts."""
 
 
 def no_progress(done: int) -> None:
@@ -49,13 +48,13 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ] = 0
     restarts: Annotated[int, Meta(ge=1, le=100, description="starts of the optimiser")] = 3
     held_out: Annotated[
-        float, Meta(ge=0.01, le=0.9, description="the share of rows that only score the model")
+        float, Meta(ge=0.01, le=0.9, description="the share of rows used only for scoring")
     ] = 0.2
     name: Annotated[str, Meta(max_length=80, description="the model's name")] = ""
 
 
 class TrainingDataError(ValueError):
-    """The data cannot train a model; the message names lines and columns."""
+    """The data are unusable for training; the message names lines and columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,27 +76,27 @@ def read_training_data(
     Parameters
     ----------
     data : the file's content
-    label : what an error message calls it
+    label : the file's name in error messages
     target : the column of the output; default: the last
     features : the columns of the inputs; default: all but the target
 
     Raises
     ------
     TrainingDataError
-        The header lacks a column, cells are not finite numbers, rows are too few, or the output
+        A column is missing, a cell is not a finite number, there are too few rows, or the output
         is constant.
     """
     try:
         lines = data.decode("utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError as error:
-        raise TrainingDataError(f"{label} is not UTF-8 text: byte {error.start}") from error
+        raise TrainingDataError(f"{label} is not UTF-8 text (byte {error.start})") from error
     reader = csv.reader(lines, strict=True)
     header = [name.strip() for name in next(reader, [])]
     target = target or (header[-1] if header else "")
     names = tuple(features) or tuple(name for name in header if name != target)
     rows = _numbers(reader, header, _columns(header, (*names, target)))
-    if len(rows) < FEWEST_ROWS:
-        raise TrainingDataError(f"{len(rows)} rows are too few: at least {FEWEST_ROWS} are needed")
+    if len(rows) < MIN_ROWS:
+        raise TrainingDataError(f"too few rows: {len(rows)}; at least {MIN_ROWS} are required")
     values = np.array(rows)
     y = np.ascontiguousarray(values[:, -1])
     if np.ptp(y) == 0:
@@ -108,10 +107,10 @@ def read_training_data(
 
 def _columns(header: list[str], names: Sequence[str]) -> list[int]:
     if len(names) < 2:
-        raise TrainingDataError("line 1: there is no input column beside the target")
+        raise TrainingDataError("line 1: there is no input column besides the target")
     for name in names:
         if header.count(name) != 1:
-            how = "is missing" if name not in header else "is there twice"
+            how = "is missing" if name not in header else "appears twice"
             raise TrainingDataError(f"line 1: column {name!r} {how}; columns: {', '.join(header)}")
         if names.count(name) > 1:
             raise TrainingDataError(f"{name!r} is named twice among the inputs and the target")
@@ -134,8 +133,8 @@ def _numbers(reader: Reader, header: list[str], columns: list[int]) -> list[list
     except csv.Error as error:
         reasons.append(f"line {reader.line_num}: {error}")
     if reasons:
-        more = len(reasons) - MOST_REASONS
-        shown = reasons[:MOST_REASONS] + ([f"and {more} more"] if more > 0 else [])
+        more = len(reasons) - MAX_REASONS
+        shown = reasons[:MAX_REASONS] + ([f"and {more} more"] if more > 0 else [])
         raise TrainingDataError("; ".join(shown))
     return rows
 

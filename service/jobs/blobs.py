@@ -34,9 +34,9 @@ class JobBlobs:
         """Write a blob piece by piece and return its size in bytes."""
         return self.store.write(self.name(blob), pieces)
 
-    def whole(self, blob: str) -> bytes:
+    def read_all(self, blob: str) -> bytes:
         """All bytes of a small blob; raises `BlobMissing`."""
-        return self.store.whole(self.name(blob))
+        return self.store.read_all(self.name(blob))
 
     def read(self, blob: str, start: int, stop: int) -> bytes:
         """The bytes from `start` to before `stop`; raises `BlobMissing`."""

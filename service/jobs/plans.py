@@ -68,7 +68,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 def read_plan(blobs: JobBlobs) -> Plan:
     """Read the plan of a job; raises `BlobMissing` before it is written."""
-    return msgspec.json.decode(blobs.whole(_PLAN), type=Plan)
+    return msgspec.json.decode(blobs.read_all(_PLAN), type=Plan)
 
 
 def write_plan(blobs: JobBlobs, plan: Plan) -> None:

@@ -121,7 +121,7 @@ def _encode(numbers: Numbers) -> bytes:
 
 def read_numbers(blobs: JobBlobs, part: int) -> Numbers:
     """Read what `compute_part` has stored; raises `BlobMissing`."""
-    data = blobs.whole(result_name(part))
+    data = blobs.read_all(result_name(part))
     return read_npy_safely(lambda: _decode(data))
 
 
@@ -213,7 +213,7 @@ def training_document(blobs: JobBlobs, job: Job) -> bytes:
         410 when it has been deleted.
     """
     try:
-        description = msgspec.json.decode(blobs.whole(RESULT))
+        description = msgspec.json.decode(blobs.read_all(RESULT))
     except BlobMissing:
         raise Problem(410, "the result is gone") from None
     return msgspec.json.encode(description | {"version": job.version})

@@ -1,4 +1,4 @@
-"""How much accepted work waits, in estimated seconds: for backpressure and for autoscalers."""
+"""Estimated seconds of accepted work, for backpressure and for autoscalers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 from service.services.problems import busy
 
 _REMEMBERED_POINTS = 200
-"""The moving average of a point's cost forgets over about so many points."""
+"""About how many points the moving average of the cost per point covers."""
 
 _FORGETTING = 1.01
-"""By so much a call the quickest measurement grows, until a new one is quicker."""
+"""The factor by which the fastest measurement grows per call, until a new one is faster."""
 
 
 class Backlog:
-    """Points that are waiting or being computed, and what one of them costs.
+    """Points that are waiting or being computed, and the cost of one.
 
     Parameters
     ----------
@@ -39,15 +39,15 @@ class Backlog:
         """Raise a `Problem` 503 when new work would wait too long."""
         waiting = self._points * self.seconds_per_point
         if waiting > self._limit:
-            raise busy(f"about {waiting:.1f} s of work is waiting already", waiting)
+            raise busy(f"about {waiting:.1f} s of work is already waiting", waiting)
 
     def add(self, points: int) -> None:
-        """Accept work."""
+        """Add accepted points."""
         with self._lock:
             self._points += points
 
     def done(self, points: int, seconds: float | None = None) -> None:
-        """Finish work; `seconds` is what it took, when it was measured."""
+        """Remove finished points; `seconds` is how long they took, if that was measured."""
         with self._lock:
             self._points -= points
             if seconds is None:
@@ -59,5 +59,5 @@ class Backlog:
             self._quickest_call = min(seconds, self._quickest_call * _FORGETTING or seconds)
 
     def at_best(self, points: int) -> float:
-        """Seconds that a call of so many points takes when nobody else uses the processor."""
+        """Return how many seconds a call with this many points takes on an idle processor."""
         return max(self._quickest_call, points * self._quickest_point)

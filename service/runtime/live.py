@@ -1,4 +1,4 @@
-"""The model that is served now, and the thread that follows the store's current version."""
+"""The served model, and the thread that follows the store's current version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service.storage.blobs import StorageError
 from service.storage.versions import NoSuchVersion, Versions
 
 POLL_SECONDS = 0.5
-"""How often the store is asked: every replica serves a new version within a second."""
+"""The polling interval of the store: every replica serves a new version within a second."""
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def model_class(dotted: str) -> type[Model]:
     Raises
     ------
     SettingsError
-        It cannot be imported, or is not a `Model`.
+        The class cannot be imported, or is not a `Model`.
     """
     module, _, name = dotted.partition(":")
     try:
@@ -48,9 +48,9 @@ def load_version(versions: Versions, version: str, class_name: str) -> tuple[Mod
     Raises
     ------
     ModelFileError
-        It cannot be served; the message says why.
+        The version cannot be served; the message says why.
     NoSuchVersion
-        It is not stored.
+        The version is not stored.
     StorageError
         The store cannot be reached.
     """
@@ -72,20 +72,20 @@ class Served(NamedTuple):
 
 
 class Live:
-    """Holds the current model; each request takes it once and keeps it to the end.
+    """The current model, which each request takes once and keeps until its end.
 
     The version is computed here, from the file, and written into the model's description:
     headers, ``/model``, ``/models`` and ``If-Match`` agree whatever the model's class says.
 
     Attributes
     ----------
-    served : what predicts now
-    initial : what the settings name
+    served : the model that predicts now
+    initial : the model in the settings
 
     Raises
     ------
     ModelFileError
-        The model that the settings name cannot be loaded.
+        The model in the settings cannot be loaded.
     """
 
     served: Served
@@ -103,12 +103,12 @@ class Live:
 
     @property
     def model(self) -> Model:
-        """What predicts now."""
+        """The model that predicts now."""
         return self.served.model
 
     @property
     def version(self) -> str:
-        """The version of what predicts now."""
+        """The version of the model that predicts now."""
         return self.served.version
 
     def serve(self, model: Model, path: Path, version: str) -> None:
@@ -119,13 +119,13 @@ class Live:
 
 
 class Follower:
-    """Keeps a process on the current version of a store.
+    """Keeps the served model at the store's current version.
 
     Attributes
     ----------
-    seen : whether the store has answered once: a process that does not know which version is
+    polled : whether the store has answered once: a process that does not know which version is
         current is not ready
-    refused : the current version and why it is not served, when it cannot be
+    refused : the current version and why it cannot be served, or empty
     """
 
     def __init__(self, live: Live, versions: Versions) -> None:
@@ -135,7 +135,7 @@ class Follower:
         self._lock = threading.RLock()
         self._changed: Callable[[], None] = lambda: None
         self._reachable = True
-        self.seen = False
+        self.polled = False
         self.refused: dict[str, str] = {}
 
     def start(self, changed: Callable[[], None]) -> None:
@@ -150,7 +150,7 @@ class Follower:
                 return
             self._pid = os.getpid()
             self._changed = changed
-            self.seen = False  # what the master saw before its fork may be old
+            self.polled = False  # what the master read before its fork may be outdated
             self.check()
         threading.Thread(target=self._follow, name="versions", daemon=True).start()
 
@@ -161,7 +161,7 @@ class Follower:
             self.check()
 
     def check(self) -> None:
-        """Serve the store's current version now; when that is impossible, keep the old one."""
+        """Serve the store's current version now, or keep the old one if that is impossible."""
         with self._lock:
             before = self._live.version, self.refused
             try:
@@ -173,7 +173,7 @@ class Follower:
                 self._changed()
 
     def _serve(self, wanted: str | None) -> None:
-        self.seen = True
+        self.polled = True
         if wanted == self._live.version:
             self.refused = {}
         elif wanted is not None and wanted not in self.refused:

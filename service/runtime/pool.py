@@ -1,4 +1,4 @@
-"""Large arrays on all CPUs: spans of whole tiles, each predicted by one thread."""
+"""Predictions of large arrays on all CPUs: each thread takes a range of whole tiles."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def cpu_limit(cgroup: Path = _CGROUP) -> float:
-    """CPUs by the cgroup's quota, v2 or v1, and never more than the affinity allows.
+    """Return the CPUs that the cgroup's quota (v2 or v1) and the affinity allow.
 
-    Kubernetes mounts the container's own cgroup at `cgroup`, so its files stand there directly
+    Kubernetes mounts the container's own cgroup at `cgroup`, so its files are directly in it
     (v2: ``cpu.max``; v1: ``cpu/cpu.cfs_quota_us``).
     """
     quota = _quota_v2(cgroup) or _quota_v1(cgroup / "cpu") or math.inf
@@ -29,7 +29,7 @@ def cpu_limit(cgroup: Path = _CGROUP) -> float:
 
 
 def threads_for(limit: float) -> int:
-    """Computing threads for a limit: a fraction of a CPU still needs one."""
+    """Return the number of computing threads for a CPU limit; a fraction of a CPU needs one."""
     return max(1, round(limit))
 
 
@@ -51,26 +51,26 @@ def _quota_v1(cgroup: Path) -> float | None:
 
 
 NICENESS = 10
-_LOOK_AGAIN_SECONDS = 1.0
+_LIMIT_CHECK_SECONDS = 1.0
 
 
 def yield_priority() -> None:
-    """Let small requests go first: lower this thread's priority (Linux gives each its own)."""
-    with suppress(OSError):  # a sandbox that forbids it costs latency, nothing else
+    """Lower this thread's priority, so that small requests go first; on Linux each has its own."""
+    with suppress(OSError):  # where a sandbox forbids it, only latency suffers
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class TilePool:
     """Threads for large predictions, as many as the CPU limit allows now.
 
-    BLAS itself runs on one thread: whole tiles side by side scale better than split products,
+    BLAS itself runs on one thread: whole tiles in parallel scale better than split products,
     and a tile's bits do not depend on the number of threads.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._width = 0
-        self._looked = -_LOOK_AGAIN_SECONDS
+        self._checked = -_LIMIT_CHECK_SECONDS
         self._executor: ThreadPoolExecutor | None = None
 
     @property
@@ -79,7 +79,7 @@ class TilePool:
         return self._width
 
     def predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
-        """Mean and variance, shape (n, 2), the same bits as `model.predict`."""
+        """Return mean and variance, shape (n, 2), with the same bits as `model.predict`."""
         executor = self._current()
         cuts = _cuts(len(X), self._width, model.large_tile)
         if len(cuts) == 1:
@@ -90,8 +90,8 @@ class TilePool:
     def _current(self) -> ThreadPoolExecutor:
         with self._lock:
             now = time.monotonic()
-            if now - self._looked >= _LOOK_AGAIN_SECONDS:
-                self._looked = now
+            if now - self._checked >= _LIMIT_CHECK_SECONDS:
+                self._checked = now
                 self._resize(threads_for(cpu_limit()))
             assert self._executor is not None
             return self._executor
@@ -106,6 +106,6 @@ class TilePool:
 
 
 def _cuts(n: int, width: int, tile: int) -> list[tuple[int, int]]:
-    """Cut n rows into at most `width` spans at multiples of `tile`, none shorter than that."""
+    """Cut n rows at multiples of `tile` into at most `width` ranges, none shorter than a tile."""
     step = max(1, -(-(n // tile) // width)) * tile
     return list(row_ranges(n, step))

@@ -1,4 +1,4 @@
-"""What the probes and the scraper are told, whichever way they come in."""
+"""The answers to liveness and readiness probes."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from service.runtime.runtime import Runtime
 
 
 def liveness(runtime: Runtime) -> tuple[int, dict[str, str]]:
-    """The process lives: its event loop or a thread of it answers."""
+    """Report that the process is alive: its event loop or one of its threads answers."""
     return 200, {"status": "alive"}
 
 
 def readiness(runtime: Runtime) -> tuple[int, dict[str, Any]]:
-    """Requests are welcome: a proven model is loaded and the process is not draining.
+    """Report whether requests are welcome: a model is loaded and the process is not draining.
 
-    A process that could not yet ask the model store which version is current is not ready:
-    a stale answer is worse than a replica less. One that has asked stays ready without the store.
+    A process that has not yet asked the model store which version is current is not ready: a stale
+    answer is worse than one replica less. Once it has asked, it stays ready without the store.
     """
     if runtime.draining:
         return 503, {"status": "draining"}
     version = runtime.live.model.description.version
     follower = runtime.follower
-    if follower is not None and not follower.seen:
+    if follower is not None and not follower.polled:
         return 503, {"status": "the model store has not answered yet", "version": version}
     document = {"status": "ready", "version": version}
     return 200, document | ({"refused": follower.refused} if follower and follower.refused else {})
 
 
 def v2_liveness(runtime: Runtime) -> tuple[int, dict[str, Any]]:
-    """Liveness in the words of the Open Inference Protocol v2."""
+    """Report liveness as in the Open Inference Protocol v2."""
     return 200, {"live": True}
 
 
 def v2_readiness(runtime: Runtime) -> tuple[int, dict[str, Any]]:
-    """Readiness in the words of the Open Inference Protocol v2."""
+    """Report readiness as in the Open Inference Protocol v2."""
     status, _ = readiness(runtime)
     return status, {"ready": status == 200, "live": True}
 

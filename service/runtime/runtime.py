@@ -1,4 +1,4 @@
-"""The parts of one serving process, made once and handed to the routes."""
+"""The parts of one serving process, created once and passed to the routes."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _MEASURED_POINTS = 64
 
 
 class Runtime:
-    """Settings, the live model, and what computes and counts.
+    """The settings, the served model, the batcher, the thread pool and the metrics.
 
     Raises
     ------
     SettingsError, ModelFileError, OSError
-        The model that the settings name cannot be served.
+        The model in the settings cannot be served.
     """
 
     def __init__(self, settings: Settings) -> None:
-        # Whole tiles run side by side instead: see tilepool.py.
+        # Whole tiles run in parallel instead: see pool.py.
         threadpool_limits(1, "blas")
         self.settings = settings
         self.live = Live(settings)
@@ -53,7 +53,7 @@ class Runtime:
         self.versions, self.follower = _versions(settings, self.live)
 
     def start(self) -> None:
-        """Begin work in the process that serves; more calls do nothing."""
+        """Start the background threads of a serving process; later calls do nothing."""
         if self._started_in == os.getpid():
             return
         self._started_in = os.getpid()
@@ -73,17 +73,17 @@ class Runtime:
         self.metrics.refused.set(bool(self.follower and self.follower.refused))
 
     def store_initial(self) -> None:
-        """Have the model of the settings in the store, so that there is a way back to it."""
+        """Store the model of the settings, so that it can be activated again later."""
         if self.versions is not None and not self._stored_initial:
             self.versions.add(self.live.initial.model, self.live.initial.path)
             self._stored_initial = True
 
     def backlog_seconds(self) -> float:
-        """Estimated seconds of everything accepted."""
+        """Return the estimated seconds of all accepted work."""
         return self.batcher.backlog.seconds + self.uploads.seconds
 
     def predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
-        """Mean and variance on a thread: few points in a batch, many on all CPUs."""
+        """Return mean and variance, on a thread: few points in a batch, many on all CPUs."""
         if len(X) < model.large_tile:
             return self.batcher.predict_on_thread(model, X.tolist(), noise).P
         started = perf_counter()
@@ -100,7 +100,7 @@ class Runtime:
 
 
 def _versions(settings: Settings, live: Live) -> tuple[Versions | None, Follower | None]:
-    """The model store that is configured, if any; the current version is served from the start."""
+    """Return the configured model store and its follower, which serves the current version now."""
     if not settings.store_url:
         return None, None
     try:
@@ -113,10 +113,10 @@ def _versions(settings: Settings, live: Live) -> tuple[Versions | None, Follower
 
 
 def _measure(model: Model) -> float:
-    """Seconds a point in a batch, as a first estimate: the least of three.
+    """Return a first estimate of the seconds per point in a batch: the least of three timings.
 
-    Any one may hold a neighbour's turn on the CPU. By too high an estimate large requests are
-    refused, and a request that is refused corrects nothing.
+    A single timing may include CPU contention. With too high an estimate large requests are
+    refused, and a refused request cannot correct the estimate.
     """
     low, high = model.description.training_range.T
     X = np.linspace(low, high, _MEASURED_POINTS)

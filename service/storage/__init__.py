@@ -8,14 +8,14 @@ from service.storage.blobs import Blobs
 
 
 def open_blobs(url: str, *, patient: bool = False) -> Blobs:
-    """The storage that a URL names: ``redis://``, ``file://``, or whatever fsspec knows.
+    """Return the storage that a URL names: ``redis://``, ``file://``, or any that fsspec supports.
 
-    A `patient` one waits for a Redis that is away, however long.
+    With `patient` it waits for an unavailable Redis, however long that takes.
 
     Raises
     ------
     StorageError
-        The URL's kind needs a package that is not installed.
+        The URL's scheme needs a package that is not installed.
     """
     scheme, _, rest = url.partition("://")
     if scheme in ("redis", "rediss", "unix"):

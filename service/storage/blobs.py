@@ -1,4 +1,4 @@
-"""Named blobs of bytes: the interface, and the one that a URL names."""
+"""The interface of a storage: named blobs of bytes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PIECE = 1 << 20
-"""Bytes that are moved at once: large blobs never lie in memory as a whole."""
+"""Bytes per transfer: a large blob is never in memory as a whole."""
 
 
 class StorageError(Exception):
-    """The storage cannot be reached or cannot be written now."""
+    """The storage cannot be reached, read or written."""
 
 
 class BlobMissing(KeyError):
@@ -19,9 +19,9 @@ class BlobMissing(KeyError):
 
 
 class Blobs(ABC):
-    """Blobs by name; a name is made of letters, digits, dots, hyphens and slashes.
+    """Named blobs; a name consists of letters, digits, dots, hyphens and slashes.
 
-    A blob appears as a whole when it has been written, or not at all. Every method may raise
+    A blob becomes visible only when it is complete. Every method may raise
     `StorageError`.
     """
 
@@ -31,42 +31,42 @@ class Blobs(ABC):
 
     @abstractmethod
     def size(self, name: str) -> int:
-        """The size in bytes; raises `BlobMissing`."""
+        """Return the size in bytes, or raise `BlobMissing`."""
 
     @abstractmethod
     def read(self, name: str, start: int, stop: int) -> bytes:
-        """The bytes from `start` to before `stop`; raises `BlobMissing`."""
+        """Return the bytes from `start` up to `stop`, or raise `BlobMissing`."""
 
     @abstractmethod
     def names(self, prefix: str) -> list[str]:
-        """The names that begin with `prefix`, which ends with a slash, sorted."""
+        """Return the sorted names that begin with `prefix`, which ends with a slash."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Delete a blob, if there is one."""
+        """Delete a blob if it exists."""
 
     def local_path(self, name: str) -> Path | None:
-        """The file that is the blob, where blobs are files here."""
+        """Return the blob's file if blobs are local files, else None."""
         return None
 
-    def whole(self, name: str) -> bytes:
-        """All bytes of a small blob; raises `BlobMissing`."""
+    def read_all(self, name: str) -> bytes:
+        """Return all bytes of a small blob, or raise `BlobMissing`."""
         return self.read(name, 0, self.size(name))
 
     def pieces(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The bytes from `start` to before `stop`, or to the end, piece by piece."""
+        """Yield the bytes from `start` up to `stop`, or to the end, piece by piece."""
         end = self.size(name) if stop is None else stop
         for a in range(start, end, PIECE):
             yield self.read(name, a, min(a + PIECE, end))
 
 
 def resized(pieces: Iterable[bytes], size: int = PIECE) -> Iterator[bytes]:
-    """The same bytes in pieces of `size`, the last one shorter."""
-    held = bytearray()
+    """Yield the same bytes in pieces of `size`, the last one shorter."""
+    buffer = bytearray()
     for piece in pieces:
-        held += piece
-        while len(held) >= size:
-            yield bytes(held[:size])
-            del held[:size]
-    if held:
-        yield bytes(held)
+        buffer += piece
+        while len(buffer) >= size:
+            yield bytes(buffer[:size])
+            del buffer[:size]
+    if buffer:
+        yield bytes(buffer)

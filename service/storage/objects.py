@@ -10,10 +10,10 @@ try:
     import fsspec
 except ImportError as error:
     raise StorageError(
-        f"a store that is neither file:// nor redis:// needs fsspec: {error}"
+        f"a store other than file:// and redis:// requires fsspec: {error}"
     ) from error
 
-_DOWN = (OSError, TimeoutError)
+_UNAVAILABLE = (OSError, TimeoutError)
 
 
 class ObjectBlobs(Blobs):
@@ -29,7 +29,7 @@ class ObjectBlobs(Blobs):
         return f"{self._root.rstrip('/')}/{name}"
 
     def write(self, name: str, pieces: Iterable[bytes]) -> int:
-        """Write the object; an upload that breaks off is removed."""
+        """Write the object; an incomplete upload is removed."""
         path = self._path(name)
         size = 0
         try:
@@ -39,39 +39,39 @@ class ObjectBlobs(Blobs):
                     size += out.write(piece)
         except BaseException as error:
             self.delete(name)
-            if isinstance(error, _DOWN):
-                raise StorageError(f"{path} cannot be written: {error}") from error
+            if isinstance(error, _UNAVAILABLE):
+                raise StorageError(f"cannot write {path}: {error}") from error
             raise
         return size
 
     def size(self, name: str) -> int:
-        """The object's size."""
+        """Return the object's size."""
         try:
             self._files.invalidate_cache()
             return int(self._files.size(self._path(name)))
         except FileNotFoundError:
             raise BlobMissing(name) from None
-        except _DOWN as error:
-            raise StorageError(f"{name} cannot be read: {error}") from error
+        except _UNAVAILABLE as error:
+            raise StorageError(f"cannot read {name}: {error}") from error
 
     def read(self, name: str, start: int, stop: int) -> bytes:
-        """A part of the object, by a range request."""
+        """Return part of the object, by a range request."""
         try:
             return bytes(self._files.cat_file(self._path(name), start, stop))
         except FileNotFoundError:
             raise BlobMissing(name) from None
-        except _DOWN as error:
-            raise StorageError(f"{name} cannot be read: {error}") from error
+        except _UNAVAILABLE as error:
+            raise StorageError(f"cannot read {name}: {error}") from error
 
     def names(self, prefix: str) -> list[str]:
-        """The objects below a prefix."""
+        """Return the names of the objects below a prefix."""
         try:
             self._files.invalidate_cache()
             found = self._files.find(self._path(prefix))
         except FileNotFoundError:
             return []
-        except _DOWN as error:
-            raise StorageError(f"{prefix} cannot be listed: {error}") from error
+        except _UNAVAILABLE as error:
+            raise StorageError(f"cannot list {prefix}: {error}") from error
         start = len(self._root.rstrip("/")) + 1
         return sorted(path[start:] for path in found)
 
@@ -81,5 +81,5 @@ class ObjectBlobs(Blobs):
             self._files.rm(self._path(name))
         except FileNotFoundError:
             pass
-        except _DOWN as error:
-            raise StorageError(f"{name} cannot be deleted: {error}") from error
+        except _UNAVAILABLE as error:
+            raise StorageError(f"cannot delete {name}: {error}") from error

@@ -1,4 +1,4 @@
-"""Blobs in Redis: a hash each, of numbered pieces."""
+"""Blobs in Redis, each a hash of numbered pieces."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ _PREFIX = "gpserve:blob:"
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 10.0
 
-
 FOREVER = -1
 
 
 def connect(url: str, *, retries: int = 1) -> Redis:
-    """A client that reconnects; with `FOREVER` it waits for a Redis that is away."""
+    """Return a client that reconnects; with `FOREVER` it waits for an unavailable Redis."""
     retry = Retry(ConstantBackoff(0.2), retries)
     return Redis.from_url(
         url,
@@ -40,14 +39,14 @@ class RedisBlobs(Blobs):
         """Write the pieces, and the size last: without it the blob does not exist."""
         key = _PREFIX + name
         size = 0
-        held: dict[Any, Any] = {}
+        pending: dict[Any, Any] = {}
         try:
             for i, piece in enumerate(resized(pieces)):
-                if held:
-                    self._redis.hset(key, mapping=held)
-                held = {str(i): piece}
+                if pending:
+                    self._redis.hset(key, mapping=pending)
+                pending = {str(i): piece}
                 size += len(piece)
-            self._redis.hset(key, mapping={**held, "size": size})
+            self._redis.hset(key, mapping={**pending, "size": size})
         except RedisError as error:
             raise StorageError(f"Redis: {error}") from error
         except BaseException:
@@ -56,7 +55,7 @@ class RedisBlobs(Blobs):
         return size
 
     def size(self, name: str) -> int:
-        """The field ``size``."""
+        """Return the field ``size``."""
         try:
             size = self._redis.hget(_PREFIX + name, "size")
         except RedisError as error:
@@ -66,7 +65,7 @@ class RedisBlobs(Blobs):
         return int(cast(bytes, size))
 
     def read(self, name: str, start: int, stop: int) -> bytes:
-        """A part, from the pieces that hold it."""
+        """Return part of the blob, from the pieces that contain it."""
         if stop <= start:
             return b""
         first, last = start // PIECE, (stop - 1) // PIECE
@@ -81,7 +80,7 @@ class RedisBlobs(Blobs):
         return joined[start - first * PIECE : stop - first * PIECE]
 
     def names(self, prefix: str) -> list[str]:
-        """A scan over the keys."""
+        """Return the names, by a scan over the keys."""
         try:
             keys = self._redis.scan_iter(f"{_PREFIX}{prefix}*", count=1000)
             return sorted(key.decode().removeprefix(_PREFIX) for key in keys)

@@ -25,9 +25,9 @@ class NoSuchVersion(KeyError):
 
 
 class Versions:
-    """Versions in a storage: ``versions/<version>.npz``, and beside it what ``/model`` says.
+    """Versions in a storage: ``versions/<version>.npz``, with its description as ``.json``.
 
-    A version is the first 12 hex digits of its file's SHA-256, so it can never change.
+    A version is the first 12 hex digits of its file's SHA-256, so it never changes.
     """
 
     def __init__(self, blobs: Blobs) -> None:
@@ -35,7 +35,7 @@ class Versions:
         self._cache = Path(tempfile.gettempdir()) / f"gpserve-versions-{os.getuid()}"
 
     def add(self, model: Model, path: Path) -> str:
-        """Store a model's file, unless it is there already, and return its version."""
+        """Store a model's file unless it is already stored, and return its version."""
         data = path.read_bytes()
         version = version_of(io.BytesIO(data))
         if f"{_FOLDER}{version}.json" not in self._blobs.names(_FOLDER):
@@ -45,20 +45,20 @@ class Versions:
         return version
 
     def all(self) -> list[dict[str, Any]]:
-        """What each version says of itself, the newest first."""
+        """Return the description of each version, the newest first."""
         names = [name for name in self._blobs.names(_FOLDER) if name.endswith(".json")]
-        found = [msgspec.json.decode(self._blobs.whole(name)) for name in names]
-        return sorted(found, key=lambda said: str(said["created"]), reverse=True)
+        found = [msgspec.json.decode(self._blobs.read_all(name)) for name in names]
+        return sorted(found, key=lambda description: str(description["created"]), reverse=True)
 
     def current(self) -> str | None:
-        """The version that every replica should serve; None before the first was activated."""
+        """Return the version that every replica should serve, or None before any was activated."""
         try:
-            return self._blobs.whole(_CURRENT).decode("ascii", "replace")
+            return self._blobs.read_all(_CURRENT).decode("ascii", "replace")
         except BlobMissing:
             return None
 
     def activate(self, version: str) -> None:
-        """Make a stored version current; raises `NoSuchVersion`."""
+        """Make a stored version current, or raise `NoSuchVersion`."""
         self.refuse_unknown(version)
         self._blobs.write(_CURRENT, [version.encode()])
 
@@ -73,14 +73,14 @@ class Versions:
         raise NoSuchVersion(version)
 
     def fetch(self, version: str) -> Path:
-        """The version as a file on this machine.
+        """Return the version as a file on this machine.
 
         Raises
         ------
         NoSuchVersion
-            It is not stored.
+            The version is not stored.
         ModelFileError
-            The stored bytes are not those that the version's name is the digest of.
+            The stored bytes do not match the version.
         """
         self.refuse_unknown(version)
         name = f"{_FOLDER}{version}.npz"
@@ -89,21 +89,21 @@ class Versions:
             path = self._cache / f"{version}.npz"
             if not path.exists():
                 self._download(name, path)
-        if not _is(path, version):
-            raise ModelFileError("its bytes are missing or have changed since it was stored")
+        if not _matches(path, version):
+            raise ModelFileError("its file is missing or has changed since it was stored")
         return path
 
     def _download(self, name: str, path: Path) -> None:
         self._cache.mkdir(mode=0o700, exist_ok=True)
         try:
-            data = self._blobs.whole(name)
+            data = self._blobs.read_all(name)
         except BlobMissing:
-            raise ModelFileError("its file is missing in the store") from None
+            raise ModelFileError("its file is missing from the store") from None
         if version_of(io.BytesIO(data)) == path.stem:
             write_file(path, [data])
 
 
-def _is(path: Path, version: str) -> bool:
+def _matches(path: Path, version: str) -> bool:
     try:
         with path.open("rb") as file:
             return version_of(file) == version

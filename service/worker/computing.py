@@ -134,7 +134,7 @@ class Computer:
         # Imported here: GPy takes a second and 80 MB, which a worker that only predicts saves.
         from service.gpr.fitting import fit_and_score
 
-        table = read_table(blobs.whole(INPUT), spec)
+        table = read_table(blobs.read_all(INPUT), spec)
         started = time.monotonic()
 
         def progress(done: int) -> None:

@@ -78,7 +78,7 @@ def test_json_and_a_version_that_waits(jobs: Stack, http: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("table", "query", "status", "says"),
     [
-        ("left,height\n1,2\n", {}, 422, "1 rows are too few"),
+        ("left,height\n1,2\n", {}, 422, "too few rows: 1;"),
         ("", {}, 422, "no input column"),
         (_table().replace("\n0.", "\nnan.", 1), {}, 422, "line 2: left is not a number"),
         (_table() + "nan,1,2\n1,inf,x\n", {}, 422, "line 62: left is not finite: 'nan'; line 63"),

@@ -98,7 +98,7 @@ def test_without_a_triangular_product(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_both_small_ways_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, X = model(97), points(20)
-    monkeypatch.setattr(tiles, "ROW_BY_ROW_UP_TO", 10)
+    monkeypatch.setattr(tiles, "MAX_ROW_BY_ROW", 10)
     np.testing.assert_allclose(model(97).predict(X), rows.predict(X), rtol=1e-11)
 
 

@@ -110,4 +110,4 @@ def test_a_table_is_no_model(tmp_path: Path) -> None:
     data = table(tmp_path / "data.csv")
     done = run("predict", data, "--model", data)
     assert done.exit_code == 1
-    assert "not an .npz model file, or cut short: it is no zip archive" in done.output
+    assert "not an .npz model file, or truncated: not a zip archive" in done.output

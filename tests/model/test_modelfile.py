@@ -143,7 +143,7 @@ def test_truncated(model: GPR, tmp_path: Path, share: float) -> None:
     data = modelfile.encode(model.posterior)
     path = tmp_path / "wrong.npz"
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(ModelFileError, match="cut short"):
+    with pytest.raises(ModelFileError, match="truncated"):
         GPR.load(path)
 
 

@@ -15,8 +15,8 @@ from tests.model.commandline import run
 GOOD = "\n".join(f"{i},{i % 7},{i % 5}" for i in range(30)) + "\n"
 BAD_DATA = {
     "no rows": ("", "line 1"),
-    "header only": ("a,b,y\n", "0 rows are too few"),
-    "few rows": ("a,b,y\n1,2,3\n2,3,4\n", "2 rows are too few"),
+    "header only": ("a,b,y\n", "too few rows: 0"),
+    "few rows": ("a,b,y\n1,2,3\n2,3,4\n", "too few rows: 2"),
     "letters": ("a,b,y\n1,2,3\n1,x,3\n" + GOOD, "line 3: b is not a number: 'x'"),
     "NaN": ("a,b,y\n1,2,nan\n" + GOOD, "line 2: y is not finite"),
     "infinity": ("a,b,y\n1,1e999,1\n" + GOOD, "line 2: b is not finite"),
@@ -24,7 +24,7 @@ BAD_DATA = {
     "ragged": ("a,b,y\n1,2\n" + GOOD, "line 2: 2 cells, not 3"),
     "constant output": ("a,b,y\n" + "1,2,3\n" * 30, "'y' is constant"),
     "no target": ("a,b,z\n" + GOOD, "column 'y' is missing; columns: a, b, z"),
-    "target twice": ("a,y,y\n" + GOOD, "column 'y' is there twice"),
+    "target twice": ("a,y,y\n" + GOOD, "column 'y' appears twice"),
     "target only": ("y\n" + "1\n" * 30, "no input column"),
     "semicolons": ("a;b;y\n" + GOOD.replace(",", ";"), "column 'y' is missing"),
     "many reasons": ("a,b,y\n" + "x,1,1\n" * 15 + GOOD, "and 5 more"),

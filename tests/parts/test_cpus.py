@@ -54,7 +54,7 @@ def test_the_pool_follows_the_limit_with_the_same_bits(
 ) -> None:
     limit = 1.0
     monkeypatch.setattr(tilepool, "cpu_limit", lambda: limit)
-    monkeypatch.setattr(tilepool, "_LOOK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(tilepool, "_LIMIT_CHECK_SECONDS", 0.0)
     low, high = gpr.description.training_range.T
     X = np.random.default_rng(5).uniform(low, high, (4 * gpr.large_tile + 13, len(low)))
     want = gpr.predict(X)

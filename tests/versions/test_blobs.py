@@ -47,7 +47,7 @@ def test_what_is_written_is_read(blobs: Blobs) -> None:
     pieces = [data[:10], data[10 : PIECE + 3], data[PIECE + 3 :]]
     assert blobs.write("jobs/a/input", pieces) == len(data)
     assert blobs.size("jobs/a/input") == len(data)
-    assert blobs.whole("jobs/a/input") == data
+    assert blobs.read_all("jobs/a/input") == data
     assert b"".join(blobs.pieces("jobs/a/input")) == data
     for start, stop in ((0, 0), (0, 1), (PIECE - 1, PIECE + 1), (5, 2 * PIECE), (PIECE, len(data))):
         assert blobs.read("jobs/a/input", start, stop) == data[start:stop]
@@ -68,9 +68,9 @@ def test_names_and_deletion(blobs: Blobs) -> None:
 def test_a_small_blob_is_replaced(blobs: Blobs) -> None:
     blobs.write("current-version", [b"0123"])
     blobs.write("current-version", [b"4567"])
-    assert blobs.whole("current-version") == b"4567"
+    assert blobs.read_all("current-version") == b"4567"
     blobs.write("empty", [])
-    assert blobs.whole("empty") == b""
+    assert blobs.read_all("empty") == b""
     blobs.delete("empty")
 
 
