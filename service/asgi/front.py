@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -44,7 +44,7 @@ from service.services.problems import Problem, busy
 from service.web.headers import refuse_other_version
 from service.web.hooks import method_not_allowed
 
-WSGI = Callable[[dict[str, Any], Any], Any]
+WSGI = Callable[[Any, Any], Iterable[bytes]]
 
 SMALL_BODY = 16 << 10
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
@@ -296,7 +296,7 @@ class Front:
 def _with_chunked_bodies(flask: WSGI) -> WSGI:
     """Tell Werkzeug that a body without a length has an end: the server decodes the chunks."""
 
-    def application(environ: dict[str, Any], start_response: Any) -> Any:
+    def application(environ: Any, start_response: Any) -> Iterable[bytes]:
         if "CONTENT_LENGTH" not in environ:
             environ["wsgi.input_terminated"] = True
         return flask(environ, start_response)
