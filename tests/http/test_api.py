@@ -12,6 +12,7 @@ from service.gpr import GPR
 from service.model import FloatArray
 from tests import plainhttp
 from tests.conftest import PRETRAINED
+from tests.patience import until
 from tests.serving import Server
 
 
@@ -176,6 +177,7 @@ def test_metrics_sum_over_workers(server: Server, http: httpx.Client, X: FloatAr
     before = counted()
     for _ in range(30):  # a connection each, so that both workers get some
         plainhttp.post(f"{server.url}/predict", json={"points": X[0].tolist()})
+    until(lambda: counted() >= before + 30)  # a worker counts after its answer has left
     assert counted() == before + 30
 
 
