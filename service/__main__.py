@@ -162,10 +162,7 @@ def predict(
 def predict_table(model: Model, source: BinaryIO, options: Options) -> Iterable[bytes]:
     """Read a CSV table, perhaps gzipped, and return it with mean and variance, piece by piece.
 
-    Raises
-    ------
-    Problem
-        A column is missing, or a cell is not a finite number; with the ``line``.
+    Raises `Problem`: a column is missing, or a cell is not a finite number; with the ``line``.
     """
     names, rows = model.description.feature_names, CHUNK_TILES * model.large_tile
     reader = Reader(names, rows, _UNLIMITED, _UNLIMITED)

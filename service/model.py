@@ -104,10 +104,8 @@ class Model(ABC):
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote.
 
-        Raises
-        ------
-        ModelFileError
-            The file is truncated, inconsistent, or does not reproduce its reference points.
+        Raises `ModelFileError`: the file is truncated, inconsistent, or does not reproduce its
+        reference points.
         """
 
     def gradient(self, X: FloatArray) -> FloatArray:
@@ -133,10 +131,8 @@ class Model(ABC):
 def check_model_name(name: str) -> None:
     """Raise an error for a model name that cannot be part of a path.
 
-    Raises
-    ------
-    ValueError
-        It has a control character, or a part between slashes that clients resolve as a folder.
+    Raises `ValueError`: it has a control character, or a part between slashes that clients resolve
+    as a folder.
     """
     if not all(map(str.isprintable, name)):
         raise ValueError(f"the model's name {name!r} has a character that cannot be printed")
@@ -153,10 +149,7 @@ RESERVED = frozenset((*OPTIONS, "file", *ANSWERS))
 def check_feature_names(names: Sequence[str], count: int) -> None:
     """Raise an error for feature names that cannot be used in requests.
 
-    Raises
-    ------
-    ValueError
-        There are not `count` names, or one is empty, repeated, or reserved.
+    Raises `ValueError`: there are not `count` names, or one is empty, repeated, or reserved.
     """
     if len(names) != count:
         raise ValueError(f"{len(names)} feature names for {count} inputs")

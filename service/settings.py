@@ -193,10 +193,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read the settings from the environment.
 
-        Raises
-        ------
-        SettingsError
-            A value is invalid, or a variable with our prefix is not a setting.
+        Raises `SettingsError`: a value is invalid, or a variable with our prefix is not a setting.
         """
         given = {
             key.removeprefix(PREFIX).lower(): value

@@ -65,10 +65,7 @@ class FastRoute(ABC):
     async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
         """Return the response, or None if the request needs more than the event loop can give.
 
-        Raises
-        ------
-        Problem
-            The request cannot be answered.
+        Raises `Problem`: the request cannot be answered.
         """
 
 

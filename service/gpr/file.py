@@ -37,10 +37,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
 def encode(posterior: Posterior) -> bytes:
     """Return the bytes of the model file; the same posterior gives the same bytes.
 
-    Raises
-    ------
-    ValueError
-        A feature name cannot be used in requests.
+    Raises `ValueError`: a feature name cannot be used in requests.
     """
     check_feature_names(posterior.feature_names, posterior.X.shape[1])
     sizes = (*posterior.X.shape[::-1], len(posterior.reference_X))
@@ -65,11 +62,8 @@ def encode(posterior: Posterior) -> bytes:
 def decode(data: bytes) -> Posterior:
     """Return the posterior that `encode` wrote.
 
-    Raises
-    ------
-    ModelFileError
-        The file is not an archive of arrays, has another format number, or one of its arrays is
-        missing, truncated, pickled, of a wrong type or shape, or not finite.
+    Raises `ModelFileError`: the file is not an archive of arrays, has another format number, or one
+    of its arrays is missing, truncated, pickled, of a wrong type or shape, or not finite.
     """
     if not data.startswith((b"PK", arrayformat.MAGIC_PREFIX)):
         raise ModelFileError("not an .npz model file, or truncated: not a zip archive")
@@ -195,10 +189,7 @@ class _Reader:
 def verify(posterior: Posterior, predict: Callable[[FloatArray], FloatArray], large: int) -> None:
     """Check that `predict` reproduces GPy's answers, in small tiles and in one of `large` rows.
 
-    Raises
-    ------
-    ModelFileError
-        An answer is off by more than its tolerance.
+    Raises `ModelFileError`: an answer is off by more than its tolerance.
     """
     tolerances = _tolerances(posterior)
     for way, rows in (("small", len(tolerances)), ("large", large)):

@@ -65,11 +65,8 @@ class GPR(Model):
     def from_gpy(cls, m: Any, feature_names: Sequence[str], output_name: str = "y") -> Self:
         """Return a model from a trained ``GPy.models.GPRegression`` or ``SparseGPRegression``.
 
-        Raises
-        ------
-        ValueError
-            The model has something unsupported (another kernel or likelihood, a mean function,
-            several outputs), or a feature name cannot be used.
+        Raises `ValueError`: the model has something unsupported (another kernel or likelihood, a
+        mean function, several outputs), or a feature name cannot be used.
         """
         from service.gpr.training import posterior_of  # GPy may be absent where models are served
 

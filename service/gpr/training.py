@@ -33,10 +33,7 @@ SPARSE_ITERATIONS = 200
 def terms_of(kernel: Any) -> list[Term]:
     """Return the terms of a GPy kernel.
 
-    Raises
-    ------
-    ValueError
-        The kernel is unsupported; the message names it.
+    Raises `ValueError`: the kernel is unsupported; the message names it.
     """
     kind = type(kernel)
     if kind is GPy.kern.Add:
@@ -125,10 +122,7 @@ def posterior_of(
     input_offset, input_scale : shape (d,), m's inputs are
         ``(x - input_offset) / input_scale`` of raw inputs x
 
-    Raises
-    ------
-    ValueError
-        The model cannot be served.
+    Raises `ValueError`: the model cannot be served.
     """
     _refuse_unsupported(m)
     X = np.array(m.X, dtype=np.float64)
@@ -181,10 +175,7 @@ def make_kernel(text: str, input_dim: int, *, ard: bool = True) -> Any:
 def optimise(m: Any, restarts: int, progress: Progress, max_iters: int) -> None:
     """Maximise the likelihood from several starts and keep the best.
 
-    Raises
-    ------
-    ValueError
-        The optimiser failed from every start.
+    Raises `ValueError`: the optimiser failed from every start.
     """
     best: tuple[float, FloatArray] | None = None
     for start in range(restarts):
@@ -222,11 +213,8 @@ def fit(
     kernel : a GPy kernel, used instead of the one that `options` names
     progress : called after each restart with the number of finished restarts
 
-    Raises
-    ------
-    ValueError
-        An input is constant, there are too many rows for an exact GP, or the optimiser failed
-        from every start.
+    Raises `ValueError`: an input is constant, there are too many rows for an exact GP, or the
+    optimiser failed from every start.
     """
     names = tuple(feature_names or (f"x{i + 1}" for i in range(X.shape[1])))
     check_feature_names(names, X.shape[1])

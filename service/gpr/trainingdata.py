@@ -80,11 +80,8 @@ def read_training_data(
     target : the column of the output; default: the last
     features : the columns of the inputs; default: all but the target
 
-    Raises
-    ------
-    TrainingDataError
-        A column is missing, a cell is not a finite number, there are too few rows, or the output
-        is constant.
+    Raises `TrainingDataError`: a column is missing, a cell is not a finite number, there are too
+    few rows, or the output is constant.
     """
     try:
         lines = data.decode("utf-8-sig").splitlines(keepends=True)

@@ -36,10 +36,7 @@ class Key:
     body : the request's body, which may not have arrived yet
     digest_body : reads the body to its end and returns its digest
 
-    Raises
-    ------
-    Problem
-        400 for a key that is too long.
+    Raises `Problem`: 400 for a key that is too long.
     """
 
     text: str
@@ -77,10 +74,8 @@ class Keys:
     def reserve(self, key: Key, id: str) -> str:
         """The id of the job that has this key; it is `id` if the key is new.
 
-        Raises
-        ------
-        Problem
-            422 when the key was used for another request, 409 while that is being received.
+        Raises `Problem`: 422 when the key was used for another request, 409 while that is being
+        received.
         """
         name = self._prefix + key.name
         if self._redis.set(name, _reserved(id), nx=True, ex=_LEASE_SECONDS):
@@ -109,10 +104,7 @@ class Keys:
     def settle(self, pipeline: Pipeline, key: Key, id: str) -> None:
         """Bind the key to its request, in the transaction that creates the job.
 
-        Raises
-        ------
-        Problem
-            409 when the reservation expired and a repeated request has the key now.
+        Raises `Problem`: 409 when the reservation expired and a repeated request has the key now.
         """
         name, value = self._prefix + key.name, f"{key.fingerprint()} {id}"
         pipeline.watch(name)  # type: ignore[no-untyped-call]
@@ -128,10 +120,8 @@ class Keys:
     def forget(self, key: Key, id: str) -> NoReturn:
         """Release the key of a job that Redis has lost.
 
-        Raises
-        ------
-        Problem
-            409, always: the body of this request is consumed, so the caller must send it again.
+        Raises `Problem`: 409, always: the body of this request is consumed, so the caller must send
+        it again.
         """
         self._release(keys=[self._prefix + key.name], args=[f"{key.fingerprint()} {id}"])
         raise _again("the job of this Idempotency-Key is lost: send the request again")

@@ -54,10 +54,7 @@ class Jobs:
     def find(self, id: str) -> Job:
         """Look up a job for anyone who knows its id, which cannot be guessed.
 
-        Raises
-        ------
-        Problem
-            404 for a job that never existed or has expired.
+        Raises `Problem`: 404 for a job that never existed or has expired.
         """
         job = self.ledger.get(id)
         if job is None:
@@ -68,10 +65,7 @@ class Jobs:
     def dismiss(self, id: str) -> Job:
         """Cancel a job; one that has ended stays as it is.
 
-        Raises
-        ------
-        Problem
-            404 as in `find`, 409 when it is too late to cancel.
+        Raises `Problem`: 404 as in `find`, 409 when it is too late to cancel.
         """
         job = self.find(id)
         dismissed = self.ledger.finish(id, DISMISSED, "dismissed by its owner")
@@ -94,10 +88,8 @@ class Jobs:
     def accept(self, owner: str, key: Key | None, store: Store) -> Job:
         """Accept a job, or find the one that a repeated request with the same `key` has made.
 
-        Raises
-        ------
-        Problem
-            What `store` raises; 409 and 422 for a key that is in use, 429 beyond the quota.
+        Raises `Problem`: what `store` raises; 409 and 422 for a key that is in use, 429 beyond the
+        quota.
         """
         id = self.ledger.new_id()
         if key is None:

@@ -79,10 +79,7 @@ def write_plan(blobs: JobBlobs, plan: Plan) -> None:
 def make_plan(blobs: JobBlobs, spec: Prediction, model: Model, rows: int, limit: int) -> Plan:
     """Divide the input into parts of `rows`; a table may have at most `limit` rows.
 
-    Raises
-    ------
-    Problem
-        413 or 422 for an input that cannot be predicted.
+    Raises `Problem`: 413 or 422 for an input that cannot be predicted.
     """
     names = model.description.feature_names
     if spec.options.covariance:
@@ -131,10 +128,8 @@ def read_part(
 ) -> Iterator[Chunk]:
     """Read the rows of a part in chunks of `size`, divided as `row_ranges` does.
 
-    Raises
-    ------
-    Problem
-        422 for a point that is not finite and a cell that is not a number, unless `lenient`.
+    Raises `Problem`: 422 for a point that is not finite and a cell that is not a number, unless
+    `lenient`.
     """
     if plan.dtype:
         yield from _array_chunks(blobs, plan, part, size)

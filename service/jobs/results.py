@@ -154,10 +154,8 @@ def answered_parts(
 def refuse_unready(job: Job) -> None:
     """Raise the `Problem` of a job that has no result.
 
-    Raises
-    ------
-    Problem
-        404 when it is not ready, 410 when the job was dismissed, else why the job failed.
+    Raises `Problem`: 404 when it is not ready, 410 when the job was dismissed, else why the job
+    failed.
     """
     if job.status == SUCCESSFUL:
         return
@@ -181,10 +179,8 @@ def spec_of(job: Job) -> Spec:
 def prediction_pieces(blobs: JobBlobs, spec: Prediction, media_type: str) -> Iterator[bytes]:
     """The bytes of a prediction's result.
 
-    Raises
-    ------
-    Problem
-        410 when the result has been deleted, 422 for a covariance in anything but JSON.
+    Raises `Problem`: 410 when the result has been deleted, 422 for a covariance in anything but
+    JSON.
     """
     if spec.options.covariance:
         refuse_covariance_as(media_type)
@@ -207,10 +203,7 @@ def _source(plan: Plan) -> Source:
 def training_document(blobs: JobBlobs, job: Job) -> bytes:
     """The description of the version that a training has stored, as JSON.
 
-    Raises
-    ------
-    Problem
-        410 when it has been deleted.
+    Raises `Problem`: 410 when it has been deleted.
     """
     try:
         description = msgspec.json.decode(blobs.read_all(RESULT))

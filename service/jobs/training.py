@@ -24,11 +24,8 @@ _LINE = re.compile(r"line (\d+)")
 def read_table(data: bytes, spec: Training) -> TrainingData:
     """Read the table of a training.
 
-    Raises
-    ------
-    Problem
-        422 with the reasons, for data that cannot train a model: too few or too many rows, a
-        constant column, cells that are not finite numbers (with the first ``line``).
+    Raises `Problem`: 422 with the reasons, for data that cannot train a model: too few or too many
+    rows, a constant column, cells that are not finite numbers (with the first ``line``).
     """
     if starts_like_gzip(data):
         raise unusable("the table looks gzipped: send 'Content-Encoding: gzip' with it")

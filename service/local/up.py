@@ -32,10 +32,7 @@ _LONGEST_ADDRESS = 100
 def run_all() -> NoReturn:
     """Replace this process by supervisord.
 
-    Raises
-    ------
-    SettingsError
-        A setting is wrong, or the address or the data folder is in use.
+    Raises `SettingsError`: a setting is wrong, or the address or the data folder is in use.
     """
     settings = Settings.from_environ()
     folder = data_folder(settings)

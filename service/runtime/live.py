@@ -27,10 +27,7 @@ log = logging.getLogger(__name__)
 def model_class(dotted: str) -> type[Model]:
     """Return the class that a setting names as ``module:Class``.
 
-    Raises
-    ------
-    SettingsError
-        The class cannot be imported, or is not a `Model`.
+    Raises `SettingsError`: the class cannot be imported, or is not a `Model`.
     """
     module, _, name = dotted.partition(":")
     try:
@@ -45,14 +42,9 @@ def model_class(dotted: str) -> type[Model]:
 def load_version(versions: Versions, version: str, class_name: str) -> tuple[Model, Path]:
     """Load a stored version as every replica will.
 
-    Raises
-    ------
-    ModelFileError
-        The version cannot be served; the message says why.
-    NoSuchVersion
-        The version is not stored.
-    StorageError
-        The store cannot be reached.
+    Raises `ModelFileError`: the version cannot be served; the message says why.
+    Raises `NoSuchVersion`: the version is not stored.
+    Raises `StorageError`: the store cannot be reached.
     """
     path = versions.fetch(version)
     try:
@@ -82,10 +74,7 @@ class Live:
     served : the model that predicts now
     initial : the model in the settings
 
-    Raises
-    ------
-    ModelFileError
-        The model in the settings cannot be loaded.
+    Raises `ModelFileError`: the model in the settings cannot be loaded.
     """
 
     served: Served

@@ -28,10 +28,7 @@ _MEASURED_POINTS = 64
 class Runtime:
     """The settings, the served model, the batcher, the thread pool and the metrics.
 
-    Raises
-    ------
-    SettingsError, ModelFileError, OSError
-        The model in the settings cannot be served.
+    Raises `SettingsError`, `ModelFileError`, `OSError`: the model in the settings cannot be served.
     """
 
     def __init__(self, settings: Settings) -> None:

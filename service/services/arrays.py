@@ -24,11 +24,8 @@ MAGIC = b"\x93NUMPY"
 def read_array(spool: Spool, names: Sequence[str], *, size: int, limit: int) -> Source:
     """Return the points of a .npy file, shape (..., d).
 
-    Raises
-    ------
-    Problem
-        400 when it is not a .npy file, 413 beyond `limit` points, 422 for a wrong last axis,
-        a type other than real numbers, or values that are not finite (with ``row``).
+    Raises `Problem`: 400 when it is not a .npy file, 413 beyond `limit` points, 422 for a wrong
+    last axis, a type other than real numbers, or values that are not finite (with ``row``).
     """
     head = spool.open()
     header = read_header(head, len(names))
@@ -65,10 +62,8 @@ class Header:
 def read_header(head: BinaryIO, d: int) -> Header:
     """Read the header of a .npy file of points with d features.
 
-    Raises
-    ------
-    Problem
-        400 when it is not a .npy file, 422 for a wrong last axis or a type other than real numbers.
+    Raises `Problem`: 400 when it is not a .npy file, 422 for a wrong last axis or a type other than
+    real numbers.
     """
     shape, fortran, dtype = _header(head)
     if dtype.hasobject:

@@ -101,10 +101,7 @@ def read_whole(source: IO[bytes], limit: int, detail: str, announced: int | None
 def open_body(source: IO[bytes], encoding: str, limit: int) -> BinaryIO:
     """Return the body as a buffered stream of at most `limit` bytes, after decompression.
 
-    Raises
-    ------
-    Problem
-        415 for an encoding other than gzip; 400 and 413 while reading.
+    Raises `Problem`: 415 for an encoding other than gzip; 400 and 413 while reading.
     """
     if encoding == "gzip":
         source = cast(IO[bytes], gzip.GzipFile(fileobj=source))

@@ -28,10 +28,8 @@ _NO_JSON = re.compile(rb"-?(NaN|Infinity)")
 def read_json(body: bytes, names: Sequence[str]) -> Points:
     """Read points from a JSON body, in one of four shapes.
 
-    Raises
-    ------
-    Problem
-        400 when the body is not JSON, 422 when it does not hold d finite numbers per point.
+    Raises `Problem`: 400 when the body is not JSON, 422 when it does not hold d finite numbers per
+    point.
     """
     try:
         values = _numbers.decode(body)

@@ -30,10 +30,7 @@ def _without_parameters(accept: str) -> MIMEAccept:
 def answer_type(accept: str) -> str:
     """Return the media type to answer with: JSON without a preference, whatever the body was.
 
-    Raises
-    ------
-    Problem
-        406, with the types that are available.
+    Raises `Problem`: 406, with the types that are available.
     """
     if accept in JSON_ACCEPTS:
         return JSON

@@ -70,10 +70,7 @@ def once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 def read(values: Mapping[str, object], *, text: bool) -> Options:
     """Return the options with these names and values; `text` when the values are strings.
 
-    Raises
-    ------
-    Problem
-        422, with the option's name in ``option``.
+    Raises `Problem`: 422, with the option's name in ``option``.
     """
     if not values:
         return PLAIN

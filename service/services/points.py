@@ -69,10 +69,7 @@ def listed(names: Iterable[str]) -> str:
 def read_fields(fields: Iterable[tuple[str, str]], names: Sequence[str]) -> Points:
     """Read points and options from a query string or a form; a repeated field makes a batch.
 
-    Raises
-    ------
-    Problem
-        422, with the feature's name where it is known.
+    Raises `Problem`: 422, with the feature's name where it is known.
     """
     columns: dict[str, list[str]] = {}
     given: list[tuple[str, str]] = []

@@ -39,10 +39,7 @@ def column_names(features: Sequence[str], options: Options) -> list[str]:
 def columns(model: Model, X: FloatArray, options: Options, predict: Predict) -> FloatArray:
     """Return the numbers that were asked for, shape (n, len(column_names)).
 
-    Raises
-    ------
-    Problem
-        422 when the model has no gradient or samples.
+    Raises `Problem`: 422 when the model has no gradient or samples.
     """
     P = predict(model, X, options.noise)
     parts = [P]

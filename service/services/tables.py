@@ -59,10 +59,8 @@ class Table:
     place : for a body that is a part of a table: what its header said
     count_bytes : whether `cuts` will be called
 
-    Raises
-    ------
-    Problem
-        400 when it is not a table, 422 when columns are missing or repeated; with ``line``.
+    Raises `Problem`: 400 when it is not a table, 422 when columns are missing or repeated; with
+    ``line``.
     """
 
     def __init__(
@@ -129,10 +127,7 @@ class Table:
     def chunks(self, size: int, limit: int) -> Iterator[Chunk]:
         """Yield the rows in chunks of `size`; what is left over joins the last one.
 
-        Raises
-        ------
-        Problem
-            413 beyond `limit` rows, 422 without any.
+        Raises `Problem`: 413 beyond `limit` rows, 422 without any.
         """
         for rows in grouped(self._counted_records(limit), size):
             lines, cells = zip(*rows, strict=True)
@@ -141,10 +136,7 @@ class Table:
     def cuts(self, rows: int, limit: int) -> Iterator[Cut]:
         """Yield where the table can be cut into the same chunks, without reading its numbers.
 
-        Raises
-        ------
-        Problem
-            413 beyond `limit` rows, 422 without any, 400 for what is not CSV.
+        Raises `Problem`: 413 beyond `limit` rows, 422 without any, 400 for what is not CSV.
         """
         marks = [(0, 0) if self._held else (self._position, self._line)]
         total = 0

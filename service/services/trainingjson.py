@@ -21,10 +21,8 @@ _EXPECTED = 'the body must have "data": {column: […], …}, or "inputs": [[…
 def table_of_json(data: bytes) -> tuple[bytes, dict[str, Any]]:
     """Return the table and the options of ``{"data": {column: […]}, …}``, or of ``{"inputs": …}``.
 
-    Raises
-    ------
-    Problem
-        400 when the body is not JSON, 422 when it is not a table of numbers, with the ``path``.
+    Raises `Problem`: 400 when the body is not JSON, 422 when it is not a table of numbers, with the
+    ``path``.
     """
     try:
         members = msgspec.json.decode(data)

@@ -139,10 +139,7 @@ Feature = Literal["Evaluate", "Gradient", "ApplyJacobian", "ApplyHessian"]
 def read(body: bytes, model: Model, feature: Feature | None = None) -> Call:
     """Read a call of a model with this feature; check the name first, then the support.
 
-    Raises
-    ------
-    UMBridgeError
-        ModelNotFound, UnsupportedFeature, InvalidInput.
+    Raises `UMBridgeError`: ModelNotFound, UnsupportedFeature, InvalidInput.
     """
     try:
         call = _call.decode(body)

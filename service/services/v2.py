@@ -34,10 +34,7 @@ def read_points(
 ) -> NDArray[Any]:
     """Return the points, shape (n, d), of an input ``x`` or of one input per feature.
 
-    Raises
-    ------
-    Problem
-        400 for unknown or missing inputs; 413 beyond `limit` points.
+    Raises `Problem`: 400 for unknown or missing inputs; 413 beyond `limit` points.
     """
     arrays = read_arrays(inference.inputs, raw)
     if set(arrays) == {ALL_POINTS} and ALL_POINTS not in names:
@@ -78,10 +75,7 @@ def _stacked(arrays: dict[str, NDArray[Any]], names: Sequence[str]) -> NDArray[A
 def infer(model: Model, X: NDArray[Any], asked: Inference, predict: Predict) -> list[Output]:
     """Return the requested outputs, mean and variance when none is named.
 
-    Raises
-    ------
-    Problem
-        400 for an unknown output, 422 for a point that is not finite.
+    Raises `Problem`: 400 for an unknown output, 422 for a point that is not finite.
     """
     wanted = asked.outputs or [RequestedOutput("mean"), RequestedOutput("variance")]
     places = _places(len(model.description.feature_names))

@@ -135,10 +135,7 @@ _inference = msgspec.json.Decoder(Inference)
 def read_inference(text: bytes) -> Inference:
     """Read the JSON part of a request.
 
-    Raises
-    ------
-    Problem
-        400, with the path of what is wrong.
+    Raises `Problem`: 400, with the path of what is wrong.
     """
     try:
         return _inference.decode(text)
@@ -149,10 +146,7 @@ def read_inference(text: bytes) -> Inference:
 def read_arrays(inputs: list[Tensor], raw: bytes | mmap.mmap) -> dict[str, NDArray[Any]]:
     """Return each input as an array of its shape; `raw` holds the binary ones one by one.
 
-    Raises
-    ------
-    Problem
-        400 for a wrong datatype, shape or length.
+    Raises `Problem`: 400 for a wrong datatype, shape or length.
     """
     arrays: dict[str, NDArray[Any]] = {}
     start = 0

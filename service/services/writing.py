@@ -79,10 +79,7 @@ def pieces(
 ) -> Iterator[bytes]:
     """Return the answer's bytes; what can be refused is refused before the first one.
 
-    Raises
-    ------
-    Problem
-        413 and 422 for options that the points or the model do not allow.
+    Raises `Problem`: 413 and 422 for options that the points or the model do not allow.
     """
     known = 1 if source.shape is None else int(np.prod(source.shape))
     refuse_many_samples(options, known, limits)

@@ -12,10 +12,7 @@ def open_blobs(url: str, *, patient: bool = False) -> Blobs:
 
     With `patient` it waits for an unavailable Redis, however long that takes.
 
-    Raises
-    ------
-    StorageError
-        The URL's scheme needs a package that is not installed.
+    Raises `StorageError`: the URL's scheme needs a package that is not installed.
     """
     scheme, _, rest = url.partition("://")
     if scheme in ("redis", "rediss", "unix"):

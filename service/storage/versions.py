@@ -75,12 +75,8 @@ class Versions:
     def fetch(self, version: str) -> Path:
         """Return the version as a file on this machine.
 
-        Raises
-        ------
-        NoSuchVersion
-            The version is not stored.
-        ModelFileError
-            The stored bytes do not match the version.
+        Raises `NoSuchVersion`: the version is not stored.
+        Raises `ModelFileError`: the stored bytes do not match the version.
         """
         self.refuse_unknown(version)
         name = f"{_FOLDER}{version}.npz"

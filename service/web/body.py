@@ -27,10 +27,7 @@ def read(
 ) -> tuple[Source, Options]:
     """Read the points and options of a request that will be answered as `media_type`.
 
-    Raises
-    ------
-    Problem
-        400, 413, 415 or 422, with what is wrong and where.
+    Raises `Problem`: 400, 413, 415 or 422, with what is wrong and where.
     """
     reader = Reader(
         model.description.feature_names,
@@ -74,10 +71,7 @@ def read_with(
 def opened(request: Request, limit: int) -> BinaryIO:
     """Return the body as a stream of at most `limit` bytes, after decompression.
 
-    Raises
-    ------
-    Problem
-        415 for an unsupported encoding; 400 and 413 while reading.
+    Raises `Problem`: 415 for an unsupported encoding; 400 and 413 while reading.
     """
     encoding = _encoding(request)
     return open_body(cast(BinaryIO, request.stream), encoding, limit)

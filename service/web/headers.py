@@ -35,10 +35,7 @@ def mark_version(response: Response, version: str) -> None:
 def require_token(authorization: str, token: str) -> None:
     """Raise a `Problem` unless ``Authorization`` is ``Bearer <token>``.
 
-    Raises
-    ------
-    Problem
-        403 when no token is configured, 401 when none or a wrong one was sent.
+    Raises `Problem`: 403 when no token is configured, 401 when none or a wrong one was sent.
     """
     if not token:
         raise Problem(403, "training and activation are disabled: GPSERVE_TOKEN is not set")
@@ -58,10 +55,7 @@ def prefers_async(request: Request) -> bool:
 def wait_seconds(request: Request) -> float | None:
     """How long the caller is ready to wait before the request becomes a job.
 
-    Raises
-    ------
-    Problem
-        400 when ``Prefer: wait`` is not a number of seconds.
+    Raises `Problem`: 400 when ``Prefer: wait`` is not a number of seconds.
     """
     wait = _preferences(request).get("wait")
     if wait is None:

@@ -76,10 +76,7 @@ class WithQueue:
     ) -> flask.Response | None:
         """Make a job of a request that would take too long; None if it is answered at once.
 
-        Raises
-        ------
-        Problem
-            413 when the caller did not say that it can handle a job.
+        Raises `Problem`: 413 when the caller did not say that it can handle a job.
         """
         runtime = self._runtime
         if source.shape is None:
@@ -136,10 +133,7 @@ def _too_long(points: int, seconds: float, most: float) -> Problem:
 def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBlobs) -> Prediction:
     """Store the points that a request sends.
 
-    Raises
-    ------
-    Problem
-        Whatever can be seen at once: 400, 413, 415, 422 as in a synchronous request.
+    Raises `Problem`: whatever can be seen at once: 400, 413, 415, 422 as in a synchronous request.
     """
     settings, version = runtime.settings, model.description.version
     stored: list[str] = []
@@ -176,10 +170,7 @@ def train() -> flask.Response:
 def _store_training(settings: Settings, blobs: JobBlobs) -> Training:
     """Store the table of a training, once it is known that it can train a model.
 
-    Raises
-    ------
-    Problem
-        400, 413, 415, 422 with reasons; 422 when the served model is of another kind.
+    Raises `Problem`: 400, 413, 415, 422 with reasons; 422 when the served model is of another kind.
     """
     if settings.model_class != "service.gpr:GPR":
         raise unusable("only Gaussian processes can be trained; another model class is served")

@@ -38,10 +38,7 @@ log = logging.getLogger(__name__)
 class JobWorker:
     """A worker with its computing process.
 
-    Raises
-    ------
-    SettingsError
-        No Redis is configured.
+    Raises `SettingsError`: no Redis is configured.
     """
 
     def __init__(self, settings: Settings) -> None:
