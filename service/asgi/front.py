@@ -251,6 +251,8 @@ class Front:
         response: Response | None
         body = await whole_body(receive)
         try:
+            # Asked again: requests that arrived together passed the shedder while it was empty.
+            self.runtime.batcher.backlog.refuse_if_full()
             response = await route.answer(request, body)
         except Problem as problem:
             response = request.refusal(problem)
