@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from service.services.problems import unusable
+from service.services.problems import ProblemDocument, unusable
 
 Status = Literal["accepted", "running", "successful", "failed", "dismissed"]
 Process = Literal["predict", "train"]
@@ -129,7 +129,7 @@ class JobDocument(msgspec.Struct, omit_defaults=True, kw_only=True):
     points: PointCount | UnsetType = UNSET
     version: Annotated[str, Meta(description="The version that a training has stored.")] = ""
     problem: (
-        Annotated[dict[str, Any], Meta(description="Why the job failed: a problem document.")]
+        Annotated[ProblemDocument, Meta(description="Why the job failed: a problem document.")]
         | UnsetType
     ) = UNSET
     links: list[Link]

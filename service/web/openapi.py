@@ -33,7 +33,6 @@ _REFERENCE = "#/components/schemas/{name}"
 _TEXT: Schema = {"type": "string"}
 _BYTES: Schema = {}
 _OBJECT: Schema = {"type": "object"}
-_UPLOAD: Schema = {"type": "object", "properties": {"file": {}}, "required": ["file"]}
 _OCTETS = "application/octet-stream"
 _FORM = "multipart/form-data"
 _OK: dict[int, Content] = {200: {JSON: _OBJECT}}
@@ -142,10 +141,8 @@ def _schemas(model: Model, queue: bool) -> dict[str, Schema]:
     structs += [answer for answer, _ in _CALLS.values()]
     structs += [JobDocument] if queue else []
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
-    schemas["Points"] = _points(model.description.feature_names)
-    if queue:
-        schemas["TrainingData"] = _training_data()
-    return schemas
+    schemas |= _points(model.description.feature_names)
+    return schemas | _training_data() if queue else schemas
 
 
 def _tags(model: Model, queue: bool) -> dict[str, Operations]:
@@ -174,13 +171,12 @@ def _predict(model: Model, queue: bool) -> dict[str, Operation]:
         }
         for name, (low, high) in zip(names, model.description.training_range.tolist(), strict=True)
     ]
-    form = {"type": "object", "properties": dict.fromkeys(names, numbers), "required": [*names]}
     body = {
         JSON: _ref("Points"),
         CSV: _TEXT,
         NPY: _BYTES,
-        "application/x-www-form-urlencoded": form,
-        _FORM: _UPLOAD,
+        "application/x-www-form-urlencoded": _object(dict.fromkeys(names, numbers)),
+        _FORM: _object({"file": {}}),
     }
     parameters = [*_query(Options), *_headers("If-Match", "X-Request-Id")]
     problems = [400, 406, 408, 412, 413, 414, 415, 422, 431, 503]
@@ -210,19 +206,13 @@ def _model() -> Operations:
 
 def _jobs() -> Operations:
     job = {JSON: _ref("JobDocument")}
-    jobs = {
-        "type": "object",
-        "required": ["jobs", "links"],
-        "properties": {
-            "jobs": {"type": "array", "items": _ref("JobDocument")},
-            "links": {"type": "array", "items": {}},
-        },
-    }
+    jobs = {"type": "array", "items": _ref("JobDocument")}
+    jobs = _object({"jobs": jobs, "links": {"type": "array", "items": {}}})
     train = _operation(
         {202: job},
         [400, 401, 403, 408, 409, 413, 415, 422, 429, 431, 503],
         [*_query(Training), *_headers("Idempotency-Key")],
-        {CSV: _TEXT, JSON: _ref("TrainingData"), _FORM: _UPLOAD},
+        {CSV: _TEXT, JSON: _ref("TrainingData"), _FORM: _object({"file": {}})},
     )
     listed = _operation({200: {JSON: jobs}}, [422, 503], _query(Listing))
     prediction_or_model = {"anyOf": [_ref("Prediction"), _OBJECT]}
@@ -274,16 +264,13 @@ def _umbridge(model: Model) -> Operations:
     members["name"]["enum"] = umbridge.model_names(model)
     for call, (answer, used) in _CALLS.items():
         names = used.split()
-        schema = {
-            "type": "object",
-            "required": [name for name in names if name in _REQUIRED],
-            "properties": {name: members[name] for name in names},
-        }
+        required = {name: members[name] for name in names if name in _REQUIRED}
+        optional = {name: members[name] for name in names if name not in _REQUIRED}
         operation = _operation(
             _ok(answer),
             [400, 408, 412, 413, 415, 431, 500, 503],
             _headers("If-Match") if "input" in names else (),
-            {JSON: schema},
+            {JSON: _object(required, optional)},
             UMBridgeErrorDocument,
         )
         operations[f"umbridge.{call}"] = {"post": operation}
@@ -363,38 +350,45 @@ def _headers(*names: str) -> list[Schema]:
     ]
 
 
-def _points(names: tuple[str, ...]) -> Schema:
-    """Return the four shapes of points in JSON, of which objects may have options as well."""
+def _points(names: tuple[str, ...]) -> dict[str, Schema]:
+    """Return the four shapes of points in JSON, of which objects may have options as well.
+
+    A point in a list has a schema of its own name, without which generators of clients skip it.
+    """
     number: Schema = {"type": "number"}
     many: Schema = {"type": "array", "items": number, "minItems": 1}
     deeper: Schema = {"type": "array", "items": {"type": "array", "items": {}}, "minItems": 1}
     options = _properties(Options)
+    item = {"anyOf": [number, many, deeper, _ref("Point")]}
+    points = {"type": "array", "minItems": 1, "items": item}
+    shapes = [
+        _object(dict.fromkeys(names, number), options),
+        _object(dict.fromkeys(names, many), options),
+        {"type": "array", "items": _ref("Point"), "minItems": 1},
+        _object({"points": points}, options),
+    ]
+    return {"Point": _object(dict.fromkeys(names, number)), "Points": {"oneOf": shapes}}
 
-    def members(value: Schema, optional: dict[str, Schema]) -> Schema:
-        properties = optional | dict.fromkeys(names, value)
-        return {"type": "object", "properties": properties, "required": [*names]}
 
-    point = members(number, {})
-    points = {"type": "array", "minItems": 1, "items": {"anyOf": [number, many, deeper, point]}}
+def _training_data() -> dict[str, Schema]:
+    """Return the two shapes of training data in JSON, which may have options as well."""
+    numbers: Schema = {"type": "array", "items": {"type": "number"}}
+    columns = _ref("TrainingColumns")
+    inputs = {"oneOf": [{"type": "array", "items": numbers}, columns]}
+    options = _properties(Training)
+    shapes = [
+        _object({"data": columns}, options),
+        _object({"inputs": inputs, "output": numbers}, options),
+    ]
     return {
-        "oneOf": [
-            members(number, options),
-            members(many, options),
-            {"type": "array", "items": point, "minItems": 1},
-            {"type": "object", "properties": {**options, "points": points}, "required": ["points"]},
-        ]
+        "TrainingColumns": {"type": "object", "additionalProperties": numbers},
+        "TrainingData": {"oneOf": shapes},
     }
 
 
-def _training_data() -> Schema:
-    """Return the two shapes of training data in JSON, which may have options as well."""
-    numbers: Schema = {"type": "array", "items": {"type": "number"}}
-    columns = {"type": "object", "additionalProperties": numbers}
-    inputs = {"oneOf": [{"type": "array", "items": numbers}, columns]}
-    options = _properties(Training)
-
-    def members(**properties: Schema) -> Schema:
-        required = list(properties)
-        return {"type": "object", "required": required, "properties": options | properties}
-
-    return {"oneOf": [members(data=columns), members(inputs=inputs, output=numbers)]}
+def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": (optional or {}) | required,
+    }
