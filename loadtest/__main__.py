@@ -98,7 +98,9 @@ def report(traffic: Traffic, found: delays.Delays | None) -> str:
 @click.option("--low", type=click.FloatRange(0), default=50.0, show_default=True, help="requests/s")
 @click.option("--high", type=click.FloatRange(1), default=500.0, show_default=True)
 @click.option("--seconds", type=click.FloatRange(5, 7200), default=180.0, show_default=True)
-@click.option("--after", type=click.FloatRange(0, 3600), default=0.0, help="Seconds to keep watching.")
+@click.option(
+    "--after", type=click.FloatRange(0, 3600), default=0.0, help="Seconds to keep watching."
+)
 @click.option("--points", type=click.IntRange(1, 100_000), default=1, help="Points per request.")
 @click.option("--rate-per-user", type=click.FloatRange(0.01), default=10.0, show_default=True)
 @click.option("--processes", type=click.IntRange(1, 32), default=1, help="Locust processes.")
