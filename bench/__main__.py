@@ -14,18 +14,18 @@ from bench.places import BUILD, ROOT, SERVER_CORE, pinned, python
 @click.command()
 @click.argument("parts", nargs=-1, required=True, type=click.Choice(report.PARTS))
 def main(parts: tuple[str, ...]) -> None:
-    """Measure PARTS one after the other and write the report of all that has been measured."""
+    """Measure PARTS one after the other and write the report of everything measured so far."""
     _train()
     for part in parts:
         click.secho(f"\n{part}", bold=True)
         measured = importlib.import_module(f"bench.{part}").measure()
-        results.keep(part, measured)
+        results.save(part, measured)
         click.echo(report.lines(part, measured))
     report.write()
 
 
 def _train() -> None:
-    """Make the models, each time anew: the file's format may have changed."""
+    """Make the models again for every run: the file's format may have changed."""
     command = [python("train"), "-m", "bench.training", str(BUILD / "models")]
     subprocess.run(pinned(SERVER_CORE, command), cwd=ROOT, check=True)
 

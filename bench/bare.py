@@ -1,9 +1,9 @@
-"""The model without HTTP: `python -m bench.bare N SECONDS POINTS…` prints points a second for each
-number of POINTS a call, as JSON.
+"""The model without HTTP: `python -m bench.bare N SECONDS POINTS…` prints points per second
+for each number of POINTS per call, as JSON.
 
-Runs in the service's environment, or where GPy is: then GPy's own rate stands beside it, and the
-rate of a plain matrix product of the same size. All take turns, and each is given its best call by
-the thread's own CPU time, so that other work on the machine disturbs little.
+It runs in the service's environment, or in one with GPy: then GPy's own rate and that of a plain
+matrix product of the same size are measured, too. All take turns, and each is judged by its best
+call in CPU time of the thread, so that other work on the machine has little influence.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ MODELS = Path(__file__).resolve().parent.parent / "build" / "bench" / "models"
 TURN_SECONDS = 0.2
 
 Way = tuple[float, Callable[[], object]]
-"""Points of a call, and the call."""
+"""Points per call, and the call."""
 
 
 def rates(ways: dict[str, Way], seconds: float) -> dict[str, float]:
-    """Points a second of CPU time, best of the calls that fit into each way's `seconds`."""
+    """Return points per second of CPU time: the best call within `seconds` for each way."""
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(max(1, round(seconds / TURN_SECONDS))):
         for name, (_, call) in ways.items():
@@ -47,7 +47,7 @@ def _quickest(call: Callable[[], object]) -> float:
 
 
 def main(size: int, seconds: float, calls: list[int]) -> None:
-    """Measure all ways."""
+    """Measure all ways and print the rates."""
     model = GPR.load(MODELS / f"n{size}.npz")
     X = np.random.default_rng(3).random((max(calls), 4))
     ways: dict[str, Way] = {f"gpserve {n}": (n, partial(model.predict, X[:n])) for n in calls}

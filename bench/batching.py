@@ -1,4 +1,4 @@
-"""Requests that wait together are answered by one product: what that gains."""
+"""The gain when requests that wait at the same time share one product."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECONDS = 4
 
 
 def measure() -> dict[str, Any]:
-    """Rate and latency for one client and for many, in interleaved rounds."""
+    """Measure rate and latency for one client and for many, in interleaved rounds."""
     with running("gpserve", GPSERVE, TRAINING_POINTS) as server:
         wrk.load(server.url, max(CLIENTS), 2)
         rounds = [[wrk.load(server.url, c, SECONDS) for c in CLIENTS] for _ in range(ROUNDS)]
@@ -25,9 +25,9 @@ def measure() -> dict[str, Any]:
     return {
         "clients": {
             str(clients): {
-                "rate": median(load.rate for load in loads),
-                "p50": median(load.p50 for load in loads),
-                "p99": median(load.p99 for load in loads),
+                "rate": median(each.rate for each in loads),
+                "p50": median(each.p50 for each in loads),
+                "p99": median(each.p99 for each in loads),
             }
             for clients, loads in sides
         },
@@ -36,16 +36,16 @@ def measure() -> dict[str, Any]:
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """The table and the target."""
+    """Return the table and the target."""
     rows = [
-        [clients, f"{seen['rate']:,.0f}", f"{seen['p50']:.1f} ms", f"{seen['p99']:.1f} ms"]
-        for clients, seen in measured["clients"].items()
+        [clients, f"{load['rate']:,.0f}", f"{load['p50']:.1f} ms", f"{load['p99']:.1f} ms"]
+        for clients, load in measured["clients"].items()
     ]
     return "\n\n".join(
         [
-            f"N = {TRAINING_POINTS}, one point a request. One client alone is answered point by "
-            "point; what several ask at the same time is one product.",
+            f"N = {TRAINING_POINTS}, one point per request. A single client is answered point by "
+            "point; requests of several at the same time share one product.",
             table(["clients", "points/s", "p50", "p99"], rows),
-            f"Together {measured['ratio']:.1f} times as many points a second (target 4).",
+            f"Together {measured['ratio']:.1f} times as many points per second (target 4).",
         ]
     )

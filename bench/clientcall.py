@@ -1,7 +1,6 @@
-"""Our client, timed: `python -m bench.clientcall URL POINTS`.
+"""A timed call of the Python client: `python -m bench.clientcall URL POINTS`.
 
-It says when it is warm, waits for a line, and prints the seconds and the processor's seconds that
-the call took.
+It prints a line when it is warm, waits for a line, and prints the call's seconds and CPU seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from gpserve_client import Client
 
 
 def main(url: str, n: int) -> None:
-    """Predict n points once it is told to."""
+    """Predict n points after a line on standard input."""
     with Client(url) as gp:
         low, high = gp.model().training_range.T
         X = np.random.default_rng(0).uniform(low, high, (n, len(low)))
@@ -24,8 +23,8 @@ def main(url: str, n: int) -> None:
         sys.stdin.readline()
         started, busy = time.perf_counter(), time.process_time()
         gp.predict(X)
-        said = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - busy}
-        print(json.dumps(said))
+        times = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - busy}
+        print(json.dumps(times))
 
 
 if __name__ == "__main__":

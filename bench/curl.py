@@ -1,4 +1,4 @@
-"""Uploads by curl."""
+"""Uploads with curl."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANSWER = BUILD / "answer"
 
 @dataclass(frozen=True)
 class Upload:
-    """What curl saw: seconds to the last byte of the answer, its size, seconds to its first."""
+    """An upload by curl: seconds to the answer's last byte, its size, seconds to its first."""
 
     seconds: float
     megabytes: float
@@ -25,9 +25,9 @@ class Upload:
 
 
 def command(url: str, file: Path, media_type: str, accept: str, *others: str) -> list[str]:
-    """The command that sends a file, with other headers, and keeps the answer in `ANSWER`."""
-    said = '{"status":%{http_code},"total":%{time_total},'
-    said += '"bytes":%{size_download}}'
+    """Return the command that sends a file and writes the answer to `ANSWER`."""
+    report = '{"status":%{http_code},"total":%{time_total},'
+    report += '"bytes":%{size_download}}'
     headers = ["-H", f"Content-Type: {media_type}", "-H", f"Accept: {accept}"]
     headers += [part for other in others for part in ("-H", other)]
     output = [
@@ -37,25 +37,25 @@ def command(url: str, file: Path, media_type: str, accept: str, *others: str) ->
         "--output",
         str(ANSWER),
         "--write-out",
-        said,
+        report,
     ]
     return pinned(
         CLIENT_CORE, ["curl", "-X", "POST", *headers, "--upload-file", str(file), *output, url]
     )
 
 
-def read(said: str, status: int = 200) -> Upload:
-    """What curl's last line says.
+def read(report: str, status: int = 200) -> Upload:
+    """Return what curl reported on its last line.
 
     Raises
     ------
     RuntimeError
         The answer has another status.
     """
-    seen = json.loads(said)
-    if seen["status"] != status:
-        raise RuntimeError(f"status {seen['status']}: {ANSWER.read_text()[:300]}")
-    return Upload(seen["total"], seen["bytes"] / 1e6)
+    values = json.loads(report)
+    if values["status"] != status:
+        raise RuntimeError(f"status {values['status']}: {ANSWER.read_text()[:300]}")
+    return Upload(values["total"], values["bytes"] / 1e6)
 
 
 def upload(url: str, file: Path, media_type: str = "text/csv", accept: str = "text/csv") -> Upload:
@@ -69,7 +69,7 @@ def upload(url: str, file: Path, media_type: str = "text/csv", accept: str = "te
 
 
 def _first_byte(process: subprocess.Popen[str]) -> float:
-    """When it came: curl's own time counts the first byte that it sends."""
+    """Return when the answer's first byte came; curl itself counts from the first byte sent."""
     while process.poll() is None:
         if ANSWER.exists() and ANSWER.stat().st_size:
             break

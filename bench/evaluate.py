@@ -33,7 +33,7 @@ Turn = dict[str, float]
 
 
 def measure() -> dict[str, Any]:
-    """For each size of the model, medians of rounds and of the ratios within a round."""
+    """Return, for each model size, medians of rounds and of the ratios within a round."""
     return {str(size): _compare(size) for size in TRAINING_POINTS}
 
 
@@ -43,8 +43,8 @@ def _compare(size: int) -> dict[str, Turn]:
         for server in servers.values():
             _replayed(server, close=False)
         rounds = [_round(servers, f"N = {size}, round {i + 1}") for i in range(ROUNDS)]
-    measured = {name: _medians([seen[name] for seen in rounds]) for name in servers}
-    ratios = [{k: seen[OURS][k] / seen[THEIRS][k] for k in seen[OURS]} for seen in rounds]
+    measured = {name: _medians([turns[name] for turns in rounds]) for name in servers}
+    ratios = [{k: turns[OURS][k] / turns[THEIRS][k] for k in turns[OURS]} for turns in rounds]
     return {**measured, "ratio": _medians(ratios)}
 
 
@@ -58,11 +58,11 @@ def _medians(turns: list[Turn]) -> Turn:
 
 
 def _round(servers: dict[str, Running], title: str) -> dict[str, Turn]:
-    seen = {name: _turn(server) for name, server in servers.items()}
-    for name, turn in seen.items():
-        said = ", ".join(f"{what} {value:,.4g}" for what, value in turn.items())
-        click.echo(f"{title}: {name}: {said}")
-    return seen
+    turns = {name: _turn(server) for name, server in servers.items()}
+    for name, turn in turns.items():
+        text = ", ".join(f"{what} {value:,.4g}" for what, value in turn.items())
+        click.echo(f"{title}: {name}: {text}")
+    return turns
 
 
 def _turn(server: Running) -> Turn:
@@ -81,28 +81,28 @@ def _turn(server: Running) -> Turn:
 
 
 def _clients_of_a_small_server(server: Running) -> float:
-    """Calls a second of the clients when the server, not they, is the limit; or not a number."""
+    """Return calls per second when the server limits the clients, or NaN if that is impossible."""
     with ExitStack() as stack:
         try:
             stack.enter_context(limited(server.pids(), CORES))
-        except OSError as refusal:
-            click.echo(f"no server on {CORES} cores, since no control group can be made: {refusal}")
+        except OSError as error:
+            click.echo(f"cannot limit the server to {CORES} cores: {error}")
             return nan
         return _clients(server, CLIENTS, LIMITED_CALLS)
 
 
 def _clients(server: Running, clients: int, calls: int) -> float:
-    """Calls a second of so many unmodified clients."""
+    """Return calls per second of this many unmodified clients."""
     module, count = "bench.peers.umbridge_client", str(calls // clients)
     command = [python("umbridge"), "-m", module, server.url, count, str(clients)]
-    said = subprocess.run(
+    done = subprocess.run(
         pinned(CLIENT_CORE, command), cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return float(json.loads(said.stdout))
+    return float(json.loads(done.stdout))
 
 
 def _replayed(server: Running, *, close: bool) -> tuple[float, float]:
-    """Calls a second, and processor seconds a call."""
+    """Return calls per second, and CPU seconds per call."""
     begun = server.cpu_seconds()
     load = wrk.load(
         server.url, CONNECTIONS, SECONDS, path="/Evaluate", dialect="umbridge", close=close
@@ -111,7 +111,7 @@ def _replayed(server: Running, *, close: bool) -> tuple[float, float]:
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """The table and the target."""
+    """Return the table and the target."""
     rows = [row for size, sides in measured.items() for row in _rows(size, sides)]
     head = [
         "N and server",
@@ -119,27 +119,27 @@ def markdown(measured: dict[str, Any]) -> str:
         f"{CLIENTS} clients",
         f"{CLIENTS} clients, server on {CORES} cores",
         "wrk, new connections",
-        "CPU a call",
+        "CPU per call",
         "wrk, kept connections",
-        "CPU a call",
+        "CPU per call",
     ]
-    said = "; ".join(f"N = {size}: {_said(sides['ratio'])}" for size, sides in measured.items())
+    ratios = "; ".join(f"N = {size}: {_ratios(sides['ratio'])}" for size, sides in measured.items())
     return "\n\n".join(
         [
-            f"Calls a second of `Evaluate` with one point; medians of {ROUNDS} interleaved rounds, "
-            "and of the ratios within a round. The client is the `umbridge` package's, unmodified, "
-            "in processes of its own. It opens a connection for each call and needs several times "
-            "the processor time of either server: on one core it is the limit, so that both "
-            "servers wait for it. Where the server is the limit is seen with the server on "
-            f"{CORES} cores, as in a pod with a CPU limit, and with wrk, which replays the calls, "
+            f"Calls per second of `Evaluate` with one point; medians of {ROUNDS} interleaved "
+            "rounds, and of the ratios within a round. The client is the `umbridge` package's, "
+            "unmodified, in processes of its own. It opens a connection for each call and needs "
+            "several times the CPU time of either server: on one core it is the limit, so that "
+            f"both servers wait for it. The server is the limit when it has only {CORES} cores, "
+            "as in a pod with a CPU limit, and with wrk, which replays the calls, "
             f"{CONNECTIONS} at a time.",
             table(head, rows),
-            f"Times the calls of UM-Bridge's server: {said} (target 1.5).",
+            f"Times the calls of UM-Bridge's server: {ratios} (target 1.5).",
         ]
     )
 
 
-def _said(ratio: Turn) -> str:
+def _ratios(ratio: Turn) -> str:
     limited, new, kept = (_number(ratio[what], "{:.2f}") for what in ("limited", "new", "kept"))
     return f"{limited} by unmodified clients, {new} replayed on new connections, {kept} on kept"
 

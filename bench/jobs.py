@@ -1,4 +1,4 @@
-"""Jobs: what a second worker brings, and what an upload costs the server that accepts it."""
+"""Jobs: the gain of a second worker, and the memory of a server that accepts an upload."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _PIECE = 1 << 20
 
 
 def measure() -> dict[str, Any]:
-    """Rounds on one worker and on two; then a large upload that nobody works on."""
+    """Measure rounds on one worker and on two; then a large upload without a worker."""
     file = _table(ROWS)
     rounds = [{workers: _round(workers, file) for workers in (1, 2)} for _ in range(ROUNDS)]
     return {
-        "one": [seen[1] for seen in rounds],
-        "two": [seen[2] for seen in rounds],
+        "one": [result[1] for result in rounds],
+        "two": [result[2] for result in rounds],
         "upload": _upload(),
     }
 
@@ -91,24 +91,24 @@ def _upload() -> dict[str, float]:
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """The table and the targets."""
+    """Return the table and the targets."""
     one, two, upload = (measured[key] for key in ("one", "two", "upload"))
     ratio = median(a["seconds"] / b["seconds"] for a, b in zip(one, two, strict=True))
     rows = [
         [
             title,
-            f"{median(seen['seconds'] for seen in rounds):.1f} s",
-            f"{ROWS / median(seen['seconds'] for seen in rounds):,.0f}",
-            f"{median(seen['fetched'] for seen in rounds):.1f} s",
-            f"{max(seen['growth'] for seen in rounds):.0f} MB",
-            "yes" if all(seen["equal"] for seen in rounds) else "NO",
+            f"{median(result['seconds'] for result in rounds):.1f} s",
+            f"{ROWS / median(result['seconds'] for result in rounds):,.0f}",
+            f"{median(result['fetched'] for result in rounds):.1f} s",
+            f"{max(result['growth'] for result in rounds):.0f} MB",
+            "yes" if all(result["equal"] for result in rounds) else "NO",
         ]
-        for title, rounds in (("one worker, a core", one), ("two workers, a core each", two))
+        for title, rounds in (("one worker, one core", one), ("two workers, two cores", two))
     ]
-    head = ["", "job", "rows/s", "result fetched", "server's growth at that", "equal to the byte"]
+    head = ["", "job", "rows/s", "result fetched", "server's growth", "same bytes"]
     return "\n\n".join(
         [
-            f"{ROWS:,} rows of CSV as a job on the bundled model, from its acceptance to its end; "
+            f"{ROWS:,} rows of CSV as a job on the bundled model, from acceptance to end; "
             f"medians of {ROUNDS} rounds. The result is compared with the synchronous answer.",
             table(head, rows),
             f"Two workers: {ratio:.2f} times as fast as one.",

@@ -1,4 +1,4 @@
-"""A server, its private Valkey and workers, each on a core of its own."""
+"""A server, its private Valkey and workers, each on its own core."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from bench.places import BUILD, CLIENT_CORE, ROOT, SERVER_CORE, python
 from bench.servers import GPSERVE, Running, running
 
 _WORKER_CORES = (CLIENT_CORE, SERVER_CORE)
-"""The first worker leaves the server its core; the second shares it, while the server is idle."""
+"""The first worker leaves the server its core; the second shares it while the server is idle."""
 
 _PATIENCE_SECONDS = 600
 
 
 @dataclass
-class Ended:
-    """A job that was successful, with the seconds from its acceptance to its end."""
+class FinishedJob:
+    """A successful job, with the seconds from its acceptance to its end."""
 
     id: str
     seconds: float
@@ -35,7 +35,7 @@ class Ended:
 
 @dataclass
 class JobStack:
-    """What the benchmark talks to."""
+    """A server with workers that compute its jobs."""
 
     server: Running
 
@@ -44,7 +44,7 @@ class JobStack:
         curl.submit(self.server.url + "/predict", file)
         return str(json.loads(curl.ANSWER.read_text())["jobID"])
 
-    def run(self, file: Path) -> Ended:
+    def run(self, file: Path) -> FinishedJob:
         """Send a CSV file as a job and wait until it is done."""
         id = self.submit(file)
         end = time.monotonic() + _PATIENCE_SECONDS
@@ -53,7 +53,7 @@ class JobStack:
             if job["status"] == "successful":
                 times = (datetime.fromisoformat(job[key]) for key in ("created", "finished"))
                 created, finished = times
-                return Ended(id, (finished - created).total_seconds())
+                return FinishedJob(id, (finished - created).total_seconds())
             if job["status"] == "failed":
                 break
             time.sleep(0.2)
@@ -71,13 +71,13 @@ class JobStack:
 
 @contextmanager
 def job_stack(workers: int) -> Iterator[JobStack]:
-    """Serve the bundled model, with so many workers, on data in a temporary folder."""
+    """Serve the bundled model with this many workers, on data in a temporary folder."""
     with tempfile.TemporaryDirectory(dir=BUILD) as folder, ExitStack() as processes:
         environment = {
             "GPSERVE_DATA": folder,
             "GPSERVE_REDIS_URL": f"unix://{folder}/valkey.sock",
             "GPSERVE_STORE": f"file://{folder}/store",
-            "GPSERVE_MAX_SYNC_SECONDS": "3600",  # the synchronous answer is wanted, too
+            "GPSERVE_MAX_SYNC_SECONDS": "3600",  # the synchronous answer is measured, too
         }
         processes.enter_context(_valkey(environment))
         server = processes.enter_context(running("local", GPSERVE, environment=environment))

@@ -1,4 +1,4 @@
-"""What small requests feel while a million rows are answered on the same core."""
+"""Latency of small requests while a million rows are answered on the same core."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import curl, wrk
-from bench.openloop import Call, Seen, send
+from bench.openloop import Call, Responses, send
 from bench.places import on_client_core
 from bench.servers import GPSERVE, Running, running
 from bench.tabledata import csv_file
@@ -26,7 +26,7 @@ SECONDS = 8
 
 
 def measure() -> dict[str, Any]:
-    """Small requests on a clock, then from clients without pause; probes beside both."""
+    """Measure small requests on a clock, then from clients without pause, with probes."""
     with on_client_core(), running("gpserve", GPSERVE, TRAINING_POINTS) as server:
         return {"clock": _on_a_clock(server), "clients": _with_clients(server)}
 
@@ -35,11 +35,11 @@ def _on_a_clock(server: Running) -> dict[str, float]:
     calls = [Call(server.url + "/predict", RATE, POINT), Call(server.url + "/healthz", PROBES)]
     with curl.uploading(server.url + "/predict", csv_file(ROWS)) as process:
         points, probes = asyncio.run(_send(calls, process.wait))
-        said = curl.read(process.communicate()[0])
+        upload = curl.read(process.communicate()[0])
     percentiles = {f"p{q}": points.percentile(q) for q in (50, 99)}
     return {
         "rate": RATE,
-        "upload": said.seconds,
+        "upload": upload.seconds,
         **percentiles,
         "max": points.percentile(100),
         **_of_probes(probes),
@@ -54,7 +54,7 @@ def _with_clients(server: Running) -> dict[str, float]:
         work.start()
         (probes,) = asyncio.run(_send([Call(server.url + "/healthz", PROBES)], work.join))
         if process.poll() is not None:
-            raise RuntimeError("the upload ended before the clients did: take more rows")
+            raise RuntimeError("the upload ended before the clients did: increase ROWS")
     (load,) = loads
     return {
         "rate": load.rate,
@@ -65,33 +65,33 @@ def _with_clients(server: Running) -> dict[str, float]:
     }
 
 
-async def _send(calls: list[Call], wait: Callable[[], object]) -> list[Seen]:
+async def _send(calls: list[Call], wait: Callable[[], object]) -> list[Responses]:
     """Send all calls on their clocks until `wait` returns."""
     ended = asyncio.Event()
     tasks = [asyncio.create_task(send(call, ended)) for call in calls]
     await asyncio.to_thread(wait)
     ended.set()
-    seen = await asyncio.gather(*tasks)
-    for part in seen:
+    responses = await asyncio.gather(*tasks)
+    for part in responses:
         if part.count(200) != len(part.statuses):
-            raise RuntimeError(f"statuses {sorted(set(part.statuses))} where all should be 200")
-    return seen
+            raise RuntimeError(f"statuses {sorted(set(part.statuses))}, expected only 200")
+    return responses
 
 
-def _of_probes(probes: Seen) -> dict[str, float]:
+def _of_probes(probes: Responses) -> dict[str, float]:
     return {"probe p99": probes.percentile(99), "probe max": probes.percentile(100)}
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """The table and the targets."""
+    """Return the table and the targets."""
     titles = {"clock": "sent on a clock", "clients": f"{CLIENTS} clients without pause"}
     rows = [
         [
             titles[name],
-            f"{seen['rate']:,.0f}/s",
-            *(f"{seen[key]:.1f} ms" for key in ("p50", "p99", "max", "probe p99", "probe max")),
+            f"{latency['rate']:,.0f}/s",
+            *(f"{latency[key]:.1f} ms" for key in ("p50", "p99", "max", "probe p99", "probe max")),
         ]
-        for name, seen in measured.items()
+        for name, latency in measured.items()
     ]
     head = ["one-point requests", "rate", "p50", "p99", "max", "`/healthz` p99", "`/healthz` max"]
     return "\n\n".join(

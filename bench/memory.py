@@ -1,4 +1,4 @@
-"""A server's memory, watched while it works."""
+"""The memory of a server while it works."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 from bench.servers import Running
 
-_EVERY_SECONDS = 0.25
+_INTERVAL_SECONDS = 0.25
 
 
 class Watch:
@@ -40,5 +40,5 @@ class Watch:
         self._thread.join()
 
     def _sample(self) -> None:
-        while not self._end.wait(_EVERY_SECONDS):
+        while not self._end.wait(_INTERVAL_SECONDS):
             self.peak = max(self.peak, self._server.megabytes())

@@ -1,4 +1,4 @@
-"""The model's own rate beside GPy's, and its share of what the core can multiply."""
+"""The model's own rate beside GPy's, and its share of the core's rate in matrix products."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SECONDS = 2.0
 
 
 def bare(side: str, size: int, calls: Sequence[int], seconds: float) -> dict[str, float]:
-    """Run bare.py on the server's core, in the environment of `side`."""
+    """Return the rates from bare.py on the server's core, in the environment of `side`."""
     command = [python(side), "-m", "bench.bare", str(size), str(seconds), *map(str, calls)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-    said = subprocess.run(
+    done = subprocess.run(
         pinned(SERVER_CORE, command),
         cwd=ROOT,
         env=environment,
@@ -30,30 +30,30 @@ def bare(side: str, size: int, calls: Sequence[int], seconds: float) -> dict[str
         text=True,
         check=True,
     )
-    rates: dict[str, float] = json.loads(said.stdout)
+    rates: dict[str, float] = json.loads(done.stdout)
     return rates
 
 
 def measure() -> dict[str, Any]:
-    """The best rates of several rounds."""
+    """Return the best rates of several rounds."""
     measured = {}
     for size in SIZES:
         rounds = [bare("train", size, CALLS, SECONDS) for _ in range(ROUNDS)]
-        measured[str(size)] = {key: max(seen[key] for seen in rounds) for key in rounds[0]}
+        measured[str(size)] = {key: max(rates[key] for rates in rounds) for key in rounds[0]}
     return measured
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """Rates for each number of points a call."""
+    """Return the rates for each number of points per call."""
     rows = []
-    for size, seen in measured.items():
-        for key, rate in seen.items():
+    for size, rates in measured.items():
+        for key, rate in rates.items():
             side, _, points = key.partition(" ")
             if side != "gpserve":
                 continue
-            gpy = seen.get(f"GPy {points}")
-            # the product with a lower triangle: N² operations a point
-            share = rate * int(size) ** 2 / seen["flops"]
+            gpy = rates.get(f"GPy {points}")
+            # The product with a lower triangle takes N² operations per point.
+            share = rate * int(size) ** 2 / rates["flops"]
             rows.append(
                 [
                     size,
@@ -64,13 +64,13 @@ def markdown(measured: dict[str, Any]) -> str:
                     f"{share:.0%}",
                 ]
             )
-    head = ["N", "points a call", "gpserve, points/s", "GPy, points/s", "ratio", "share of core"]
-    peak = max(seen["flops"] for seen in measured.values())
+    head = ["N", "points per call", "gpserve, points/s", "GPy, points/s", "ratio", "share of core"]
+    peak = max(rates["flops"] for rates in measured.values())
     return "\n\n".join(
         [
             "Best of several turns on one core by CPU time, without HTTP. The share is of the "
-            f"core's rate in a square matrix product ({peak / 1e9:.0f} GFLOP/s), counting the N² "
-            "operations a point of the triangular product and nothing else. The target at "
+            f"core's rate in a square matrix product ({peak / 1e9:.0f} GFLOP/s), counting only "
+            "the N² operations per point of the triangular product. The target at "
             "N = 2000 is 1.25 times GPy.",
             table(head, rows),
         ]

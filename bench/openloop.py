@@ -1,7 +1,7 @@
-"""Load that does not wait: requests sent on a clock, whether or not the last was answered.
+"""Open-loop load: requests sent on a clock, whether or not earlier ones were answered.
 
 A closed-loop client slows down with its server and so hides the waits that others would see. Here
-a latency counts from the moment at which its request was due.
+a latency is measured from the time at which its request was due.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ _PATIENCE = aiohttp.ClientTimeout(total=60)
 
 
 @dataclass
-class Seen:
+class Responses:
     """Statuses and latencies of the requests, in milliseconds; status 0 is a broken connection."""
 
     statuses: list[int] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
 
     def count(self, status: int) -> int:
-        """How many were answered so."""
+        """Return the number of responses with this status."""
         return self.statuses.count(status)
 
     def percentile(self, q: float, status: int = 200) -> float:
-        """The q-th percentile of the latencies of those that were answered so."""
+        """Return the q-th percentile of the latencies of responses with this status."""
         pairs = zip(self.latencies, self.statuses, strict=True)
-        return float(np.percentile([took for took, said in pairs if said == status], q))
+        return float(np.percentile([latency for latency, each in pairs if each == status], q))
 
 
 @dataclass(frozen=True)
 class Call:
-    """What is sent, and how often a second."""
+    """A request, and its rate per second."""
 
     url: str
     rate: float
     body: bytes | None = None
 
 
-async def send(call: Call, until: asyncio.Event) -> Seen:
+async def send(call: Call, until: asyncio.Event) -> Responses:
     """Send requests at the call's rate until the event is set, and wait for their answers."""
-    seen = Seen()
+    responses = Responses()
     started = time.perf_counter()
     connector = aiohttp.TCPConnector(limit=0)
     async with (
@@ -55,12 +55,14 @@ async def send(call: Call, until: asyncio.Event) -> Seen:
         while not until.is_set():
             due = started + number / call.rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            group.create_task(_one(session, call, due, seen))
+            group.create_task(_one(session, call, due, responses))
             number += 1
-    return seen
+    return responses
 
 
-async def _one(session: aiohttp.ClientSession, call: Call, due: float, seen: Seen) -> None:
+async def _one(
+    session: aiohttp.ClientSession, call: Call, due: float, responses: Responses
+) -> None:
     method = "GET" if call.body is None else "POST"
     headers = {"Content-Type": "application/json"}
     status = 0
@@ -70,11 +72,11 @@ async def _one(session: aiohttp.ClientSession, call: Call, due: float, seen: See
             status = response.status
     except aiohttp.ClientError:
         pass
-    seen.statuses.append(status)
-    seen.latencies.append((time.perf_counter() - due) * 1e3)
+    responses.statuses.append(status)
+    responses.latencies.append((time.perf_counter() - due) * 1e3)
 
 
-async def send_for(call: Call, seconds: float) -> Seen:
+async def send_for(call: Call, seconds: float) -> Responses:
     """Send requests at the call's rate for some seconds."""
     until = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, until.set)

@@ -1,4 +1,4 @@
-"""Ten times more points than the service can predict: what it still predicts, and how fast."""
+"""Overload: the throughput and latency at ten times the points that the service can predict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from bench import wrk
 from bench.memory import Watch
-from bench.openloop import Call, Seen, send_for
+from bench.openloop import Call, Responses, send_for
 from bench.places import on_client_core
 from bench.servers import GPSERVE, Running, running
 from bench.tables import table
@@ -28,13 +28,13 @@ TIMES = 10
 
 
 def measure() -> dict[str, Any]:
-    """The rate of a few clients, and the rate under ten times as much, in turns.
+    """Measure the rate of a few clients and the rate under ten times as much, in turns.
 
-    The machine's own speed drifts by more than the difference, so each share is of the two
-    few-client turns around its overload.
+    The machine's own speed drifts by more than the difference, so each overload is compared with
+    the few-client turns before and after it.
     """
     few: list[float] = []
-    overloads: list[tuple[Seen, float]] = []
+    overloads: list[tuple[Responses, float]] = []
     with on_client_core(), running("gpserve", GPSERVE, TRAINING_POINTS) as server:
         _few(server)
         with Watch(server) as memory:
@@ -42,24 +42,24 @@ def measure() -> dict[str, Any]:
                 few.append(_few(server))
                 overloads.append(asyncio.run(_overload(server, few[-1] * TIMES)))
             few.append(_few(server))
-    rates = [seen.count(200) / seconds for seen, seconds in overloads]
+    rates = [responses.count(200) / seconds for responses, seconds in overloads]
     shares = [2 * rate / (few[i] + few[i + 1]) for i, rate in enumerate(rates)]
-    seen = Seen(
+    responses = Responses(
         [status for each, _ in overloads for status in each.statuses],
         [latency for each, _ in overloads for latency in each.latencies],
     )
     return {
         "best": median(few) * POINTS,
-        "offered": len(seen.statuses) / (ROUNDS * OVERLOAD_SECONDS) * POINTS,
+        "offered": len(responses.statuses) / (ROUNDS * OVERLOAD_SECONDS) * POINTS,
         "predicted": median(rates) * POINTS,
         "share": median(shares),
         "shares": shares,
-        "p50": seen.percentile(50),
-        "p99": seen.percentile(99),
-        "refused p99": seen.percentile(99, 503) if seen.count(503) else 0.0,
-        "accepted": seen.count(200),
-        "refused": seen.count(503),
-        "other": len(seen.statuses) - seen.count(200) - seen.count(503),
+        "p50": responses.percentile(50),
+        "p99": responses.percentile(99),
+        "refused p99": responses.percentile(99, 503) if responses.count(503) else 0.0,
+        "accepted": responses.count(200),
+        "refused": responses.count(503),
+        "other": len(responses.statuses) - responses.count(200) - responses.count(503),
         "memory": memory.peak,
         "growth": memory.growth,
     }
@@ -69,36 +69,36 @@ def _few(server: Running) -> float:
     return wrk.load(server.url, FEW_CLIENTS, SECONDS, dialect="hundred", refusals=True).rate
 
 
-async def _overload(server: Running, rate: float) -> tuple[Seen, float]:
+async def _overload(server: Running, rate: float) -> tuple[Responses, float]:
     points = np.random.default_rng(2).random((POINTS, 4)).round(6).tolist()
     body = json.dumps({"points": points}).encode()
     started = time.perf_counter()
-    seen = await send_for(Call(server.url + "/predict", rate, body), OVERLOAD_SECONDS)
-    return seen, time.perf_counter() - started
+    responses = await send_for(Call(server.url + "/predict", rate, body), OVERLOAD_SECONDS)
+    return responses, time.perf_counter() - started
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """The table and the target."""
+    """Return the table and the target."""
     rows = [
         [f"{FEW_CLIENTS} clients, as fast as they can", f"{measured['best']:,.0f} points/s"],
         ["offered", f"{measured['offered']:,.0f} points/s"],
         ["predicted", f"{measured['predicted']:,.0f} points/s"],
-        ["share of that (target 90 %), median", f"{measured['share']:.0%}"],
-        ["share in each round", ", ".join(f"{share:.0%}" for share in measured["shares"])],
+        ["median share of the best rate (target 90 %)", f"{measured['share']:.0%}"],
+        ["share per round", ", ".join(f"{share:.0%}" for share in measured["shares"])],
         ["p50 of the accepted", f"{measured['p50']:.0f} ms"],
         ["p99 of the accepted", f"{measured['p99']:.0f} ms"],
         ["p99 of the refused", f"{measured['refused p99']:.0f} ms"],
         ["accepted requests", f"{measured['accepted']:,}"],
         ["refused with 503 and `Retry-After`", f"{measured['refused']:,}"],
-        ["anything else", f"{measured['other']:,}"],
+        ["other answers", f"{measured['other']:,}"],
         ["largest memory", f"{measured['memory']:.0f} MB"],
-        ["grown by", f"{measured['growth']:.0f} MB"],
+        ["memory growth", f"{measured['growth']:.0f} MB"],
     ]
     return "\n\n".join(
         [
-            f"N = {TRAINING_POINTS}, {POINTS} points a request, sent on a clock for "
-            f"{OVERLOAD_SECONDS} s at {TIMES} times the best rate, whether or not the earlier "
-            "requests were answered.",
+            f"N = {TRAINING_POINTS}, {POINTS} points per request, sent on a clock for "
+            f"{OVERLOAD_SECONDS} s at {TIMES} times the best rate, whether or not earlier ones "
+            "were answered.",
             table(["", ""], rows),
         ]
     )

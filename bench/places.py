@@ -18,18 +18,18 @@ CLIENT_CORE = _cores[-1]
 
 
 def python(side: str) -> str:
-    """The interpreter of one side's environment."""
+    """Return the Python interpreter of one side's environment."""
     return str(BUILD / "envs" / side / "bin" / "python")
 
 
 def pinned(core: int, command: list[str]) -> list[str]:
-    """The command, on one core."""
+    """Return the command, limited to one core."""
     return ["taskset", "--cpu-list", str(core), *command]
 
 
 @contextmanager
 def on_client_core() -> Iterator[None]:
-    """Keep this process on the clients' core, and give the others back after."""
+    """Run this process on the clients' core while the block runs."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {CLIENT_CORE})
     try:

@@ -1,4 +1,4 @@
-"""The picture of the comparison with the peers."""
+"""The plot of the comparison with the peers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from matplotlib import pyplot as plt
 from bench.sides import SIDES
 
 _PANELS = (
-    ("rate", 1.0, "requests a second"),
+    ("rate", 1.0, "requests per second"),
     ("p99", 1.0, "99th percentile, ms"),
     ("memory", 1.0, "memory (PSS), MB"),
 )
 
 
 def draw(measured: dict[str, Any], file: Path) -> None:
-    """A panel for rate, latency and memory, a bar for each side."""
+    """Draw panels for rate, latency and memory, with one bar per side."""
     figure, axes = plt.subplots(1, len(_PANELS), figsize=(12, 2.8), sharey=True)
     names = list(reversed(measured))
     titles = [SIDES[name].title.replace("*", "").split(":")[0] for name in names]

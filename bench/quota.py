@@ -1,4 +1,4 @@
-"""A server on a part of a core, as in a pod with a CPU limit; needs the right to make a cgroup."""
+"""A server on part of a core, as in a pod with a CPU limit; needs the right to make a cgroup."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _PERIOD_MICROSECONDS = 10_000
 
 @contextmanager
 def limited(processes: Iterable[int], cores: float) -> Iterator[None]:
-    """Let the processes together use so many cores, until the block ends.
+    """Limit the processes to this many cores in total while the block runs.
 
     Raises
     ------
     OSError
-        This user may not make a control group, or this system has none for processor time.
+        This user may not make a control group, or this system has none for CPU time.
     """
     root = _ROOT / "cpu" if (_ROOT / "cpu").is_dir() else _ROOT
     group = root / "gpserve-bench"
@@ -28,8 +28,8 @@ def limited(processes: Iterable[int], cores: float) -> Iterator[None]:
             (group / "cgroup.procs").write_text(str(process))
         yield
     finally:
-        for left in (group / "cgroup.procs").read_text().split():
-            (root / "cgroup.procs").write_text(left)
+        for remaining in (group / "cgroup.procs").read_text().split():
+            (root / "cgroup.procs").write_text(remaining)
         group.rmdir()
 
 

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: what each part measured last, and under which conditions."""
+"""docs/benchmarks.md: the latest result of each part, with its conditions."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ PICTURE = "benchmarks.png"
 
 _OPENING = """# Benchmarks
 
-`make bench` measures all of this and writes this page; `make bench-speed` and its like measure one
-part. Server and client run on a core each, on one machine. Models are trained by GPy on a function
+`make bench` measures all of this and writes this page; `make bench-speed` and the like measure one
+part. Server and client run on one core each of one machine. Models are trained by GPy on a function
 of four inputs; N is the number of training points. Nothing is tuned: the service runs with its
 defaults, with metrics, request ids and all headers."""
 
 
 def write() -> None:
-    """Write the page and its picture; what this machine has not measured stays as it was."""
+    """Write the page and its plot; sections that were not measured here stay unchanged."""
     page = DOCS / "benchmarks.md"
     before = _sections(page.read_text()) if page.exists() else {}
     sections = [_section(part, before) for part in PARTS]
     text = "\n\n".join([_OPENING, *(section for section in sections if section)])
     page.write_text(text + "\n")
-    speed = results.kept("speed")
+    speed = results.load("speed")
     if speed:
         plot.draw(speed["measured"], DOCS / PICTURE)
 
 
 def lines(part: str, measured: Any) -> str:
-    """One part's result as Markdown."""
+    """Return one part's result as Markdown."""
     return str(importlib.import_module(f"bench.{part}").markdown(measured))
 
 
 def _sections(page: str) -> dict[str, str]:
-    """The page's sections by their titles."""
+    """Return the page's sections by title."""
     _, *sections = page.split("\n## ")
     return {section.partition("\n")[0]: f"## {section.rstrip()}" for section in sections}
 
 
 def _section(part: str, before: dict[str, str]) -> str:
-    kept = results.kept(part)
+    result = results.load(part)
     title = importlib.import_module(f"bench.{part}").TITLE
-    if kept is None:
+    if result is None:
         return before.get(title, "")
-    said = "  \n".join(f"{name}: {value}" for name, value in kept["conditions"].items())
-    return f"## {title}\n\n{lines(part, kept['measured'])}\n\n<sub>{said}</sub>"
+    conditions = "  \n".join(f"{name}: {value}" for name, value in result["conditions"].items())
+    return f"## {title}\n\n{lines(part, result['measured'])}\n\n<sub>{conditions}</sub>"

@@ -1,4 +1,4 @@
--- wrk ... -- PATH DIALECT: 128 different requests in one of the dialects below, again and again.
+-- wrk ... -- PATH DIALECT: repeat 128 different requests in one of the dialects below.
 local bodies, path, next_body = {}, "/predict", 0
 
 local function point()

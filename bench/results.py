@@ -1,4 +1,4 @@
-"""What has been measured, kept in the build folder with the conditions of the run."""
+"""Measured results, stored in the build folder with the conditions of the run."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SHOWN = {
 }
 
 
-def keep(part: str, measured: Any) -> None:
-    """Write a part's result."""
+def save(part: str, measured: Any) -> None:
+    """Store a part's result."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     document = {"conditions": _conditions(), "measured": measured}
     (RESULTS / f"{part}.json").write_text(json.dumps(document, indent=1))
 
 
-def kept(part: str) -> dict[str, Any] | None:
-    """Read a part's last result, or None."""
+def load(part: str) -> dict[str, Any] | None:
+    """Return a part's latest result, or None."""
     file = RESULTS / f"{part}.json"
     return json.loads(file.read_text()) if file.exists() else None
 
@@ -60,5 +60,5 @@ def _versions(side: str) -> str:
 
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return said.stdout.strip() or "unknown"
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"

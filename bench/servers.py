@@ -1,4 +1,4 @@
-"""Start a server on its core, wait until it answers, weigh it, stop it."""
+"""Start a server on its core, wait until it answers, measure its memory, stop it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _OURS = ("gpserve", "local")
 
 @dataclass
 class Running:
-    """A server that answers.
+    """A running server.
 
     Attributes
     ----------
-    seconds_to_ready : from the process's start to the first answer of its ready path
+    seconds_to_ready : from the start of the process to the first answer on its ready path
     """
 
     process: psutil.Popen
@@ -37,25 +37,25 @@ class Running:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The base URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def megabytes(self) -> float:
-        """Memory of the process and its children, shared pages counted once (PSS)."""
+        """Return the memory of the process and its children, shared pages counted once (PSS)."""
         return float(sum(member.memory_full_info().pss for member in self._family())) / 1e6
 
     def cpu_seconds(self) -> float:
-        """Processor time of the process and its children so far."""
+        """Return the CPU time of the process and its children so far."""
         times = [member.cpu_times() for member in self._family()]
         return float(sum(time.user + time.system for time in times))
 
     def each_cpu_seconds(self) -> list[float]:
-        """Processor time of each serving process so far."""
+        """Return the CPU time of each serving process so far."""
         times = [worker.cpu_times() for worker in self.process.children()]
         return [float(time.user + time.system) for time in times]
 
     def pids(self) -> list[int]:
-        """The process and its children."""
+        """Return the ids of the process and its children."""
         return [member.pid for member in self._family()]
 
     def _family(self) -> list[psutil.Process]:
@@ -63,7 +63,7 @@ class Running:
 
 
 def model_file(size: int | None) -> str:
-    """The trained model of `size` training points, or the one that the service brings."""
+    """Return the path of the model with `size` training points, or of the bundled one."""
     return str(BUILD / "models" / f"n{size}.npz" if size else ROOT / "service" / "pretrained.npz")
 
 
@@ -77,12 +77,12 @@ def running(
     core: int | None = SERVER_CORE,
     environment: dict[str, str] | None = None,
 ) -> Iterator[Running]:
-    """Run Python in the environment of `side` with `arguments`, where PORT stands for a port.
+    """Run Python in the environment of `side` with `arguments`, in which PORT is replaced.
 
     Raises
     ------
     RuntimeError
-        The server ended or gave no answer; its log is named.
+        The server ended or did not answer; the message names its log.
     """
     port = _free_port()
     command = [python(side), *(part.replace("PORT", str(port)) for part in arguments)]
@@ -90,16 +90,16 @@ def running(
         command = pinned(core, command)
     model = model_file(size)
     address = f"127.0.0.1:{port}"
-    given = {"GPSERVE_MODEL": model, "BENCH_MODEL": model}
-    given |= {"GPSERVE_BIND": address, "GPSERVE_WORKER_BIND": address}
+    variables = {"GPSERVE_MODEL": model, "BENCH_MODEL": model}
+    variables |= {"GPSERVE_BIND": address, "GPSERVE_WORKER_BIND": address}
     log = RESULTS / f"{side}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w") as output:
         started = time.perf_counter()
         process = psutil.Popen(
             command,
-            cwd=ROOT if side in _OURS else BUILD,  # gunicorn.conf.py is ours alone
-            env=os.environ | {"PYTHONPATH": str(ROOT)} | given | (environment or {}),
+            cwd=ROOT if side in _OURS else BUILD,  # gunicorn.conf.py must not affect the peers
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | variables | (environment or {}),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -121,7 +121,7 @@ def _wait(server: Running, path: str, failure: str) -> None:
             with urlopen(server.url + path, timeout=5):
                 return
         except HTTPError as answer:
-            if answer.code == 404:  # it has no such path, and says so
+            if answer.code == 404:  # it has no such path, but answers
                 return
             time.sleep(0.005)
         except (URLError, ConnectionError, TimeoutError):

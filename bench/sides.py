@@ -1,4 +1,4 @@
-"""The servers that are compared, and the proof that they answer the same."""
+"""The servers that are compared, and a check that their answers are equal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.servers import GPSERVE, Running
 
 @dataclass(frozen=True)
 class Side:
-    """One server: what it is, how it starts, and how it is asked."""
+    """One server: its title, how it starts, and how requests are sent to it."""
 
     title: str
     environment: str
@@ -53,13 +53,13 @@ SIDES = {
 
 
 def refuse_different_answers(servers: dict[str, Running]) -> None:
-    """Refuse to compare servers that do not compute the same."""
+    """Raise an error unless all servers give the same answer."""
     answers = {name: _ask(SIDES[name], server) for name, server in servers.items()}
     expected = answers["article"]
     for name, answer in answers.items():
         for a, b in zip(answer, expected, strict=True):
             if abs(a - b) > 1e-8 * abs(b):
-                raise RuntimeError(f"{name} answers {answer}, GPy {expected}")
+                raise RuntimeError(f"{name} answers {answer}, but GPy {expected}")
 
 
 def _ask(side: Side, server: Running) -> list[float]:
@@ -68,5 +68,5 @@ def _ask(side: Side, server: Running) -> list[float]:
     body = json.dumps(umbridge if side.dialect == "umbridge" else point).encode()
     headers = {"Content-Type": "application/json"}
     with urlopen(Request(server.url + side.path, body, headers)) as response:
-        said = json.load(response)
-    return said["output"][0] if "output" in said else [said["mean"], said["variance"]]
+        answer = json.load(response)
+    return answer["output"][0] if "output" in answer else [answer["mean"], answer["variance"]]

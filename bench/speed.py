@@ -1,4 +1,4 @@
-"""One point a request from 16 clients: our service beside its peers, in interleaved rounds."""
+"""One point per request from 16 clients: the service beside its peers, in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.servers import Running, running
 from bench.sides import SIDES, refuse_different_answers
 from bench.tables import table
 
-TITLE = "One point a request, beside other servers"
+TITLE = "One point per request, beside other servers"
 TRAINING_POINTS = 500
 CONNECTIONS = 16
 ROUNDS = 5
@@ -25,14 +25,14 @@ REFERENCE = "umbridge"
 
 @dataclass(frozen=True)
 class Turn:
-    """One side's part of a round: what the clients saw, and processor seconds a request."""
+    """One side's turn in a round: the load on it, and CPU seconds per request."""
 
     load: wrk.Load
     cpu: float
 
 
 def measure() -> dict[str, Any]:
-    """Rates, latencies and memory of every side, and ratios within the same round."""
+    """Measure rates, latencies and memory of every side, and ratios within the same round."""
     with ExitStack() as stack:
         servers = {
             name: stack.enter_context(
@@ -49,10 +49,10 @@ def measure() -> dict[str, Any]:
 
 
 def _round(servers: dict[str, Running], number: int) -> dict[str, Turn]:
-    seen = {name: _turn(name, server) for name, server in servers.items()}
-    said = ", ".join(f"{name} {turn.load.rate:,.0f}" for name, turn in seen.items())
-    click.echo(f"round {number + 1}: {said} requests/s")
-    return seen
+    turns = {name: _turn(name, server) for name, server in servers.items()}
+    rates = ", ".join(f"{name} {turn.load.rate:,.0f}" for name, turn in turns.items())
+    click.echo(f"round {number + 1}: {rates} requests/s")
+    return turns
 
 
 def _turn(name: str, server: Running) -> Turn:
@@ -67,19 +67,19 @@ def _load(name: str, server: Running, seconds: float) -> wrk.Load:
 
 
 def _summary(name: str, rounds: list[dict[str, Turn]]) -> dict[str, Any]:
-    own = [seen[name] for seen in rounds]
+    own = [turns[name] for turns in rounds]
     return {
         "rate": median(turn.load.rate for turn in own),
         "best": max(turn.load.rate for turn in own),
         "p50": median(turn.load.p50 for turn in own),
         "p99": median(turn.load.p99 for turn in own),
         "cpu": median(turn.cpu for turn in own),
-        "ratio": median(seen[name].load.rate / seen[REFERENCE].load.rate for seen in rounds),
+        "ratio": median(turns[name].load.rate / turns[REFERENCE].load.rate for turns in rounds),
     }
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """The table, the targets and the picture."""
+    """Return the table, the targets and the plot."""
     rows = [
         [
             SIDES[name].title,
@@ -93,11 +93,11 @@ def markdown(measured: dict[str, Any]) -> str:
         ]
         for name, side in measured.items()
     ]
-    head = ["server", "requests/s", "best round", "ratio", "p50", "p99", "CPU a request", "memory"]
+    head = ["server", "requests/s", "best round", "ratio", "p50", "p99", "CPU/request", "memory"]
     ours, peer, fastapi = (measured[name] for name in ("gpserve", REFERENCE, "fastapi"))
     return "\n\n".join(
         [
-            f"One point a request as JSON, N = {TRAINING_POINTS}, wrk with {CONNECTIONS} "
+            f"One point per request as JSON, N = {TRAINING_POINTS}, wrk with {CONNECTIONS} "
             f"connections, {ROUNDS} interleaved rounds of {SECONDS} s after a warm-up; medians of "
             "the rounds. The ratio is to UM-Bridge's server in the same round. Memory is PSS of "
             "all processes after the load. All sides predict with the service's own `GPR`, the "
@@ -106,6 +106,6 @@ def markdown(measured: dict[str, Any]) -> str:
             f"Against UM-Bridge's server: {ours['ratio']:.2f} times the requests (target 2), "
             f"{ours['p99'] / peer['p99']:.2f} of its p99 (target 0.5). Against FastAPI: "
             f"{ours['rate'] / fastapi['rate']:.2f} times the requests (target 3).",
-            "![requests a second, p99 and memory](benchmarks.png)",
+            "![requests per second, p99 and memory](benchmarks.png)",
         ]
     )

@@ -1,4 +1,4 @@
-"""How soon a process is ready, and what it weighs while idle."""
+"""How soon a process is ready, and its memory while idle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IDLE_SECONDS = 1.5
 
 
 def measure() -> dict[str, Any]:
-    """Start the service with its bundled model several times."""
+    """Measure several starts of the service with its bundled model."""
     seconds, megabytes = [], []
     for _ in range(RUNS):
         with running("gpserve", GPSERVE) as server:
@@ -31,10 +31,10 @@ def measure() -> dict[str, Any]:
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """The table and the targets."""
-    said = f"{measured['median']:.2f} s ({measured['best']:.2f} to {measured['worst']:.2f})"
+    """Return the table and the targets."""
+    start = f"{measured['median']:.2f} s ({measured['best']:.2f} to {measured['worst']:.2f})"
     rows = [
-        ["process start to `/readyz` 200 (target 1 s)", said],
+        ["process start to `/readyz` 200 (target 1 s)", start],
         ["idle, master and worker together (target 80 MB)", f"{measured['memory']:.0f} MB"],
     ]
     opening = f"The bundled model, one core, median of {RUNS} starts; shared pages counted once."

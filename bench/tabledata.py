@@ -1,4 +1,4 @@
-"""The large files that are uploaded, made once."""
+"""The large files to upload, written once."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from bench.places import BUILD
 
-_DIFFERENT = 1_000_000
+_DISTINCT = 1_000_000
 
 
 def points(rows: int) -> np.ndarray:
-    """Points in the training range, shape (rows, 4)."""
+    """Return points in the training range, shape (rows, 4)."""
     return np.random.default_rng(5).random((rows, 4)).round(6)
 
 
 def table_within(ranges: dict[str, list[float]], rows: int, file: Path) -> Path:
-    """A table of random points within the range of each feature; after a million they repeat."""
+    """Write a table of random points in the range of each feature; a million differ."""
     low, high = np.array(list(ranges.values())).T
-    block = min(rows, _DIFFERENT)
+    block = min(rows, _DISTINCT)
     text = io.BytesIO()
     np.savetxt(text, np.random.default_rng(5).uniform(low, high, (block, len(low))), "%.6f", ",")
     with file.open("wb") as out:
@@ -31,7 +31,7 @@ def table_within(ranges: dict[str, list[float]], rows: int, file: Path) -> Path:
 
 
 def csv_file(rows: int) -> Path:
-    """A table with a header."""
+    """Return the path of a CSV table of points."""
     file = BUILD / f"points{rows}.csv"
     if not file.exists():
         np.savetxt(file, points(rows), "%.6f", ",", header="x1,x2,x3,x4", comments="")
@@ -39,7 +39,7 @@ def csv_file(rows: int) -> Path:
 
 
 def npy_file(rows: int) -> Path:
-    """An array."""
+    """Return the path of a .npy array of points."""
     file = BUILD / f"points{rows}.npy"
     if not file.exists():
         np.save(file, points(rows))

@@ -1,4 +1,4 @@
-"""Make the models that all sides serve; runs where GPy is: `python -m bench.training FOLDER`."""
+"""Train the models that all sides serve, with GPy: `python -m bench.training FOLDER`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES = (500, 2000)
 
 
 def _data(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """A smooth function of four inputs in [0, 1], measured with noise."""
+    """Return noisy values of a smooth function of four inputs in [0, 1]."""
     rng = np.random.default_rng(1)
     X = rng.random((n, len(NAMES)))
     y = np.sin(6 * X[:, 0]) + X[:, 1] ** 2 + np.cos(4 * X[:, 2] * X[:, 3])

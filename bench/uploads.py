@@ -1,4 +1,4 @@
-"""A million rows through HTTP: how fast, and with how much memory."""
+"""A million rows over HTTP: how fast, and with how much memory."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ TITLE = "Uploads of a million rows"
 ROWS = 1_000_000
 SMALL, LARGE = 500, 2000
 ARRAY = 16_384
-"""Points a call when the bare model predicts an array of many rows."""
+"""Points per call when the bare model predicts an array of many rows."""
 NPY = "application/x-npy"
 
 
 def measure() -> dict[str, Any]:
-    """Everything, one after the other."""
+    """Measure every format, then a large model."""
     with running("gpserve", GPSERVE, SMALL) as server:
         formats = _formats(server)
     return {"formats": formats, "large": _large()}
 
 
 def _formats(server: Running) -> list[dict[str, Any]]:
-    """Each way in and out."""
+    """Measure each input and output format."""
     url = server.url + "/predict"
     table_, array = csv_file(ROWS), npy_file(ROWS)
     ways = {
@@ -39,55 +39,55 @@ def _formats(server: Running) -> list[dict[str, Any]]:
         ".npy to .npy": (url, array, NPY, NPY),
         ".npy to JSON": (url, array, NPY, "application/json"),
     }
-    seen = []
+    result = []
     for title, way in ways.items():
         with Watch(server) as memory:
-            said = curl.upload(*way)
-        seen.append(
+            upload = curl.upload(*way)
+        result.append(
             {
                 "way": title,
-                "seconds": said.seconds,
-                "first": said.first_byte,
+                "seconds": upload.seconds,
+                "first": upload.first_byte,
                 "growth": memory.growth,
             }
         )
-    return seen
+    return result
 
 
 def _large() -> dict[str, float]:
-    """CSV through HTTP beside the bare model's rate, measured before and after."""
+    """Measure CSV over HTTP beside the bare model's rate before and after."""
     with running("gpserve", GPSERVE, LARGE) as server:
         curl.upload(server.url + "/predict", csv_file(20_000))
         before = bare("gpserve", LARGE, [ARRAY], 4)
         with Watch(server) as memory:
-            said = curl.upload(server.url + "/predict", csv_file(ROWS))
+            upload = curl.upload(server.url + "/predict", csv_file(ROWS))
         after = bare("gpserve", LARGE, [ARRAY], 4)
     alone = mean(
-        max(v for k, v in seen.items() if k.startswith("gpserve")) for seen in (before, after)
+        max(v for k, v in result.items() if k.startswith("gpserve")) for result in (before, after)
     )
-    rate = ROWS / said.seconds
+    rate = ROWS / upload.seconds
     return {"bare": alone, "http": rate, "share": rate / alone, "growth": memory.growth}
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """Tables and targets."""
+    """Return tables and targets."""
     large = measured["large"]
     formats = [
         [
-            seen["way"],
-            f"{seen['seconds']:.1f} s",
-            f"{ROWS / seen['seconds']:,.0f}",
-            f"{seen['first']:.2f} s",
-            f"{seen['growth']:.0f} MB",
+            result["way"],
+            f"{result['seconds']:.1f} s",
+            f"{ROWS / result['seconds']:,.0f}",
+            f"{result['first']:.2f} s",
+            f"{result['growth']:.0f} MB",
         ]
-        for seen in measured["formats"]
+        for result in measured["formats"]
     ]
     return "\n\n".join(
         [
-            f"{ROWS:,} rows in one request, N = {SMALL}, by format; memory growth is of the whole "
-            "server (PSS), sampled four times a second.",
+            f"{ROWS:,} rows in one request, N = {SMALL}, by format; memory growth is that of the "
+            "whole server (PSS), sampled four times per second.",
             table(["way", "time", "rows/s", "first byte", "memory growth"], formats),
-            f"N = {LARGE}, CSV to CSV: {large['http']:,.0f} rows/s through HTTP; the bare model "
+            f"N = {LARGE}, CSV to CSV: {large['http']:,.0f} rows/s over HTTP; the bare model "
             f"predicts arrays of them at {large['bare']:,.0f} points/s: {large['share']:.0%} "
             f"(target 85 %), memory growth {large['growth']:.0f} MB (target 60 MB).",
         ]

@@ -1,4 +1,4 @@
-"""Workers and threads: what more of them bring on one core and on two."""
+"""Workers and threads: the gain of more of them, on one core and on two."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHAPES = ((1, 1, 8), (1, 2, 8), (2, 1, 2), (2, 1, 8), (2, 2, 8))
 
 
 def measure() -> list[dict[str, Any]]:
-    """Three kinds of load for each shape."""
+    """Measure three kinds of load for each shape."""
     return [_shape(*shape) for shape in SHAPES]
 
 
@@ -27,16 +27,16 @@ def _shape(cores: int, workers: int, threads: int) -> dict[str, Any]:
     arguments = [*GPSERVE, "--workers", str(workers), "--threads", str(threads)]
     environment = {"GPSERVE_WORKERS": str(workers), "GPSERVE_THREADS": str(threads)}
     core = SERVER_CORE if cores == 1 else None
-    seen: dict[str, Any] = {"cores": cores, "workers": workers, "threads": threads}
+    result: dict[str, Any] = {"cores": cores, "workers": workers, "threads": threads}
     with running("gpserve", arguments, SMALL, core=core, environment=environment) as server:
         wrk.load(server.url, 16, 1)
-        seen["one"] = wrk.load(server.url, 16, SECONDS).rate
+        result["one"] = wrk.load(server.url, 16, SECONDS).rate
     with running("gpserve", arguments, LARGE, core=core, environment=environment) as server:
-        seen["rows"] = ROWS / curl.upload(server.url + "/predict", csv_file(ROWS)).seconds
+        result["rows"] = ROWS / curl.upload(server.url + "/predict", csv_file(ROWS)).seconds
         _hundred(server, 1)
-        seen["hundred"] = _hundred(server, SECONDS) * 100
-        seen["memory"] = server.megabytes()
-    return seen
+        result["hundred"] = _hundred(server, SECONDS) * 100
+        result["memory"] = server.megabytes()
+    return result
 
 
 def _hundred(server: Running, seconds: float) -> float:
@@ -44,14 +44,14 @@ def _hundred(server: Running, seconds: float) -> float:
 
 
 def markdown(measured: list[dict[str, Any]]) -> str:
-    """One row for each shape."""
+    """Return one row for each shape."""
     rows = [
         [
-            *(str(seen[key]) for key in ("cores", "workers", "threads")),
-            *(f"{seen[key]:,.0f}" for key in ("one", "hundred", "rows")),
-            f"{seen['memory']:.0f} MB",
+            *(str(result[key]) for key in ("cores", "workers", "threads")),
+            *(f"{result[key]:,.0f}" for key in ("one", "hundred", "rows")),
+            f"{result['memory']:.0f} MB",
         ]
-        for seen in measured
+        for result in measured
     ]
     head = [
         "cores",
@@ -64,9 +64,9 @@ def markdown(measured: list[dict[str, Any]]) -> str:
     ]
     return "\n\n".join(
         [
-            f"One point a request at N = {SMALL}; 100 points a request from 16 clients and one "
+            f"One point per request at N = {SMALL}; 100 points per request from 16 clients and one "
             f"upload of {ROWS:,} rows at N = {LARGE}; memory (PSS) after them. With two cores the "
-            "client shares them with the server, which weighs on the one-point column most.",
+            "client shares them with the server, which affects the one-point column most.",
             table(head, rows),
         ]
     )

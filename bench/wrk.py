@@ -1,4 +1,4 @@
-"""Load by wrk: closed-loop clients, each with one connection."""
+"""Load from wrk: closed-loop clients, each with one connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCRIPT = Path(__file__).with_name("requests.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """What a run of wrk saw; times in milliseconds."""
+    """The result of a run of wrk; times in milliseconds."""
 
     requests: int
     seconds: float
@@ -27,7 +27,7 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Answered requests a second."""
+        """Answered requests per second."""
         return (self.requests - self.refused) / self.seconds
 
 
@@ -41,22 +41,22 @@ def load(
     refusals: bool = False,
     close: bool = False,
 ) -> Load:
-    """Send requests from so many connections for some seconds; see requests.lua for dialects.
+    """Send requests from this many connections for some seconds; see requests.lua for dialects.
 
-    With `close` each request has a connection of its own.
+    With `close` each request has its own connection.
 
     Raises
     ------
     RuntimeError
-        wrk is absent, or a request failed; a 503 is allowed with `refusals`.
+        wrk is not installed, or a request failed; a 503 is allowed with `refusals`.
     """
     if shutil.which("wrk") is None:
         raise RuntimeError("wrk is not installed: on Debian, apt install wrk")
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30"]
     command += ["-H", "Connection: close"] if close else []
     command += ["--script", str(_SCRIPT), url, "--", path, dialect]
-    said = subprocess.run(pinned(CLIENT_CORE, command), capture_output=True, text=True, check=True)
-    seen = Load(**json.loads(said.stdout.splitlines()[-1]))
-    if seen.broken or (seen.refused and not refusals):
-        raise RuntimeError(f"{url}{path}: {seen.refused} refused and {seen.broken} broken requests")
-    return seen
+    done = subprocess.run(pinned(CLIENT_CORE, command), capture_output=True, text=True, check=True)
+    run = Load(**json.loads(done.stdout.splitlines()[-1]))
+    if run.broken or (run.refused and not refusals):
+        raise RuntimeError(f"{url}{path}: {run.refused} refused and {run.broken} broken requests")
+    return run

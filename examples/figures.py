@@ -1,4 +1,4 @@
-"""The examples' plots."""
+"""The plots of the examples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLUE, GREY, AMBER = "#1c5d8c", "#8c979f", "#b36b00"
 
 
 def _panels(rows: int) -> tuple[Figure, Any]:
-    """Panels of 1200 pixels' width at 150 dpi."""
+    """Return a figure 1200 pixels wide at 150 dpi, and its panels."""
     figure = Figure(figsize=(8, 1.8 * rows + 0.6), layout="constrained")
     panels = figure.subplots(rows, 1)
     for panel in panels:
@@ -25,8 +25,8 @@ def _panels(rows: int) -> tuple[Figure, Any]:
     return figure, panels
 
 
-def _over(panels: Sequence[Any], unit: str, count: int) -> None:
-    """Give panels the same axis of generations or batches, named below the last."""
+def _share_axis(panels: Sequence[Any], unit: str, count: int) -> None:
+    """Give all panels the same horizontal axis, labelled below the last."""
     for panel in panels:
         panel.set_xlim(0.5, count + 0.5)
         panel.xaxis.get_major_locator().set_params(integer=True)
@@ -34,8 +34,8 @@ def _over(panels: Sequence[Any], unit: str, count: int) -> None:
     panels[-1].set_xlabel(unit)
 
 
-def _load(panels: Sequence[Any], seconds: Sequence[float], replicas: Sequence[int]) -> None:
-    """Seconds and replicas as bars, one above the other."""
+def _draw_load(panels: Sequence[Any], seconds: Sequence[float], replicas: Sequence[int]) -> None:
+    """Draw seconds and replicas as bars."""
     x = np.arange(1, len(seconds) + 1)
     panels[0].bar(x, seconds, color=GREY, width=0.8)
     panels[0].set_ylabel("seconds")
@@ -46,20 +46,20 @@ def _load(panels: Sequence[Any], seconds: Sequence[float], replicas: Sequence[in
 
 
 def generations_figure(history: Sequence[Generation], output: str) -> Figure:
-    """The bound over the generations, above what each cost and who answered."""
+    """Return the plot of the bound, the seconds and the replicas of each generation."""
     x = np.arange(1, len(history) + 1)
     figure, (bounds, *load) = _panels(3)
     bounds.plot(x, [g.best for g in history], color=BLUE, linewidth=2, label="best")
     bounds.plot(x, [g.median for g in history], color=BLUE, linestyle=":", label="median")
     bounds.set_ylabel(f"bound of {output}")
     bounds.legend(frameon=False)
-    _load(load, [g.seconds for g in history], [g.replicas for g in history])
-    _over([bounds, *load], "generation", len(history))
+    _draw_load(load, [g.seconds for g in history], [g.replicas for g in history])
+    _share_axis([bounds, *load], "generation", len(history))
     return figure
 
 
 def propagation_figure(done: Propagation, output: str) -> Figure:
-    """The output's distribution, its mean as the batches come, and what each batch cost."""
+    """Return the plot of the output's distribution, and of the mean and cost after each batch."""
     draws = np.concatenate(done.draws)
     figure, (histogram, mean, *load) = _panels(4)
     histogram.hist(draws, bins=100, density=True, color=BLUE, alpha=0.35, label="output")
@@ -74,6 +74,6 @@ def propagation_figure(done: Propagation, output: str) -> Figure:
     mean.plot(x, estimate, color=BLUE, linewidth=2)
     mean.fill_between(x, estimate - 1.96 * error, estimate + 1.96 * error, color=BLUE, alpha=0.2)
     mean.set_ylabel(f"mean {output}, 95 %")
-    _load(load, done.seconds, done.replicas)
-    _over([mean, *load], "batch", len(x))
+    _draw_load(load, done.seconds, done.replicas)
+    _share_axis([mean, *load], "batch", len(x))
     return figure

@@ -2,10 +2,9 @@
 
     PYTHONPATH=client python -m examples.genetic http://localhost:5000 --generations 60
 
-Each generation is one batch, sent to the service in parallel requests. What is maximised is the
+Each generation is one batch, sent to the service in parallel requests. The search maximises the
 lower confidence bound, mean - kappa * standard deviation of the function: a high mean that the
-model is sure of. With --minimise it is the upper bound that is minimised. The search stays within
-the training range.
+model is sure of. With --minimise it minimises the upper bound. It stays within the training range.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from examples.surrogate import AT_LEAST_ONE, FloatArray, Surrogate
 
 @dataclass
 class Generation:
-    """What one generation cost, the best bound so far, and the median of this generation."""
+    """The cost of one generation, the best bound so far, and the median of this generation."""
 
     seconds: float
     replicas: int
@@ -51,7 +50,7 @@ class Bound(Problem):  # type: ignore[misc]
         self.surrogate, self.kappa, self.sign = surrogate, kappa, sign
         self.best = np.inf
         self.history: list[Generation] = []
-        self.seen: frozenset[str] = frozenset()
+        self.all_replicas: frozenset[str] = frozenset()
 
     def _evaluate(self, x: FloatArray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         answer = self.surrogate.predict(x, noise=False)
@@ -59,7 +58,7 @@ class Bound(Problem):  # type: ignore[misc]
         out["F"] = bound
         self.best = min(self.best, float(bound.min()))
         best, median = self.sign * self.best, self.sign * float(np.median(bound))
-        self.seen |= answer.replicas
+        self.all_replicas |= answer.replicas
         self.history.append(Generation(answer.seconds, len(answer.replicas), best, median))
         click.echo(
             f"generation {len(self.history):3d}: {answer.seconds:7.3f} s, "
@@ -69,7 +68,7 @@ class Bound(Problem):  # type: ignore[misc]
 
 
 def report(bound: Bound, x: FloatArray) -> None:
-    """Print the input that was found and what the model says of it."""
+    """Print the input that was found and the model's answer there."""
     answer = bound.surrogate.predict(np.atleast_2d(x), noise=False)
     model = bound.surrogate.model
     click.echo(f"found, with version {model.version} of {model.name}:")
@@ -77,7 +76,7 @@ def report(bound: Bound, x: FloatArray) -> None:
         click.echo(f"  {name} = {value:.6g}")
     deviation = float(np.sqrt(answer.variance[0]))
     click.echo(f"  {model.output_name} = {answer.mean[0]:.6g} ± {deviation:.3g}")
-    click.echo(f"{len(bound.seen)} replicas answered")
+    click.echo(f"{len(bound.all_replicas)} replicas answered")
 
 
 @click.command()
@@ -86,7 +85,7 @@ def report(bound: Bound, x: FloatArray) -> None:
 @click.option("--generations", default=30, type=AT_LEAST_ONE, show_default=True)
 @click.option("--population", default=500, type=AT_LEAST_ONE, show_default=True)
 @click.option(
-    "--parallel", default=8, type=AT_LEAST_ONE, show_default=True, help="Requests at once."
+    "--parallel", default=8, type=AT_LEAST_ONE, show_default=True, help="Parallel requests."
 )
 @click.option("--kappa", default=2.0, show_default=True, help="Standard deviations of caution.")
 @click.option("--minimise", is_flag=True, help="Look for the smallest output instead.")
@@ -105,7 +104,7 @@ def main(
 ) -> None:
     """Find the input with the best confidence bound of the model at URL."""
     bound = Bound(Surrogate(url, parallel, host), kappa, sign=1 if minimise else -1)
-    # its search for duplicates compares all pairs: gigabytes for tens of thousands
+    # The search for duplicates compares all pairs: gigabytes for tens of thousands of points.
     algorithm = GA(pop_size=population, eliminate_duplicates=False)
     found = minimize(bound, algorithm, ("n_gen", generations), seed=seed)
     report(bound, found.X)

@@ -1,10 +1,10 @@
-"""Monte Carlo propagation: how uncertain inputs make the output uncertain.
+"""Monte Carlo propagation: the uncertainty of the output that uncertain inputs cause.
 
     PYTHONPATH=client python -m examples.montecarlo http://localhost:5000 --normal lat=-20,1.5
 
 Inputs are uniform over the training range, or normal where --normal says so. The output's variance
 is that of the mean over the inputs plus the mean of the model's own variance (the law of total
-variance), so the two causes can be told apart.
+variance), so the two causes can be distinguished.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Propagation:
     Attributes
     ----------
     means, variances : of the model at the drawn inputs
-    draws : of the output, one for each input
+    draws : of the output, one per input
     estimates : after each batch, the output's mean and that estimate's standard error
     seconds, replicas : of each batch
     """
@@ -38,10 +38,10 @@ class Propagation:
     estimates: list[tuple[float, float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     replicas: list[int] = field(default_factory=list)
-    seen: frozenset[str] = frozenset()
+    all_replicas: frozenset[str] = frozenset()
 
     def add(self, surrogate: Surrogate, X: FloatArray, rng: np.random.Generator) -> None:
-        """Ask for one batch and print what it cost."""
+        """Predict one batch and print its cost."""
         answer = surrogate.predict(X, noise=True)
         self.means.append(answer.mean)
         self.variances.append(answer.variance)
@@ -50,7 +50,7 @@ class Propagation:
         self.estimates.append((float(means.mean()), float(means.std() / np.sqrt(len(means)))))
         self.seconds.append(answer.seconds)
         self.replicas.append(len(answer.replicas))
-        self.seen |= answer.replicas
+        self.all_replicas |= answer.replicas
         click.echo(
             f"batch {len(self.seconds):3d}: {answer.seconds:7.3f} s, "
             f"{len(X) / answer.seconds:9,.0f} points/s, {len(answer.replicas)} replicas, "
@@ -68,14 +68,14 @@ class Propagation:
             f"  variance {of_inputs + of_model:.6g}: of the inputs {of_inputs:.6g}, ", nl=False
         )
         click.echo(f"of the model {of_model:.6g}")
-        click.echo(f"{len(self.seen)} replicas answered")
+        click.echo(f"{len(self.all_replicas)} replicas answered")
 
 
 def normals(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, tuple[float, float]]:
-    """Read `name=mean,deviation`."""
-    read = {}
+    """Return mean and deviation by input name, from ``name=mean,deviation``."""
+    normal = {}
     for value in values:
         name, _, numbers = value.rpartition("=")
         try:
@@ -84,8 +84,8 @@ def normals(
             raise click.BadParameter(f"{value!r} is not NAME=MEAN,DEVIATION") from None
         if not name or not deviation >= 0:
             raise click.BadParameter(f"{value!r} has no name or a negative deviation")
-        read[name] = mean, deviation
-    return read
+        normal[name] = mean, deviation
+    return normal
 
 
 def draw_inputs(
@@ -94,7 +94,7 @@ def draw_inputs(
     count: int,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Independent inputs, shape (count, d)."""
+    """Return independent random inputs, shape (count, d)."""
     columns = [
         rng.normal(*normal[name], count) if name in normal else rng.uniform(low, high, count)
         for name, (low, high) in zip(
@@ -113,10 +113,10 @@ def draw_inputs(
     default=20_000,
     type=AT_LEAST_ONE,
     show_default=True,
-    help="Points between two lines.",
+    help="Points per batch.",
 )
 @click.option(
-    "--parallel", default=8, type=AT_LEAST_ONE, show_default=True, help="Requests at once."
+    "--parallel", default=8, type=AT_LEAST_ONE, show_default=True, help="Parallel requests."
 )
 @click.option("--normal", multiple=True, metavar="NAME=MEAN,DEVIATION", callback=normals)
 @click.option("--seed", default=1, type=click.IntRange(min=0), show_default=True)

@@ -1,4 +1,4 @@
-"""Where a plot goes, asked about before the run that it shows."""
+"""The path of a plot, checked before the run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from matplotlib.backend_bases import FigureCanvasBase
 
 
 class PlotFile(click.Path):
-    """The path of a picture, of a kind that matplotlib writes, in a folder that is there."""
+    """The path of a plot in a format that matplotlib supports, in an existing folder."""
 
     def __init__(self) -> None:
         super().__init__(dir_okay=False, writable=True, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse another kind, or a folder that cannot be written to."""
+        """Return the path; fail for another format or a folder that is not writable."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        kinds = FigureCanvasBase.get_supported_filetypes()
-        if path.suffix[1:].lower() not in kinds:
-            self.fail(f"{path}: a plot is one of {', '.join(sorted(kinds))}", param, ctx)
+        formats = FigureCanvasBase.get_supported_filetypes()
+        if path.suffix[1:].lower() not in formats:
+            self.fail(f"{path}: a plot must be one of {', '.join(sorted(formats))}", param, ctx)
         if not os.access(path.parent, os.W_OK):
-            self.fail(f"{path}: no file can be written in {path.parent}", param, ctx)
+            self.fail(f"{path}: the folder {path.parent} is not writable", param, ctx)
         return path

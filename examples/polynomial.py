@@ -62,9 +62,9 @@ class PolynomialRegression(Model):
         )
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
-        """Mean and variance, shape (n, 2).
+        """Return mean and variance, shape (n, 2).
 
-        ``einsum`` adds each row up by itself, so that the bits do not depend on the other rows.
+        ``einsum`` sums each row separately, so that its bits do not depend on the other rows.
         """
         F = self._features(X)
         mean = np.einsum("ni,i->n", F, self.weights)

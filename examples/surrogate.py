@@ -1,4 +1,4 @@
-"""Many points to the service at once, in parallel requests, and which replicas answered."""
+"""Predictions of many points in parallel requests, with the replicas that answered."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 PIECE = 2048
-"""Points in a request: many enough to be computed at full speed, few enough to be shared out."""
+"""Points per request: enough to be computed at full speed, few enough to be distributed."""
 ATTEMPTS = 60
-"""How often a request is sent while the service is full: for a minute or two."""
+"""Attempts per request while the service is busy: for a minute or two."""
 AT_LEAST_ONE = click.IntRange(min=1)
 
 
@@ -34,9 +34,9 @@ class Surrogate:
 
     Parameters
     ----------
-    url : where the service is
-    parallel : requests that are sent at once
-    host : the name by which an ingress knows the service, when the URL has only its address
+    url : the service's URL
+    parallel : number of parallel requests
+    host : the service's name at an ingress, if the URL has only the address
     """
 
     def __init__(self, url: str, parallel: int, host: str = "") -> None:
@@ -46,10 +46,10 @@ class Surrogate:
             self.model = gp.model()
 
     def predict(self, X: FloatArray, *, noise: bool) -> Answer:
-        """Answer X, shape (n, d), in pieces; `noise` adds that of an observation to the variance.
+        """Predict X, shape (n, d), in pieces; with `noise` the variance is that of an observation.
 
-        The client and its connections are new ones, since a connection stays with its replica:
-        replicas that have come since the last call get their share. A few points are cut, too.
+        Each call opens new connections, since a connection stays with its replica: replicas added
+        since the last call get their share. Small arrays are split, too.
         """
         started = perf_counter()
         rows = min(PIECE, -(-len(X) // self.parallel))

@@ -1,1 +1,1 @@
-"""Load tests: a given offered load, and what the service and its cluster make of it."""
+"""Load tests: how the service and its cluster respond to a given load."""

@@ -1,4 +1,4 @@
-"""`python -m loadtest`: drive a service with a shape of load and watch its cluster."""
+"""`python -m loadtest`: send a service a shape of load and watch its cluster."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from loadtest.watch import Watch
 
 
 def numbers(_: click.Context, __: click.Parameter, text: str) -> list[float]:
-    """Return the numbers of a list with commas."""
+    """Return the numbers of a comma-separated list."""
     try:
         found = [float(each) for each in text.split(",") if each]
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no list of numbers like 50,500,50") from error
+        raise click.BadParameter(f"{text!r} is not a list of numbers like 50,500,50") from error
     if any(not 0 <= each < 1e6 for each in found):
-        raise click.BadParameter("rates are requests/s from 0 to 1,000,000")
+        raise click.BadParameter("rates must be requests/s from 0 to 1,000,000")
     return found
 
 
@@ -38,12 +38,12 @@ def shape_of(name: str, low: float, high: float, seconds: float, rates: list[flo
 
 
 def watched(namespace: str, deployment: str) -> Watch | None:
-    """Return a watch on the cluster, if one is asked for and the Deployment is there."""
+    """Return a watch on the cluster if a namespace is given, or raise an error without access."""
     if not namespace:
         return None
     try:
         watch = Watch(namespace, deployment)
-        watch.look()
+        watch.sample()
     except (ApiException, ConfigException, HTTPError) as error:
         reason = getattr(error, "reason", None) or str(error)
         text = f"cannot watch the Deployment {deployment} in the namespace {namespace}: {reason}"
@@ -52,7 +52,7 @@ def watched(namespace: str, deployment: str) -> Watch | None:
 
 
 def status(traffic: Traffic, watch: Watch | None) -> str:
-    """Return what happens now, in one line."""
+    """Return the current state in one line."""
     now = int(traffic.now)
     last = traffic.read().get(now - 2, Second())
     text = f"offered {traffic.shape.rate(now):.0f}/s, served {last.served}/s"
@@ -66,7 +66,7 @@ def status(traffic: Traffic, watch: Watch | None) -> str:
 
 
 def follow(traffic: Traffic, watch: Watch | None, seconds: float, limit: int) -> None:
-    """Show the progress until the load ends, or as many requests as allowed were sent."""
+    """Show the progress until the load ends or the limit of requests is reached."""
     bar: Any = click.progressbar(
         length=int(seconds), show_eta=True, item_show_func=lambda item: str(item or "")
     )
@@ -98,8 +98,10 @@ def report(traffic: Traffic, found: delays.Delays | None) -> str:
 @click.option("--low", type=click.FloatRange(0), default=50.0, show_default=True, help="requests/s")
 @click.option("--high", type=click.FloatRange(1), default=500.0, show_default=True)
 @click.option("--seconds", type=click.FloatRange(5, 7200), default=180.0, show_default=True)
-@click.option("--after", type=click.FloatRange(0, 3600), default=0.0, help="Watch on, in seconds.")
-@click.option("--points", type=click.IntRange(1, 100_000), default=1, help="Points in a request.")
+@click.option(
+    "--after", type=click.FloatRange(0, 3600), default=0.0, help="Seconds to keep watching."
+)
+@click.option("--points", type=click.IntRange(1, 100_000), default=1, help="Points per request.")
 @click.option("--rate-per-user", type=click.FloatRange(0.01), default=10.0, show_default=True)
 @click.option("--processes", type=click.IntRange(1, 32), default=1, help="Locust processes.")
 @click.option("--max-requests", type=click.IntRange(1), default=1_000_000, show_default=True)
@@ -127,7 +129,7 @@ def main(
 
 
 def finish(load: Shape, traffic: Traffic, watch: Watch | None, out: Path, title: str) -> None:
-    """Write table and picture, and print the figures."""
+    """Write the table and the plot, and print the figures."""
     if watch:
         watch.stop()
     rows = timeline.rows(load, traffic.seconds, watch.samples if watch else [])

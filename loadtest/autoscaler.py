@@ -1,4 +1,4 @@
-"""The metrics of an HPA, asked from the APIs that the HPA itself asks every 15 s."""
+"""The metrics of an HPA, read from the APIs that the HPA itself reads every 15 s."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 
 class MetricsApi:
-    """Reads metrics of the pods of one Deployment.
+    """The metrics of the pods of one Deployment.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ class MetricsApi:
         self.api, self.namespace, self.labels = api, namespace, labels
 
     def read(self, hpa: Any, pods: list[Any]) -> dict[str, tuple[float, float]]:
-        """Return (current value, target) by metric: per cent for CPU, else for one pod.
+        """Return (current value, target) by metric: percent for CPU, else per pod.
 
-        What cannot be read now, as before the first scrape, is left out.
+        Metrics that cannot be read yet, as before the first scrape, are left out.
         """
         found = {}
         for metric in hpa.spec.metrics or []:
@@ -53,15 +53,15 @@ class MetricsApi:
         return name, sum(values) / max(1, len(pods)), target
 
     def _cpu(self, pods: list[Any]) -> float:
-        """Return the pods' CPU use in per cent of what they request."""
+        """Return the pods' CPU use as a percentage of their requests."""
         answer = self._get("metrics.k8s.io/v1beta1", "pods", self.labels)
         used = {
             item["metadata"]["name"]: sum(quantity(c["usage"]["cpu"]) for c in item["containers"])
             for item in answer["items"]
         }
-        asked = {pod.metadata.name: requested(pod) for pod in pods}
-        both = used.keys() & asked.keys()
-        return 100 * sum(used[name] for name in both) / sum(asked[name] for name in both)
+        requests = {pod.metadata.name: requested(pod) for pod in pods}
+        both = used.keys() & requests.keys()
+        return 100 * sum(used[name] for name in both) / sum(requests[name] for name in both)
 
     def _items(self, version: str, path: str, labels: str) -> list[float]:
         return [quantity(item["value"]) for item in self._get(version, path, labels)["items"]]

@@ -1,4 +1,4 @@
-"""How long the autoscaler took, in parts: load step → metric → decision → first new pod ready."""
+"""The delays of a scale-up: load step → metric → decision → first new pod ready."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from loadtest.shapes import Shape
 from loadtest.timeline import Row
 
 TOLERANCE = 1.1
-"""The HPA does nothing about a metric within 10 % of its target (Kubernetes' default)."""
+"""The HPA ignores a metric within 10 % of its target (Kubernetes' default)."""
 
 
 @dataclass(frozen=True)
 class Delays:
-    """Moments of the first scale-up, in seconds since the start; None for what did not happen."""
+    """Times of the first scale-up, in seconds since the start; None if it did not happen."""
 
     step: float
     metric: float | None = None
@@ -23,7 +23,7 @@ class Delays:
     ready: float | None = None
 
     def parts(self) -> dict[str, float | None]:
-        """Return the time from each moment to the next, and in all, in seconds."""
+        """Return the seconds from each time to the next, and in total."""
         return {
             "load step → metric seen": difference(self.metric, self.step),
             "metric seen → decision": difference(self.decision, self.metric),
@@ -40,12 +40,12 @@ class Delays:
 
 
 def difference(later: float | None, earlier: float | None) -> float | None:
-    """Return the time between two moments, if both happened."""
+    """Return the seconds between two times, or None if one is missing."""
     return None if later is None or earlier is None else later - earlier
 
 
 def step_of(shape: Shape) -> float:
-    """Return when the load rises most: at its largest step, or the start of its steepest rise."""
+    """Return the time of the largest step, or of the start of the steepest rise."""
     pairs = list(zip(shape.points, shape.points[1:], strict=False))
     jumps = [(r1 - r0, t0) for (t0, r0), (t1, r1) in pairs if t0 == t1]
     slopes = [((r1 - r0) / (t1 - t0), t0) for (t0, r0), (t1, r1) in pairs if t1 > t0]
@@ -60,7 +60,7 @@ def measure(shape: Shape, timeline: list[Row], pods: Iterable[Pod]) -> Delays:
     before = next((row.desired for row in after if row.desired is not None), None)
     metric = next((row.second for row in after if row.ratio and row.ratio > TOLERANCE), None)
     decision = next((row.second for row in after if (row.desired or 0) > (before or 0)), None)
-    # A look at the metrics API every second can come later than the HPA's own.
+    # Our sample of the metrics API may be later than the HPA's own.
     metric = decision if metric is None or (decision is not None and metric > decision) else metric
     ready = min(
         (pod.ready for pod in pods if pod.ready is not None and pod.created >= int(step)),

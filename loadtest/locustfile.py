@@ -1,6 +1,6 @@
-"""What Locust runs: users that send predictions, as many as the shape asks for.
+"""The program that Locust runs: as many users that send predictions as the shape requires.
 
-`traffic.py` starts it and hands over its plan, a JSON file.
+`traffic.py` starts it with a plan, a JSON file.
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ FOLDER = Path(PLAN["folder"])
 
 
 def _started() -> float:
-    """When the first of Locust's processes was ready: time 0 of all of them."""
-    own, of_all = FOLDER / f"{os.getpid()}.started", FOLDER / "started"
+    """Return when the first of Locust's processes was ready: time 0 of all of them."""
+    own, first = FOLDER / f"{os.getpid()}.started", FOLDER / "started"
     own.write_text(repr(time.time()))
     with suppress(FileExistsError):
-        os.link(own, of_all)
-    return float(of_all.read_text())
+        os.link(own, first)
+    return float(first.read_text())
 
 
 started = _started()
 
 
 class Caller(FastHttpUser):
-    """One connection that sends requests at random times, `RATE_PER_USER` a second on average.
+    """One connection that sends requests at random times, `RATE_PER_USER` per second on average.
 
-    The times are drawn beforehand: an answer that comes late does not slow the offered load down,
-    as long as it is not later than the next request.
+    The times do not depend on the answers: a late answer does not reduce the offered load, unless
+    it is later than the next request.
     """
 
     connection_timeout = network_timeout = float(PLAN["timeout"])
     default_headers = PLAN["headers"]
 
     def on_start(self) -> None:
-        """Set the first request's time."""
+        """Set the time of the first request."""
         self.next_time = time.time()
 
     def wait_time(self) -> float:
         """Return the seconds until the next request of a Poisson process."""
         self.next_time += random.expovariate(RATE_PER_USER)
-        if self.next_time < time.time() - 1:  # give up what is a second late
+        if self.next_time < time.time() - 1:  # skip requests that are a second late
             self.next_time = time.time()
         return max(0.0, self.next_time - time.time())
 
@@ -68,8 +68,8 @@ class Caller(FastHttpUser):
         self.client.post(PLAN["path"], data=body, headers={"Content-Type": "application/json"})
 
 
-class Follow(LoadTestShape):
-    """The shape, as a number of users."""
+class UserShape(LoadTestShape):
+    """The shape as a number of users."""
 
     def tick(self) -> tuple[int, float] | None:
         """Return users and users/s to start; None ends the test."""
@@ -81,7 +81,7 @@ class Follow(LoadTestShape):
 
 
 class Second:
-    """What was answered in one second: by code or error, and by rounded milliseconds."""
+    """Answers of one second, counted by code or error and by rounded milliseconds."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -95,7 +95,7 @@ current: dict[int, Second] = {}
 def count(
     response_time: float, exception: Exception | None, response: Any = None, **_: Any
 ) -> None:
-    """Count one answer, or its absence."""
+    """Count one answer or failure."""
     second = current.setdefault(int(time.time() - started), Second())
     code = getattr(response, "status_code", 0)
     second.outcomes["ok" if exception is None else str(code or type(exception).__name__)] += 1
@@ -103,7 +103,7 @@ def count(
 
 
 def write_seconds(path: Path) -> None:
-    """Append every finished second to this process's file, one JSON object a line."""
+    """Append every finished second to this process's file, one JSON object per line."""
     with path.open("a") as file:
         while True:
             gevent.sleep(0.5)
@@ -113,7 +113,7 @@ def write_seconds(path: Path) -> None:
 
 
 def flush(file: Any, second: int) -> None:
-    """Write one second and forget it."""
+    """Write one second and remove it."""
     counted = current.pop(second)
     line = {"second": second, "outcomes": counted.outcomes, "ms": counted.milliseconds}
     file.write(json.dumps(line) + "\n")
@@ -128,7 +128,7 @@ def begin(environment: Environment, **_: Any) -> None:
 
 @events.quitting.add_listener
 def end(environment: Environment, **_: Any) -> None:
-    """Write what is left."""
+    """Write the remaining seconds."""
     with (FOLDER / f"{os.getpid()}.jsonl").open("a") as file:
         for second in list(current):
             flush(file, second)

@@ -1,4 +1,4 @@
-"""The picture of a load test: load, delays of answers, and replicas over one time axis."""
+"""The plot of a load test: load, latencies and replicas over one time axis."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def draw_load(axes: Axes, timeline: list[Row], time: np.ndarray) -> None:
     axes.plot(time, column(timeline, "offered"), color="0.5", lw=2, label="offered")
     axes.plot(time, column(timeline, "served"), color="tab:blue", lw=1, label="served")
     errors = column(timeline, "errors")
-    axes.plot(time, errors, color="tab:red", lw=1, label=f"errors ({errors.sum():.0f} in all)")
+    axes.plot(time, errors, color="tab:red", lw=1, label=f"errors ({errors.sum():.0f} in total)")
     axes.set_ylabel("requests/s")
 
 
 def draw_answers(axes: Axes, timeline: list[Row], time: np.ndarray) -> None:
-    """Draw the median and the 99th percentile of how long answers took."""
+    """Draw the median and the 99th percentile of the latencies."""
     axes.semilogy(time, column(timeline, "p99_ms"), color="tab:orange", lw=1, label="p99")
     axes.semilogy(time, column(timeline, "p50_ms"), color="tab:green", lw=1, label="p50")
-    axes.set_ylabel("answer after (ms)")
+    axes.set_ylabel("latency (ms)")
 
 
 def draw_replicas(axes: Axes, timeline: list[Row], time: np.ndarray) -> None:
-    """Draw desired and ready replicas, and the metric that drives them over its target."""
+    """Draw desired and ready replicas, and the deciding metric over its target."""
     desired, ready = column(timeline, "desired"), column(timeline, "ready")
     axes.step(time, desired, where="post", color="0.5", lw=2, label="desired replicas")
     axes.step(time, ready, where="post", color="tab:blue", label="ready replicas")
@@ -68,11 +68,11 @@ def title_of(delays: Delays | None) -> str:
     if delays is None:
         return ""
     parts = [f"{name} {s:.0f} s" for name, s in delays.parts().items() if s is not None]
-    return "\n".join([" | ".join(parts[:-1]), parts[-1]] if parts else ["no scale-up was seen"])
+    return "\n".join([" | ".join(parts[:-1]), parts[-1]] if parts else ["no scale-up"])
 
 
 def draw(path: Path, timeline: list[Row], delays: Delays | None, title: str) -> None:
-    """Write the picture."""
+    """Write the plot."""
     time = np.array([row.second for row in timeline], dtype=float)
     parts = [draw_load, draw_answers]
     parts += [draw_replicas] if np.isfinite(column(timeline, "desired")).any() else []

@@ -1,4 +1,4 @@
-"""What a look at the cluster finds."""
+"""Samples of the state of a cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Sample:
-    """One look at the cluster.
+    """The state of the cluster at one time.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Sample:
 
 @dataclass
 class Pod:
-    """When a pod was made and when it became ready, in seconds since the load test's start."""
+    """When a pod was created and became ready, in seconds since the load test's start."""
 
     name: str
     created: float

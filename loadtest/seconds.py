@@ -1,4 +1,4 @@
-"""What was answered, second by second."""
+"""Answers, counted per second."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Second:
-    """What was answered in one second, over all of Locust's processes."""
+    """The answers of one second, from all of Locust's processes."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     milliseconds: Counter[float] = field(default_factory=Counter)
@@ -20,14 +20,14 @@ class Second:
 
     @property
     def errors(self) -> int:
-        """Everything else."""
+        """Answers without a prediction, and failures."""
         return self.outcomes.total() - self.served
 
     def quantile(self, share: float) -> float | None:
-        """Return the milliseconds within which this share was answered; None without answers."""
-        wanted, seen = share * self.milliseconds.total(), 0
+        """Return the milliseconds within which this share was answered, or None without answers."""
+        wanted, counted = share * self.milliseconds.total(), 0
         for milliseconds in sorted(self.milliseconds):
-            seen += self.milliseconds[milliseconds]
-            if seen >= wanted:
+            counted += self.milliseconds[milliseconds]
+            if counted >= wanted:
                 return milliseconds
         return None

@@ -1,4 +1,4 @@
-"""Where requests go, and what they ask."""
+"""The service that requests are sent to, and their bodies."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 
 @dataclass
 class Target:
-    """Where requests go: the service's base URL, and the Host header when it is not the URL's."""
+    """The service's base URL, and the Host header if it differs from the URL's."""
 
     url: str
     host: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """The headers of every request."""
         return {"Host": self.host} if self.host else {}
 
     def model(self) -> dict[str, Any]:
-        """Ask the service what it serves.
+        """Return the description of the served model.
 
         Raises
         ------
         urllib.error.URLError
-            Nothing answers there.
+            The service does not answer.
         """
         request = urllib.request.Request(f"{self.url.rstrip('/')}/model", headers=self.headers)
         with urllib.request.urlopen(request, timeout=10) as answer:

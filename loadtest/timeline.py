@@ -1,4 +1,4 @@
-"""Traffic and cluster on one time axis, a row a second; the CSV."""
+"""Traffic and cluster on one time axis, one row per second, and the CSV of it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from loadtest.shapes import Shape
 class Row:
     """One second of a load test. Replicas are None without a cluster.
 
-    `metric` is the HPA metric that is furthest above its target, and `ratio` by how much: above 1
-    the HPA wants more pods.
+    `metric` is the HPA metric that is furthest above its target; the HPA adds pods when `ratio` is
+    above 1.
     """
 
     second: int
@@ -36,12 +36,12 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """The metric over its target."""
+        """The metric's value over its target."""
         return None if self.value is None or not self.target else self.value / self.target
 
 
 def rows(shape: Shape, seconds: dict[int, Second], samples: Iterable[Sample]) -> list[Row]:
-    """Return a row for every second of the shape, and after it as long as samples go."""
+    """Return a row for every second of the shape, and of the samples after it."""
     by_second = {int(sample.time): sample for sample in samples}
     last = max([int(shape.seconds), *by_second, *seconds])
     timeline, latest = [], None
@@ -49,7 +49,7 @@ def rows(shape: Shape, seconds: dict[int, Second], samples: Iterable[Sample]) ->
         row = Row(second, shape.rate(second + 0.5))
         if second in seconds:
             add_traffic(row, seconds[second])
-        latest = by_second.get(second, latest)  # a look that took longer leaves no hole
+        latest = by_second.get(second, latest)  # a slow sample leaves no gap
         if latest:
             add_cluster(row, latest)
         timeline.append(row)
@@ -57,13 +57,13 @@ def rows(shape: Shape, seconds: dict[int, Second], samples: Iterable[Sample]) ->
 
 
 def add_traffic(row: Row, second: Second) -> None:
-    """Fill in what was answered."""
+    """Fill in the answers."""
     row.served, row.errors = second.served, second.errors
     row.p50_ms, row.p99_ms = second.quantile(0.5), second.quantile(0.99)
 
 
 def add_cluster(row: Row, sample: Sample) -> None:
-    """Fill in replicas, pods and the metric that matters most."""
+    """Fill in replicas, pods and the deciding metric."""
     row.desired, row.ready = sample.desired, sample.ready
     row.pending = sample.pods["Pending"] + sample.pods["Starting"]
     row.terminating = sample.pods["Terminating"]
@@ -83,10 +83,10 @@ def write_csv(path: Path, timeline: list[Row]) -> None:
         writer = csv.DictWriter(file, [each.name for each in fields(Row)])
         writer.writeheader()
         writer.writerows(
-            {name: tidy(value) for name, value in asdict(row).items()} for row in timeline
+            {name: rounded(value) for name, value in asdict(row).items()} for row in timeline
         )
 
 
-def tidy(value: object) -> object:
-    """Return a number without meaningless digits."""
+def rounded(value: object) -> object:
+    """Return a float rounded to three digits, or any other value."""
     return round(value, 3) if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""Locust as a process of its own, and what it counted, second by second."""
+"""Locust in its own process, and its counts per second."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
 
 class Traffic:
-    """A running load test; a context manager that ends Locust when it is left.
+    """A running load test; a context manager that stops Locust at the end.
 
     Parameters
     ----------
     shape : the offered load
-    target : where it goes
-    points : points in one request
-    rate_per_user : requests/s of one connection
-    processes : of Locust; one sends about 2,000 requests/s
+    target : the service
+    points : points per request
+    rate_per_user : requests/s per connection
+    processes : Locust processes; one sends about 2,000 requests/s
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Traffic:
         return self
 
     def _started(self) -> float:
-        """When Locust was ready, which takes it seconds on a busy machine."""
+        """Return when Locust was ready, which takes seconds on a busy machine."""
         file = Path(self.folder.name) / "started"
         while not file.exists() and self.running:
             time.sleep(0.05)
@@ -115,7 +115,7 @@ class Traffic:
         Raises
         ------
         RuntimeError
-            Locust failed; the message is its own.
+            Locust failed; the message includes its output.
         """
         code = self.process.poll()
         if code:
@@ -124,22 +124,22 @@ class Traffic:
         return code is None
 
     def stop(self) -> None:
-        """Have Locust end, after the answers that are under way.
+        """Stop Locust after the answers to requests already sent.
 
-        By a file, since a signal may end it before it has written its last second.
+        A file tells it to stop: a signal may end it before it has written its last second.
         """
         (Path(self.folder.name) / "stop").touch()
         self.process.wait(timeout=60)
 
     def read(self) -> dict[int, Second]:
-        """Return what was counted so far, by second since the start."""
+        """Return the counts so far, by second since the start."""
         for path in Path(self.folder.name).glob("*.jsonl"):
             with path.open() as file:
                 file.seek(self._read.get(path, 0))
                 text = file.read()
-            whole = text[: text.rfind("\n") + 1]
-            self._read[path] = self._read.get(path, 0) + len(whole)
-            for line in whole.splitlines():
+            complete = text[: text.rfind("\n") + 1]
+            self._read[path] = self._read.get(path, 0) + len(complete)
+            for line in complete.splitlines():
                 self._add(json.loads(line))
         return self.seconds
 
@@ -149,5 +149,5 @@ class Traffic:
         second.milliseconds.update({float(ms): count for ms, count in line["ms"].items()})
 
     def outcomes(self) -> Counter[str]:
-        """Return all answers so far: "ok", an HTTP status, or the name of a connection's error."""
+        """Count all answers so far by "ok", an HTTP status, or the name of a connection error."""
         return sum((second.outcomes for second in self.read().values()), Counter())

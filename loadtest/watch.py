@@ -1,4 +1,4 @@
-"""What the cluster does meanwhile: replicas, the HPA's metrics, and the states of pods."""
+"""The state of the cluster over time: replicas, the HPA's metrics, and the states of pods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loadtest.samples import Pod, Sample
 
 
 def state_of(pod: Any) -> str:
-    """Return one word for what a pod does."""
+    """Return the state of a pod in one word."""
     if pod.metadata.deletion_timestamp:
         return "Terminating"
     if is_ready(pod):
@@ -24,13 +24,13 @@ def state_of(pod: Any) -> str:
 
 
 def is_ready(pod: Any) -> bool:
-    """Whether a pod gets requests."""
+    """Return whether a pod gets requests."""
     conditions = pod.status.conditions or []
     return any(each.type == "Ready" and each.status == "True" for each in conditions)
 
 
 class Watch(threading.Thread):
-    """Looks at one Deployment every second until it is stopped."""
+    """A thread that samples one Deployment every second until it is stopped."""
 
     def __init__(self, namespace: str, deployment: str) -> None:
         super().__init__(daemon=True)
@@ -45,18 +45,18 @@ class Watch(threading.Thread):
         self._ended = threading.Event()
 
     def begin(self, started: float) -> None:
-        """Start to look, with times counted from a moment."""
+        """Start the thread, with times relative to `started`."""
         self.started = started
         self.pods.clear()
         self.start()
 
     def run(self) -> None:
-        """Take samples; a look that fails is counted and tried again."""
+        """Take samples; a failed one is counted and tried again."""
         while not self._ended.is_set():
             begun = time.time()
             try:
-                self.samples.append(self.look())
-            except Exception as error:  # the API server may be away for a moment
+                self.samples.append(self.sample())
+            except Exception as error:  # the API server may be briefly unavailable
                 self.problems[type(error).__name__] += 1
             self._ended.wait(max(0.0, 1 - (time.time() - begun)))
 
@@ -65,8 +65,8 @@ class Watch(threading.Thread):
         self._ended.set()
         self.join()
 
-    def look(self) -> Sample:
-        """Take one sample."""
+    def sample(self) -> Sample:
+        """Return one sample."""
         deployment: Any = self.apps.read_namespaced_deployment(self.deployment, self.namespace)
         sample = Sample(time.time() - self.started)
         sample.desired = deployment.spec.replicas

@@ -1,1 +1,1 @@
-"""The servers beside which ours is measured, each as its own documentation would write it."""
+"""The servers that the service is compared with, written as their documentation suggests."""

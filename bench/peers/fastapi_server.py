@@ -23,7 +23,7 @@ class Point(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What the model says there."""
+    """The model's answer at a point."""
 
     mean: float
     variance: float

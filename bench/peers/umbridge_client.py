@@ -11,18 +11,18 @@ from multiprocessing.synchronize import Barrier as BarrierType
 import umbridge
 
 POINT = [0.1, 0.2, 0.3, 0.4]
-_together: BarrierType
+_barrier: BarrierType
 
 
-def _begin(together: BarrierType) -> None:
-    global _together
-    _together = together
+def _begin(barrier: BarrierType) -> None:
+    global _barrier
+    _barrier = barrier
 
 
 def _calls(url: str, count: int) -> tuple[float, float]:
     model = umbridge.HTTPModel(url, umbridge.supported_models(url)[0])
     model([POINT])
-    _together.wait()
+    _barrier.wait()
     started = time.monotonic()
     for _ in range(count):
         model([POINT])
@@ -30,7 +30,7 @@ def _calls(url: str, count: int) -> tuple[float, float]:
 
 
 def main(url: str, count: int, clients: int) -> None:
-    """Print the calls a second of so many clients, each in a process of its own."""
+    """Print the calls per second of this many clients, each in its own process."""
     with Pool(clients, _begin, (Barrier(clients),)) as pool:
         spans = pool.starmap(_calls, [(url, count)] * clients, chunksize=1)
     seconds = max(end for _, end in spans) - min(start for start, _ in spans)

@@ -19,11 +19,11 @@ class Surrogate(umbridge.Model):  # type: ignore[misc]
         self._gpr = GPR.load(Path(os.environ["BENCH_MODEL"]))
 
     def get_input_sizes(self, config: dict[str, Any]) -> list[int]:
-        """One vector of inputs."""
+        """Return the size of the one vector of inputs."""
         return [self._gpr.input_dim]
 
     def get_output_sizes(self, config: dict[str, Any]) -> list[int]:
-        """One vector: mean and variance."""
+        """Return the size of the one output: mean and variance."""
         return [2]
 
     def __call__(self, parameters: list[list[float]], config: dict[str, Any]) -> list[list[float]]:
@@ -32,7 +32,7 @@ class Surrogate(umbridge.Model):  # type: ignore[misc]
         return output
 
     def supports_evaluate(self) -> bool:
-        """Evaluation is all there is."""
+        """Return True: evaluation is all that is supported."""
         return True
 
 

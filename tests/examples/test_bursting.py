@@ -125,7 +125,7 @@ def test_none_at_all_is_refused(program: click.Command, option: str) -> None:
 @pytest.mark.parametrize("program", [genetic.main, montecarlo.main])
 @pytest.mark.parametrize(
     ("plot", "reason"),
-    [("nowhere/x.png", "no file can be written in nowhere"), ("x.foo", "a plot is one of")],
+    [("nowhere/x.png", "the folder nowhere is not writable"), ("x.foo", "a plot must be one of")],
 )
 def test_a_plot_that_cannot_be_written_is_refused_first(
     program: click.Command, plot: str, reason: str
