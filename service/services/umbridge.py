@@ -74,40 +74,6 @@ class _Named(msgspec.Struct):
     name: str
 
 
-class Info(TypedDict):
-    """The answer of ``/Info``."""
-
-    protocolVersion: float
-    models: list[str]
-
-
-class Support(TypedDict):
-    """Which calls a model supports."""
-
-    Evaluate: bool
-    Gradient: bool
-    ApplyJacobian: bool
-    ApplyHessian: bool
-
-
-class ModelInfo(TypedDict):
-    """The answer of ``/ModelInfo``."""
-
-    support: Support
-
-
-class InputSizes(TypedDict):
-    """The length of each input vector."""
-
-    inputSizes: list[int]
-
-
-class OutputSizes(TypedDict):
-    """The length of each output vector."""
-
-    outputSizes: list[int]
-
-
 class Evaluation(TypedDict):
     """The answer of ``/Evaluate``: one vector with mean, variance or both of each point in turn."""
 
@@ -181,7 +147,7 @@ def columns(name: str, model: Model) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1)
-def support(model: Model) -> Support:
+def support(model: Model) -> dict[str, bool]:
     """Return what the model supports, tried at the middle of its training range."""
     middle = model.description.training_range.mean(axis=1)[None, :]
 

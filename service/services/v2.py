@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,67 +138,7 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("binary_tensor_data", "model_repository", "statistics")
 
 
-class ServerMetadata(TypedDict):
-    """The server's name, version and extensions."""
-
-    name: str
-    version: str
-    extensions: list[str]
-
-
-class TensorMetadata(TypedDict):
-    """An input or output; -1 in its shape is the number of points."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-
-
-class ModelMetadata(TypedDict):
-    """The model's inputs and outputs."""
-
-    name: str
-    versions: list[str]
-    platform: str
-    inputs: list[TensorMetadata]
-    outputs: list[TensorMetadata]
-
-
-class IndexEntry(TypedDict):
-    """A model of the repository; the reason is empty when it is ready."""
-
-    name: str
-    version: str
-    state: Literal["READY", "UNAVAILABLE"]
-    reason: str
-
-
-class Duration(TypedDict):
-    """How often something was done, and how many nanoseconds it took altogether."""
-
-    count: int
-    ns: int
-
-
-class ModelStatistics(TypedDict):
-    """What one model has predicted since the start; what is not measured counts 0."""
-
-    name: str
-    version: str
-    last_inference: int
-    inference_count: int
-    execution_count: int
-    inference_stats: dict[str, Duration]
-    batch_stats: list[dict[str, Any]]
-
-
-class Statistics(TypedDict):
-    """The statistics of all models."""
-
-    model_stats: list[ModelStatistics]
-
-
-def server(release: str) -> ServerMetadata:
+def server(release: str) -> dict[str, Any]:
     """Return the server's name, version and extensions."""
     return {"name": "gpserve", "version": release, "extensions": list(EXTENSIONS)}
 
@@ -214,7 +154,7 @@ def refuse_unknown(model: Model, name: str, version: str | None) -> None:
         )
 
 
-def model(model: Model) -> ModelMetadata:
+def model(model: Model) -> dict[str, Any]:
     """Return the model's inputs and outputs; -1 is the number of points."""
     served = model.description
     return {
@@ -226,21 +166,15 @@ def model(model: Model) -> ModelMetadata:
     }
 
 
-def _tensor(name: str, width: int) -> TensorMetadata:
+def _tensor(name: str, width: int) -> dict[str, Any]:
     return {"name": name, "datatype": "FP64", "shape": [-1, width]}
 
 
-def repository(model: Model, reason: str) -> list[IndexEntry]:
+def repository(model: Model, reason: str) -> list[dict[str, str]]:
     """Return the index of models: the served one, and why it is not ready, if it is not."""
     served = model.description
-    return [
-        {
-            "name": served.name,
-            "version": served.version,
-            "state": "UNAVAILABLE" if reason else "READY",
-            "reason": reason,
-        }
-    ]
+    state = "UNAVAILABLE" if reason else "READY"
+    return [{"name": served.name, "version": served.version, "state": state, "reason": reason}]
 
 
 class Totals(NamedTuple):
@@ -251,22 +185,19 @@ class Totals(NamedTuple):
     seconds: float
 
 
-def statistics(model: Model, totals: Totals) -> Statistics:
+def statistics(model: Model, totals: Totals) -> dict[str, Any]:
     """Return what was predicted since the start; parts that are not measured have count 0."""
     served = model.description
-    measured: Duration = {"count": totals.products, "ns": round(totals.seconds * 1e9)}
-    unmeasured: Duration = {"count": 0, "ns": 0}
+    measured = {"count": totals.products, "ns": round(totals.seconds * 1e9)}
+    unmeasured = {"count": 0, "ns": 0}
     parts = dict.fromkeys(("fail", "queue", "compute_input", "compute_output"), unmeasured)
-    return {
-        "model_stats": [
-            {
-                "name": served.name,
-                "version": served.version,
-                "last_inference": 0,
-                "inference_count": totals.points,
-                "execution_count": totals.products,
-                "inference_stats": {"success": measured, "compute_infer": measured, **parts},
-                "batch_stats": [],
-            }
-        ]
+    statistics = {
+        "name": served.name,
+        "version": served.version,
+        "last_inference": 0,
+        "inference_count": totals.points,
+        "execution_count": totals.products,
+        "inference_stats": {"success": measured, "compute_infer": measured, **parts},
+        "batch_stats": [],
     }
+    return {"model_stats": [statistics]}

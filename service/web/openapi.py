@@ -37,10 +37,10 @@ _OCTETS = "application/octet-stream"
 _FORM = "multipart/form-data"
 _OK: dict[int, Content] = {200: {JSON: _OBJECT}}
 
-_CALLS: dict[str, tuple[type, str]] = {
-    "model_info": (umbridge.ModelInfo, "name"),
-    "input_sizes": (umbridge.InputSizes, "name config"),
-    "output_sizes": (umbridge.OutputSizes, "name config"),
+_CALLS: dict[str, tuple[type | None, str]] = {
+    "model_info": (None, "name"),
+    "input_sizes": (None, "name config"),
+    "output_sizes": (None, "name config"),
     "evaluate": (umbridge.Evaluation, "name input config"),
     "gradient": (umbridge.Derivative, "name outWrt inWrt input sens config"),
     "apply_jacobian": (umbridge.Derivative, "name outWrt inWrt input vec config"),
@@ -135,10 +135,9 @@ def _of(rule: Rule, view: Callable[..., Any], tag: str, operation: Operation) ->
 
 
 def _schemas(model: Model, queue: bool) -> dict[str, Schema]:
-    structs: list[type] = [Prediction, ProblemDocument, umbridge.Config, umbridge.Info]
-    structs += [Inference, InferenceAnswer, v2.ServerMetadata, v2.ModelMetadata, v2.Statistics]
-    structs += [v2.IndexEntry, V2Error, UMBridgeErrorDocument]
-    structs += [answer for answer, _ in _CALLS.values()]
+    structs: list[type] = [Prediction, ProblemDocument, V2Error, UMBridgeErrorDocument]
+    structs += [Inference, InferenceAnswer, umbridge.Config]
+    structs += [answer for answer, _ in _CALLS.values() if answer]
     structs += [JobDocument] if queue else []
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
     schemas |= _points(model.description.feature_names)
@@ -227,12 +226,12 @@ def _jobs() -> Operations:
 
 
 def _v2() -> Operations:
-    def get(struct: type, *problems: int) -> dict[str, Operation]:
-        return {"get": _operation(_ok(struct), problems, error=V2Error)}
+    def get(*problems: int) -> dict[str, Operation]:
+        return {"get": _operation(_OK, problems, error=V2Error)}
 
     ready = _operation(_OK | {503: {JSON: _OBJECT}}, [])
     of_model = _operation(_OK | {503: {JSON: _OBJECT}}, [404], error=V2Error)
-    index = {"type": "array", "items": _ref("IndexEntry")}
+    index = {"type": "array", "items": _OBJECT}
     infer = _operation(
         {200: {JSON: _ref("InferenceAnswer"), _OCTETS: _BYTES}},
         [400, 404, 408, 412, 413, 415, 431, 503],
@@ -241,24 +240,24 @@ def _v2() -> Operations:
         V2Error,
     )
     operations = {
-        "v2.server_metadata": get(v2.ServerMetadata),
+        "v2.server_metadata": get(),
         "v2.live": {"get": _operation(_OK, [])},
         "v2.ready": {"get": ready},
-        "v2.statistics": get(v2.Statistics),
+        "v2.statistics": get(),
         "v2.repository_index": {"post": _operation({200: {JSON: index}}, [], error=V2Error)},
     }
     for of_version in ("", "_of_version"):
         operations |= {
-            f"v2.model_metadata{of_version}": get(v2.ModelMetadata, 404),
+            f"v2.model_metadata{of_version}": get(404),
             f"v2.model_ready{of_version}": {"get": of_model},
-            f"v2.model_statistics{of_version}": get(v2.Statistics, 404),
+            f"v2.model_statistics{of_version}": get(404),
             f"v2.infer{of_version}": {"post": infer},
         }
     return operations
 
 
 def _umbridge(model: Model) -> Operations:
-    info = _operation(_ok(umbridge.Info), [], error=UMBridgeErrorDocument)
+    info = _operation(_OK, [], error=UMBridgeErrorDocument)
     operations: Operations = {"umbridge.info": {"get": info}}
     members = _properties(umbridge.Call)
     members["name"]["enum"] = umbridge.model_names(model)
@@ -309,8 +308,8 @@ def _operation(
     return operation
 
 
-def _ok(answer: type) -> dict[int, Content]:
-    return {200: {JSON: _ref(answer.__name__)}}
+def _ok(answer: type | None) -> dict[int, Content]:
+    return {200: {JSON: _ref(answer.__name__)}} if answer else _OK
 
 
 def _content(content: Content) -> dict[str, Any]:

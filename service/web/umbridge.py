@@ -49,14 +49,14 @@ def _answer(model: Model, document: bytes) -> flask.Response:
 def info() -> flask.Response:
     """List the models."""
     names = calls.model_names(current_runtime().live.model)
-    return flask.jsonify(calls.Info(protocolVersion=calls.PROTOCOL_VERSION, models=names))
+    return flask.jsonify(protocolVersion=calls.PROTOCOL_VERSION, models=names)
 
 
 @umbridge.post("/ModelInfo")
 def model_info() -> flask.Response:
     """List the calls that a model supports."""
     model, _ = _read()
-    return flask.jsonify(calls.ModelInfo(support=calls.support(model)))
+    return flask.jsonify(support=calls.support(model))
 
 
 @umbridge.post("/InputSizes")
@@ -64,7 +64,7 @@ def input_sizes() -> flask.Response:
     """Return the length of each input vector."""
     model, call = _read()
     size = call.config.points * len(model.description.feature_names)
-    return flask.jsonify(calls.InputSizes(inputSizes=[size]))
+    return flask.jsonify(inputSizes=[size])
 
 
 @umbridge.post("/OutputSizes")
@@ -72,7 +72,7 @@ def output_sizes() -> flask.Response:
     """Return the length of each output vector."""
     model, call = _read()
     size = call.config.points * len(calls.columns(call.name, model))
-    return flask.jsonify(calls.OutputSizes(outputSizes=[size]))
+    return flask.jsonify(outputSizes=[size])
 
 
 @umbridge.post("/Evaluate")
