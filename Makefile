@@ -9,7 +9,7 @@ COVERAGE ?=
 # rather than compute, so there are more processes than CPUs.
 TOGETHER := -n 5 --dist loadfile --no-loadscope-reorder
 # What `make quick-tests` runs: tests that start no server, worker or browser.
-CHECK_TESTS := tests/model tests/parts tests/chart tests/loadtest
+CHECK_TESTS := tests/gpr tests/services tests/runtime tests/deploy/chart tests/tools/loadtest tests/tools/test_import_order.py
 # The service that the examples call.
 URL ?= http://localhost:5000
 
@@ -29,7 +29,7 @@ run: $(VENV)/.local ## serve on http://localhost:5000, with jobs and training; C
 	$(BIN)/python -m service up
 
 test: $(VENV)/.dev ## run all tests that need no cluster
-	$(BIN)/python -m pytest --ignore=tests/e2e $(TOGETHER) $(COVERAGE)
+	$(BIN)/python -m pytest --ignore=tests/deploy/e2e $(TOGETHER) $(COVERAGE)
 
 lint: $(VENV)/.dev ## run ruff, mypy and codespell, and check that the locks are complete
 	$(BIN)/ruff check .
@@ -45,7 +45,7 @@ quick-tests: $(VENV)/.dev ## run the tests that need no server
 	$(BIN)/python -m pytest --quiet -n 2 --dist loadfile $(CHECK_TESTS)
 
 kill-tests: $(VENV)/.dev ## kill workers, server and Redis with 100 jobs running; the table is in docs/jobs.md
-	$(BIN)/python -m tests.jobs.killing
+	$(BIN)/python -m tests.worker.killing
 
 train: $(VENV)/.dev ## fit service/pretrained.npz to the bundled data
 	$(BIN)/python -m service train
@@ -57,7 +57,7 @@ montecarlo: $(VENV)/.examples ## propagate uncertain inputs by Monte Carlo: make
 	PYTHONPATH=client $(BIN)/python -m examples.montecarlo $(URL)
 
 screenshots: $(VENV)/.dev ## take the pictures of docs/webpage.md with chromium
-	$(BIN)/python -m tests.page.screenshots
+	$(BIN)/python -m tests.web.page.screenshots
 
 version: ## print the version
 	@sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py

@@ -9,7 +9,7 @@ E2E_WORKER_IMAGE      ?= $(E2E_IMAGE)-train
 E2E_BUILD_WORKER      ?= docker build --tag $(E2E_WORKER_IMAGE) --target train .
 E2E_LOAD_WORKER_IMAGE ?= kind load docker-image $(E2E_WORKER_IMAGE)
 # The image of the queue's Valkey, and the command that builds it where it cannot be pulled
-# (tests/e2e/valkey/Dockerfile is a substitute).
+# (tests/deploy/e2e/valkey/Dockerfile is a substitute).
 E2E_VALKEY_IMAGE ?= valkey/valkey:9.1.3
 E2E_BUILD_VALKEY ?= true
 # The Helm that installs the chart, version 3 or 4.
@@ -44,14 +44,14 @@ e2e-rules:
 	$(E2E_LOAD_RULES) helm/gpserve/prometheus-adapter/rules.yaml
 
 e2e-smoke: $(VENV)/.cluster e2e-image e2e-rules ## run the chart's tests with Helm, and a few minutes of the tests on a cluster
-	$(BIN)/python -m pytest tests/chart
-	$(BIN)/python -m pytest tests/e2e -m smoke
+	$(BIN)/python -m pytest tests/deploy/chart
+	$(BIN)/python -m pytest tests/deploy/e2e -m smoke
 
 e2e: $(VENV)/.cluster e2e-image e2e-worker-image e2e-rules ## run the tests on the cluster of KUBECONFIG (half an hour)
-	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest tests/deploy/e2e
 
 e2e-jobs: $(VENV)/.cluster e2e-image e2e-worker-image e2e-rules ## run only the cluster tests of jobs (ten minutes)
-	$(BIN)/python -m pytest tests/e2e/test_jobs.py tests/e2e/test_versions.py tests/e2e/test_worker_scaling.py
+	$(BIN)/python -m pytest tests/deploy/e2e/test_jobs.py tests/deploy/e2e/test_versions.py tests/deploy/e2e/test_worker_scaling.py
 
 loadtest: $(VENV)/.cluster ## load the service, watch the cluster, and draw build/loadtest.png
 	$(BIN)/python -m loadtest $(LOADTEST)

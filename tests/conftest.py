@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 
 from service.gpr import GPR
 from service.model import FloatArray
-from tests import plainhttp
-from tests.server.toys import GATE
-from tests.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
+from tests.helpers import plainhttp
+from tests.helpers.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
+from tests.helpers.toys import GATE
 
 # A slow example is no wrong one: see patience.py.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

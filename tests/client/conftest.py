@@ -9,10 +9,10 @@ import pytest
 from service.app import create_app
 from service.runtime.runtime import Runtime
 from service.settings import Settings
-from tests.inprocess import WSGI
-from tests.jobs.stack import Stack
-from tests.jobs.stack import stack as started
-from tests.serving import ARTICLE
+from tests.helpers.inprocess import WSGI
+from tests.helpers.serving import ARTICLE
+from tests.helpers.stack import Stack
+from tests.helpers.stack import stack as started
 
 
 @pytest.fixture(scope="session")

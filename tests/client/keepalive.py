@@ -12,8 +12,8 @@ from typing import Any
 import uvicorn
 from a2wsgi import WSGIMiddleware
 
-from tests.inprocess import WSGI
-from tests.patience import until
+from tests.helpers.inprocess import WSGI
+from tests.helpers.patience import until
 
 
 class Peers:

@@ -6,8 +6,8 @@ import os
 import signal
 from collections.abc import Iterator
 
-from tests import plainhttp
-from tests.serving import Server
+from tests.helpers import plainhttp
+from tests.helpers.serving import Server
 
 
 def each_alone(server: Server) -> Iterator[None]:

@@ -18,8 +18,8 @@ from gpserve_client import AsyncClient, Client, ServiceError
 from service.gpr import GPR
 from service.model import FloatArray
 from tests.client.keepalive import Peers, keeping_alive
-from tests.inprocess import WSGI, in_process
-from tests.patience import PATIENCE_SECONDS
+from tests.helpers.inprocess import WSGI, in_process
+from tests.helpers.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture

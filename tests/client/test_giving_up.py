@@ -15,8 +15,8 @@ from gpserve_client import Client, ServiceError
 
 from service.gpr import GPR
 from service.model import FloatArray
-from tests.inprocess import WSGI, in_process
-from tests.patience import PATIENCE_SECONDS, until
+from tests.helpers.inprocess import WSGI, in_process
+from tests.helpers.patience import PATIENCE_SECONDS, until
 
 LONG = "15"
 """Seconds; waiting for it takes much longer than a test that gives up."""

@@ -12,7 +12,7 @@ from gpserve_client import AsyncClient, Client, ServiceError
 
 from service.model import FloatArray
 from tests.client.test_versions import TABLE
-from tests.inprocess import WSGI, in_process
+from tests.helpers.inprocess import WSGI, in_process
 
 HEADERS = {"Host": "gpserve.local", "X-Forwarded-User": "ada"}
 PATHS = {"/model", "/predict", "/jobs", "/jobs/1", "/train", "/models", "/models/1/activate"}

@@ -21,11 +21,11 @@ from gpserve_client import (
 
 from service.gpr import GPR
 from service.model import FloatArray
-from tests import plainhttp
-from tests.inprocess import WSGI, in_process
-from tests.jobs.stack import Stack
-from tests.jobs.stack import stack as started
-from tests.patience import until
+from tests.helpers import plainhttp
+from tests.helpers.inprocess import WSGI, in_process
+from tests.helpers.patience import until
+from tests.helpers.stack import Stack
+from tests.helpers.stack import stack as started
 
 
 @pytest.fixture

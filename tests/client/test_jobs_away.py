@@ -14,11 +14,11 @@ import numpy as np
 from gpserve_client import AsyncClient, Client
 
 from service.model import FloatArray
-from tests import plainhttp
 from tests.client.test_versions import FAST, TABLE
-from tests.inprocess import in_process
-from tests.jobs.stack import Stack
-from tests.patience import PATIENCE_SECONDS, until
+from tests.helpers import plainhttp
+from tests.helpers.inprocess import in_process
+from tests.helpers.patience import PATIENCE_SECONDS, until
+from tests.helpers.stack import Stack
 
 
 class LosesAnswers:

@@ -15,10 +15,10 @@ from gpserve_client._requests import NPY, npy, read_npy
 
 from service.gpr import GPR
 from service.model import FloatArray
-from tests import plainhttp
 from tests.client.processes import each_alone
-from tests.inprocess import WSGI, in_process
-from tests.serving import Server
+from tests.helpers import plainhttp
+from tests.helpers.inprocess import WSGI, in_process
+from tests.helpers.serving import Server
 
 Names = tuple[str, ...]
 

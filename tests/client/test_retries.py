@@ -29,7 +29,7 @@ from tenacity import Retrying
 
 from service.gpr import GPR
 from service.model import FloatArray
-from tests.inprocess import WSGI, in_process
+from tests.helpers.inprocess import WSGI, in_process
 
 
 class OneInFive:

@@ -14,8 +14,8 @@ from gpserve_client import AsyncClient, Client, JobFailed, ServiceError
 
 from service.model import FloatArray
 from tests.client.processes import all_serve
-from tests.jobs.stack import Stack
-from tests.patience import until
+from tests.helpers.patience import until
+from tests.helpers.stack import Stack
 
 _RNG = np.random.default_rng(3)
 _LEFT, _RIGHT = _RNG.uniform(0, 1, (2, 60))

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.jobs.stack import stack
-from tests.patience import PATIENCE_SECONDS
-from tests.serving import ROOT
+from tests.helpers.patience import PATIENCE_SECONDS
+from tests.helpers.serving import ROOT
+from tests.helpers.stack import stack
 
 DOCUMENTS = (
     "README.md",

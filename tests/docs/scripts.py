@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docs.commands import ADDRESS, as_a_clone
-from tests.jobs.stack import stack
-from tests.patience import PATIENCE_SECONDS
-from tests.serving import ROOT
+from tests.helpers.patience import PATIENCE_SECONDS
+from tests.helpers.serving import ROOT
+from tests.helpers.stack import stack
 
 _MARK = "~~~"
 _BLOCK = re.compile(r"```(\w+)\n(.*?)```\n", re.DOTALL)

@@ -12,8 +12,8 @@ import pytest
 from tests.docs import scripts
 from tests.docs.commands import DOCUMENTS, as_a_clone, commands, run
 from tests.docs.scripts import LANGUAGES, Language
-from tests.jobs.stack import stack
-from tests.serving import ROOT
+from tests.helpers.serving import ROOT
+from tests.helpers.stack import stack
 
 _VARIES = re.compile(r'"request_id":"[^"]+"|\d{4}-\d\d-\d\dT[\d:.]+\+00:00')
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")

@@ -10,8 +10,8 @@ import pytest
 
 from service.gpr import GPR
 from service.model import FloatArray
-from tests import plainhttp
-from tests.jobs.stack import Stack, stack
+from tests.helpers import plainhttp
+from tests.helpers.stack import Stack, stack
 
 
 @pytest.fixture(scope="session", params=["files", "redis"])

@@ -18,13 +18,13 @@ from service.services.chunks import Chunk, Source
 from service.services.options import PLAIN
 from service.services.prediction import Limits
 from service.services.writing import pieces
-from tests import plainhttp
-from tests.jobs.scenarios import SCENARIOS
+from tests.helpers import plainhttp
+from tests.helpers.patience import until
+from tests.helpers.serving import ROOT
+from tests.helpers.stack import Stack, stack
 from tests.jobs.slow import SlowGPR
-from tests.jobs.stack import Stack, stack
 from tests.jobs.watching import Watcher
-from tests.patience import until
-from tests.serving import ROOT
+from tests.worker.scenarios import SCENARIOS
 
 HEADERS = {"Content-Type": "application/x-npy", "Accept": "text/csv", "Prefer": "respond-async"}
 DISMISSED_OF = 10

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.stack import stack
-from tests.patience import PATIENCE_SECONDS
+from tests.helpers.patience import PATIENCE_SECONDS
+from tests.helpers.stack import stack
 
 JOBS = "path-regex=^/(jobs|train|models)"
 SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import httpx
 
-from tests.jobs.stack import Stack
-from tests.patience import until
-from tests.server.wire import read_to_the_end
+from tests.helpers.patience import until
+from tests.helpers.stack import Stack
+from tests.helpers.wire import read_to_the_end
 
 ASYNC = {"Prefer": "respond-async"}
 POINT = {"points": [-20, 181, 500, 30]}

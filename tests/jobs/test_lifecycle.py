@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from service.storage import open_blobs
-from tests import plainhttp
-from tests.jobs.stack import Stack, stack
-from tests.patience import report_if_late, until
-from tests.serving import FLASK_ALONE, serving
+from tests.helpers import plainhttp
+from tests.helpers.patience import report_if_late, until
+from tests.helpers.serving import FLASK_ALONE, serving
+from tests.helpers.stack import Stack, stack
 
 CSV = {"Content-Type": "text/csv"}
 ASYNC = {"Prefer": "respond-async"}

@@ -7,7 +7,7 @@ import uuid
 import httpx
 import pytest
 
-from tests.jobs.stack import Stack
+from tests.helpers.stack import Stack
 
 ASYNC = {"Prefer": "respond-async"}
 POINT = "/predict?lat=-20&long=181&depth=500&stations=30"

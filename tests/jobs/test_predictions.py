@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from service.model import FloatArray
-from tests.jobs.stack import Stack
+from tests.helpers.stack import Stack
 
 CSV = {"Content-Type": "text/csv"}
 NPY = {"Content-Type": "application/x-npy"}

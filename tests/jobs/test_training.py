@@ -8,9 +8,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests import plainhttp
-from tests.jobs.stack import TOKEN, Stack
-from tests.patience import until
+from tests.helpers import plainhttp
+from tests.helpers.patience import until
+from tests.helpers.stack import TOKEN, Stack
 
 CSV = TOKEN | {"Content-Type": "text/csv"}
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import httpx
 
-from tests import plainhttp
-from tests.jobs.stack import FINAL, Stack
+from tests.helpers import plainhttp
+from tests.helpers.stack import FINAL, Stack
 
 
 class Watcher(threading.Thread):

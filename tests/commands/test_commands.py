@@ -1,0 +1,113 @@
+"""`train` and `predict`: from a table to a model file, and from points to answers."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.__main__ import BUNDLED_MODEL
+from service.gpr import GPR
+from tests.commands.commandline import run
+from tests.gpr import oracle
+
+
+def table(path: Path, n: int = 60, seed: int = 0) -> Path:
+    X, y = oracle.data(n, 2, seed)
+    rows = [f"{a},{i},{b},{c}" for i, (a, b, c) in enumerate(np.hstack([X, y]).tolist())]
+    path.write_text("\n".join(["a,number,b,y", *rows]) + "\n")
+    return path
+
+
+def test_train_and_predict_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    data, files = table(tmp_path / "data.csv"), [tmp_path / "one.npz", tmp_path / "two.npz"]
+    for file in files:
+        done = run(
+            "train", data, "--target", "y", "--features", "b, a", "--kernel", "Matern32",
+            "--no-ard", "--restarts", "2", "--out", file,
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+        assert "RMSE" in done.output
+        assert "95 % coverage" in done.output
+    assert files[0].read_bytes() == files[1].read_bytes()
+    model = GPR.load(files[0])
+    assert model.description.feature_names == ("b", "a")
+    assert model.description.output_name == "y"
+    assert model.description.name == "data"
+    assert set(model.description.scores) > {"rmse", "log_predictive_density", "coverage_95"}
+    assert model.description.scores["held_out_rows"] == 12
+    assert len(model.posterior.kernel.stationary[0].lengthscale) == 1
+
+    done = run("predict", data, "--model", files[0])
+    assert done.exit_code == 0, done.output
+    lines = done.stdout_bytes.decode().splitlines()
+    assert lines[0] == "a,number,b,y,mean,variance"
+    cells = np.array([line.split(",") for line in lines[1:]], dtype=float)
+    assert np.array_equal(cells[:, -2:], model.predict(np.ascontiguousarray(cells[:, [2, 0]])))
+
+
+def test_predict_in_chunks_equals_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = GPR.load(BUNDLED_MODEL)
+    low, high = model.description.training_range.T
+    X = np.random.default_rng(0).uniform(low, high, (600, 4))
+    points, out = tmp_path / "points.csv", tmp_path / "out.csv"
+    np.savetxt(points, X, delimiter=",", fmt="%.17g")
+    monkeypatch.setattr("service.__main__.CHUNK_TILES", 1)
+    assert run("predict", points, "--out", out).exit_code == 0
+    answers = np.loadtxt(out, delimiter=",", skiprows=1)
+    assert np.array_equal(answers[:, :4], X)
+    assert np.array_equal(answers[:, 4:], model.predict(X))
+
+
+BAD_POINTS = {
+    "empty": ("", "line 1: the table is empty"),
+    "missing column": ("lat,long,depth\n1,2,3\n", "line 1: missing columns stations"),
+    "letters": ("lat,long,depth,stations\n1,2,3,x\n", "line 2: stations is not a number"),
+    "NaN": ("1,2,3,4\n1,2,nan,4\n", "line 2: depth is not a finite number"),
+    "short row": ("lat,long,depth,stations\n1,2,3\n", "line 2: 3 cells, the table has 4 columns"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_POINTS)
+def test_points_that_cannot_be_predicted(what: str) -> None:
+    text, reason = BAD_POINTS[what]
+    done = run("predict", "-", ask=text)
+    assert done.exit_code == 1
+    assert reason in done.output
+
+
+def test_target_must_be_named(tmp_path: Path) -> None:
+    done = run("train", table(tmp_path / "data.csv"))
+    assert done.exit_code == 2
+    assert "--target" in done.output
+
+
+def test_a_gzipped_table_is_read(tmp_path: Path) -> None:
+    data = table(tmp_path / "data.csv")
+    packed = tmp_path / "data.csv.gz"
+    packed.write_bytes(gzip.compress(data.read_bytes()))
+    model = tmp_path / "model.npz"
+    assert run("train", packed, "--target", "y", "--restarts", "1", "--out", model).exit_code == 0
+    assert GPR.load(model).description.name == "data"
+    plain = run("predict", data, "--model", model)
+    assert plain.exit_code == 0
+    assert run("predict", packed, "--model", model).stdout_bytes == plain.stdout_bytes
+
+
+def test_a_folder_that_is_not_there_is_refused_before_the_work(tmp_path: Path) -> None:
+    out = tmp_path / "nowhere" / "model.npz"
+    done = run("train", table(tmp_path / "data.csv"), "--target", "y", "--out", out)
+    assert done.exit_code == 2
+    assert f"{out}: the folder {out.parent} does not exist" in done.output
+
+
+def test_a_table_is_no_model(tmp_path: Path) -> None:
+    data = table(tmp_path / "data.csv")
+    done = run("predict", data, "--model", data)
+    assert done.exit_code == 1
+    assert "not an .npz model file, or truncated: not a zip archive" in done.output

@@ -1,0 +1,124 @@
+"""`make run`: everything starts, survives a kill of any of its processes, and Ctrl-C ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.helpers import plainhttp
+from tests.helpers.patience import PATIENCE_SECONDS, until
+from tests.helpers.serving import ROOT, children_of, free_port
+
+PROCESSES = ("valkey-server", "gunicorn", "worker")
+POINT = {"points": [-20, 181, 500, 30]}
+
+
+class Up:
+    """`python -m service up` on a data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        environ = {key: value for key, value in os.environ.items() if key != "REDIS_URL"}
+        environ |= {"GPSERVE_DATA": str(folder), "GPSERVE_BIND": self.url.removeprefix("http://")}
+        self.log = folder.with_suffix(".log")
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "service", "up"], cwd=ROOT, env=environ, stdout=out
+            )
+        until(lambda: self.get("/readyz") == 200)
+
+    def get(self, path: str) -> int:
+        try:
+            return plainhttp.get(self.url + path).status_code
+        except httpx.TransportError:
+            return 0
+
+    def job(self) -> str:
+        """Run a job to its end."""
+
+        def accepted() -> str:
+            try:
+                headers = {"Prefer": "respond-async"}
+                answer = plainhttp.post(f"{self.url}/predict", json=POINT, headers=headers)
+            except httpx.TransportError:
+                return ""
+            return str(answer.json()["jobID"]) if answer.status_code == 202 else ""
+
+        id = until(accepted)
+        until(lambda: self.get(f"/jobs/{id}/results") == 200)
+        return id
+
+    def children(self) -> dict[str, int]:
+        """The processes by what they are."""
+        pid = self.process.pid
+        found: dict[str, int] = {}
+        for child in children_of(pid):
+            with suppress(OSError):
+                command = Path(f"/proc/{child}/cmdline").read_text()
+                found |= {name: child for name in PROCESSES if name in command}
+        return found
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], Up]]:
+    """Starts it on the same data each time; what a failed test leaves is ended."""
+    started: list[Up] = []
+
+    def begin() -> Up:
+        started.append(Up(tmp_path / "data"))
+        return started[-1]
+
+    yield begin
+    for up in started:
+        up.process.terminate()
+
+
+def refusal(**environ: str) -> str:
+    """What is said where it must not start."""
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "up"],
+        cwd=ROOT,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
+    up = start()
+    first = up.job()
+    assert "another gpserve is already using" in refusal(GPSERVE_DATA=str(tmp_path / "data"))
+    taken = up.url.removeprefix("http://")
+    said = refusal(GPSERVE_DATA=str(tmp_path / "other"), GPSERVE_BIND=taken)
+    assert f"cannot listen on {taken}" in said
+
+    for name in PROCESSES:
+        pid = until(lambda name=name: up.children().get(name))  # type: ignore[misc]
+        os.kill(pid, signal.SIGKILL)
+        up.job()
+    assert up.get(f"/jobs/{first}/results") == 200
+
+    until(lambda: len(up.children()) == len(PROCESSES))
+    children = up.children().values()
+    up.process.kill()  # the manager: what it runs ends with it
+    up.process.wait()
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
+
+    again = start()
+    assert again.get(f"/jobs/{first}/results") == 200
+    again.job()
+    again.process.send_signal(signal.SIGINT)
+    assert again.process.wait(timeout=PATIENCE_SECONDS) == 0
+    assert again.get("/healthz") == 0

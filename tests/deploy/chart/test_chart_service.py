@@ -1,0 +1,63 @@
+"""The chart and the service agree on settings and metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import yaml
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.jobs.records import SUCCESSFUL, Job, now
+from service.runtime.metrics import Metrics
+from service.settings import PREFIX, Settings
+from service.worker.health import WorkerMetrics
+from tests.deploy.chart.conftest import CHART
+
+SET_BY_THE_CHART = {"model", "model_class", "bind", "graceful_seconds", "drain_seconds"}
+SET_BY_THE_CHART |= {"store", "redis_url", "token", "worker_bind"}
+OF_NO_USE_IN_A_POD = {"data"}
+NAME = re.compile(r"\b((?:http|predict\w*|model|jobs?|worker)_\w+)\b")
+
+
+def exported() -> set[str]:
+    """The names of the samples that a service exports once it has answered something."""
+    metrics = Metrics()
+    metrics.count_requests(("POST", "/predict", 200), [0.01])
+    metrics.count_points(1, 0.01)
+    text = metrics.exposition().decode() + 'model_info{version="a"} 1\n'
+    worker = WorkerMetrics()
+    worker.ended(Job("id", "", "predict", SUCCESSFUL, "", now(), now(), b""), SUCCESSFUL)
+    text += generate_latest(worker.registry).decode()
+    families = text_string_to_metric_families(text)
+    return {sample.name for family in families for sample in family.samples}
+
+
+def test_the_schema_knows_the_services_settings() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    known = set(schema["properties"]["settings"]["propertyNames"]["enum"])
+    fields = set(Settings.__struct_fields__) - SET_BY_THE_CHART - OF_NO_USE_IN_A_POD
+    assert known == {PREFIX + field.upper() for field in fields}
+
+
+def test_what_the_chart_reads_is_exported() -> None:
+    rules = yaml.safe_load((CHART / "prometheus-adapter" / "rules.yaml").read_text())["rules"]
+    panels = json.loads((CHART / "files" / "dashboard.json").read_text())["panels"]
+    texts = [rule[name] for rule in rules for name in ("seriesQuery", "metricsQuery")]
+    texts += [target["expr"] for panel in panels for target in panel.get("targets", [])]
+    alerts = (CHART / "templates" / "prometheusrule.yaml").read_text()
+    texts += re.findall(r"(\w+)\{ ?\{\{- \$pods", alerts)
+    texts.append((CHART / "templates" / "_load.tpl").read_text())
+    texts += re.findall(r"dict (.*) }}", (CHART / "templates/worker/scaledobject.yaml").read_text())
+    used = {name for text in texts for name in NAME.findall(text)}
+    assert len(used) > 8
+    assert used - exported() == set()
+
+
+def test_the_adapter_gives_the_metrics_that_the_hpa_asks_for() -> None:
+    rules = yaml.safe_load((CHART / "prometheus-adapter" / "rules.yaml").read_text())["rules"]
+    asked = set(NAME.findall((CHART / "templates" / "_load.tpl").read_text()))
+    workers = (CHART / "templates" / "worker" / "hpa.yaml").read_text()
+    asked |= set(re.findall(r"metric: {name: (\w+)}", workers))
+    assert {rule["name"]["as"] for rule in rules} == asked

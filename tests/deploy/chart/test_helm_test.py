@@ -1,0 +1,55 @@
+"""The program that `helm test` runs sees a wrong answer."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from service.gpr import GPR
+from tests.deploy.chart.conftest import CHART, ROOT
+
+
+@contextmanager
+def serving(gpr: GPR, error: float) -> Iterator[str]:
+    """A service whose means are wrong by a factor."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer((ROOT / "service" / "pretrained.npz").read_bytes())
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            mean, variance = gpr.predict(np.array(body["points"])).T
+            answer = {"mean": (mean * (1 + error)).tolist(), "variance": variance.tolist()}
+            self.answer(json.dumps(answer).encode())
+
+        def answer(self, body: bytes) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(io.BytesIO(body).getvalue())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.mark.parametrize(("error", "passes"), [(0.0, True), (1e-7, False)])
+def test_a_wrong_answer_is_seen(gpr: GPR, error: float, passes: bool) -> None:
+    with serving(gpr, error) as url:
+        command = [sys.executable, str(CHART / "files" / "check_prediction.py"), url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == passes, done.stderr
+    assert ("equal the known answers" in done.stdout) == passes

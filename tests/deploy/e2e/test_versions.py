@@ -1,0 +1,94 @@
+"""Every user on the new model at once: train and activate under load, on several replicas."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from loadtest.target import Target
+from service.gpr import GPR
+from service.model import FloatArray
+from tests.deploy.e2e import jobs
+from tests.deploy.e2e.cluster import Release, eventually, merged
+from tests.deploy.e2e.versioned import Asking
+
+RATE, REPLICAS, CHANGES = 200.0, 3, 4
+
+
+def activate(http: httpx.Client, version: str) -> float:
+    """Make a version current, and return when that was said to be done."""
+    answer = http.post(f"/models/{version}/activate", headers=jobs.BEARER)
+    assert answer.status_code == 200, answer.text
+    return time.time()
+
+
+def served(release: Release) -> set[str]:
+    """Return the versions that the pods' own metrics name."""
+    found = set()
+    for pod in release.pod_names():
+        path = f"/api/v1/namespaces/{release.namespace}/pods/{pod}:5000/proxy/readyz"
+        found.add(json.loads(release.kubectl("get", "--raw", path))["version"])
+    return found
+
+
+def means(body: bytes) -> FloatArray:
+    return np.array(json.loads(body)["mean"])
+
+
+def test_train_and_activate_under_200_requests_a_second(
+    release: Release,
+    http: httpx.Client,
+    target: Target,
+    reachable: Callable[[], None],
+    measured: Callable[[str], None],
+    tmp_path: Path,
+    X: FloatArray,
+) -> None:
+    jobs.make_token(release)
+    web = {"replicaCount": REPLICAS, "autoscaling": {"mode": "none"}}
+    release.install(merged(jobs.values(release), web))
+    reachable()
+    release.settle()
+    points = X[:5]
+    first = http.get("/model").json()["version"]
+    waits = []
+    with Asking(target, RATE, {"points": points.tolist()}) as asking:
+        eventually("answers", 120, lambda: asking.outcomes()["ok"] > RATE)
+        job = jobs.train(http, kernel="Matern52", inducing="30")
+        document = jobs.finish(http, job, 300)
+        new = http.get(f"{job}/results").json()["version"]
+        eventually("the new version", 120, lambda: asking.last(new))
+        waits.append(after(asking, first, datetime.fromisoformat(document["finished"]).timestamp()))
+        versions = served(release)
+        for old, other in [(new, first), (first, new)] * (CHANGES // 2):
+            done = activate(http, other)
+            time.sleep(5)
+            waits.append(after(asking, old, done))
+        (tmp_path / "new.npz").write_bytes(http.get("/model.npz").content)
+    outcomes = asking.outcomes()
+    rate = outcomes.total() / (asking.ended - asking.begun)
+    measured(
+        f"{outcomes.total()} requests, {rate:.0f}/s, to {REPLICAS} replicas over a training and "
+        f"{CHANGES} activations: {dict(outcomes)}\n"
+        "the last old answer came, in seconds after the end of the training and after each "
+        f"activation: {', '.join(f'{wait:.2f}' for wait in waits)}"
+    )
+    assert outcomes.keys() == {"ok"}, outcomes
+    assert versions == {new}
+    assert {answer.version for answer in asking.answers} == {first, new}
+    (of_first,), (of_new,) = asking.of(first), asking.of(new)
+    model = GPR.load(tmp_path / "new.npz")
+    np.testing.assert_allclose(means(of_new), model.predict(points)[:, 0], rtol=1e-9)
+    assert not np.allclose(means(of_first), means(of_new), rtol=1e-9)
+
+
+def after(asking: Asking, version: str, moment: float) -> float:
+    """Return how long after a moment the last answer of a version came."""
+    last = asking.last(version, since=moment)
+    return 0.0 if last is None else last - moment

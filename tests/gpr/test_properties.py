@@ -1,0 +1,83 @@
+"""What holds for every model and every point."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from service.gpr import GPR
+from service.gpr.kernels import Kernel, Stationary
+from service.gpr.posterior import Posterior
+from service.gpr.training import _packed
+from service.model import FloatArray
+from tests.gpr import oracle
+
+finite = st.floats(-1e308, 1e308, allow_nan=False)
+sized = st.floats(1e-3, 1e3)
+
+
+@st.composite
+def models(draw: st.DrawFn) -> GPR:
+    """A GP with any hyperparameters, whose answers at its own inputs are taken as the reference."""
+    d, n = draw(st.integers(1, 4)), draw(st.integers(1, 30))
+    X = draw(arrays(np.float64, (n, d), elements=st.floats(-3, 3)))
+    y = draw(arrays(np.float64, n, elements=st.floats(-3, 3)))
+    name = draw(st.sampled_from(oracle.KERNELS))
+    lengthscale = draw(arrays(np.float64, d, elements=sized))
+    kernel = Kernel((Stationary(name, draw(sized), lengthscale, np.arange(d)),))
+    noise = draw(st.floats(1e-6, 10))
+    L = np.linalg.cholesky(kernel.K(X, X) + (noise + 1e-9 * kernel.diagonal) * np.eye(n))
+    C = np.linalg.inv(L)
+    alpha = C.T @ (C @ y)
+    k = kernel.K(X[:1], X)
+    answer = [(k @ alpha)[0], kernel.diagonal - ((C @ k.T) ** 2).sum() + noise]
+    return GPR.from_posterior(
+        Posterior(
+            "any",
+            tuple(f"a{i}" for i in range(d)),
+            "y",
+            kernel,
+            noise,
+            np.zeros(d),
+            np.ones(d),
+            0.0,
+            1.0,
+            False,
+            X,
+            alpha,
+            _packed(C),
+            n,
+            np.zeros((d, 2)),
+            X[:1],
+            np.array([answer]),
+            "",
+            "",
+            "",
+        )
+    )
+
+
+@given(models(), st.data())
+@settings(max_examples=60)
+def test_variance_order_and_company(model: GPR, data: st.DataObject) -> None:
+    shape = st.tuples(st.integers(1, 20), st.just(model.input_dim))
+    elements = finite | st.floats(-3, 3)
+    X: FloatArray = data.draw(arrays(np.float64, shape, elements=elements))
+    P = model.predict(X)
+    assert np.isfinite(P).all()
+    assert (P[:, 1] >= model.posterior.noise_variance).all()
+    assert (model.predict(X, noise=False)[:, 1] > 0).all()
+    order = data.draw(st.permutations(range(len(X))))
+    assert np.array_equal(model.predict(X[order]), P[order])
+    assert np.array_equal(model.predict(X[:1])[0], P[0])
+
+
+@given(models(), st.data())
+@settings(max_examples=40)
+def test_variance_is_largest_far_away(model: GPR, data: st.DataObject) -> None:
+    X = data.draw(arrays(np.float64, (5, model.input_dim), elements=st.floats(-5, 5)))
+    far = np.full((1, model.input_dim), 1e9)
+    limit = model.predict(far)[0, 1]
+    assert (model.predict(X)[:, 1] <= limit * (1 + 1e-12)).all()

@@ -1,0 +1,109 @@
+"""Training: what GPy models are taken over, and fits of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import GPy
+import numpy as np
+import pytest
+
+from service.__main__ import BUNDLED_DATA, BUNDLED_MODEL
+from service.gpr import GPR
+from service.gpr.training import created_now, fit
+from service.gpr.trainingdata import TrainingOptions, read_training_data
+from tests.gpr import oracle
+
+UNSERVED: dict[str, Callable[[], Any]] = {
+    "Exponential": lambda: GPy.kern.Exponential(2),
+    "RatQuad": lambda: GPy.kern.RatQuad(2),
+    "Linear": lambda: GPy.kern.RBF(2) + GPy.kern.Linear(2),
+    "Prod": lambda: GPy.kern.RBF(2) * GPy.kern.Bias(2),
+    "StdPeriodic": lambda: GPy.kern.StdPeriodic(2),
+}
+
+
+@pytest.mark.parametrize("name", UNSERVED)
+def test_other_kernels_are_refused_by_name(name: str) -> None:
+    with pytest.raises(ValueError, match=f"unsupported kernel .*{name}"):
+        GPR.from_gpy(oracle.regression(10, 2, UNSERVED[name]()), ["a", "b"])
+
+
+def test_other_models_are_refused_with_the_reason() -> None:
+    X, y = oracle.data(20, 2)
+    k = GPy.kern.RBF(2)
+    mean = GPy.mappings.Linear(2, 1)
+    unserved = {
+        "mean function": GPy.models.GPRegression(X, y, k.copy(), mean_function=mean),
+        "more than one output": GPy.models.GPRegression(X, np.hstack([y, y]), k.copy()),
+        "not Gaussian": GPy.models.GPClassification(X, (y > 0).astype(float), k.copy()),
+    }
+    for reason, m in unserved.items():
+        with pytest.raises(ValueError, match=reason):
+            GPR.from_gpy(m, ["a", "b"])
+
+
+def test_fit_through_the_model() -> None:
+    X, y = oracle.data(40, 2)
+    model = GPR(2, "Matern52 + White", output_name="z")
+    assert not model.trained
+    model.fit(X, y[:, 0])
+    assert model.trained
+    assert model.description.feature_names == ("x1", "x2")
+    assert model.description.kernel == "Matern52 + White"
+    mean, variance = model.predict(X).T
+    assert np.sqrt(np.mean((mean - y[:, 0]) ** 2)) < 0.15
+    assert np.all(variance > 0)
+    assert GPR(2, GPy.kern.Matern32(2)).fit(X, y[:, 0]).description.kernel == "Matern32"
+    with pytest.raises(ValueError, match="unknown kernel 'Cubic'"):
+        GPR(2, "RBF + Cubic").fit(X, y[:, 0])
+
+
+def test_training_is_repeatable_and_leaves_the_generator_alone() -> None:
+    X, y = oracle.data(60, 2)
+    np.random.seed(5)
+    wanted = np.random.rand()
+    np.random.seed(5)
+    one = GPR.from_posterior(fit(X, y[:, 0], TrainingOptions(restarts=3)))
+    assert np.random.rand() == wanted
+    two = GPR.from_posterior(fit(X, y[:, 0], TrainingOptions(restarts=3)))
+    assert np.array_equal(one.predict(X), two.predict(X))
+
+
+def test_many_rows_need_inducing_inputs() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-2, 2, (5100, 2))
+    y = np.sin(X.sum(axis=1)) + 0.1 * rng.standard_normal(5100)
+    with pytest.raises(ValueError, match="--inducing"):
+        fit(X, y)
+    model = GPR.from_posterior(fit(X, y, TrainingOptions(inducing=20, restarts=1)))
+    p = model.posterior
+    assert (len(p.X), p.training_points, len(model.samples(X[:4], 2, 0))) == (20, 5100, 2)
+    assert np.sqrt(np.mean((model.predict(X)[:, 0] - np.sin(X.sum(axis=1))) ** 2)) < 0.1
+
+
+def test_constant_input() -> None:
+    X, y = oracle.data(30, 2)
+    X[:, 1] = 3
+    with pytest.raises(ValueError, match="input 'x2' is constant"):
+        fit(X, y[:, 0])
+
+
+def test_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    assert created_now() == "1970-01-01T00:00:00+00:00"
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    assert created_now().endswith("+00:00")
+
+
+def test_bundled_model_is_of_the_bundled_data() -> None:
+    model, data = (
+        GPR.load(BUNDLED_MODEL),
+        read_training_data(BUNDLED_DATA.read_bytes(), "quakes.csv", "mag"),
+    )
+    assert model.posterior.data_sha256 == data.sha256
+    assert model.description.feature_names == data.feature_names
+    error = model.predict(data.X)[:, 0] - data.y
+    assert np.sqrt(np.mean(error**2)) < 0.5 * np.std(data.y)
+    assert 0.88 < model.description.scores["coverage_95"] < 0.99

@@ -1,0 +1,147 @@
+"""A Redis, a server and workers, each a real process that can be killed and started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from redis import Redis, RedisError
+
+from service.local import up
+from tests.helpers import plainhttp
+from tests.helpers.patience import PATIENCE_SECONDS, until
+from tests.helpers.serving import ROOT, Server, free_port, serving
+
+TOKEN = {"Authorization": "Bearer secret"}
+FINAL = {"successful", "failed", "dismissed"}
+
+
+@dataclass
+class Process:
+    """One process and how to start it again."""
+
+    command: Sequence[str]
+    environ: dict[str, str]
+    log: Path
+    running: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as out:
+            self.running = subprocess.Popen(
+                self.command, cwd=ROOT, env=self.environ, stdout=out, stderr=out
+            )
+
+    def send(self, number: signal.Signals) -> None:
+        if self.running is not None and self.running.poll() is None:
+            self.running.send_signal(number)
+
+    def end(self, number: signal.Signals = signal.SIGKILL) -> int:
+        self.send(number)
+        return self.running.wait(PATIENCE_SECONDS) if self.running is not None else 0
+
+
+@dataclass
+class Stack:
+    """What a test talks to."""
+
+    folder: Path
+    environ: dict[str, str]
+    redis: Process
+    url: str
+    servers: list[Server] = field(default_factory=list)
+    workers: list[Process] = field(default_factory=list)
+    others: list[Process] = field(default_factory=list)
+
+    @property
+    def http(self) -> str:
+        return self.servers[0].url
+
+    def add_worker(self, prefix: Sequence[str] = (), **settings: object) -> Process:
+        environ = self.environ | {
+            "GPSERVE_WORKER_BIND": f"127.0.0.1:{free_port()}",
+            **{f"GPSERVE_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        command = [*prefix, sys.executable, "-m", "service", "worker"]
+        worker = Process(command, environ, log)
+        worker.start()
+        self.workers.append(worker)
+        return worker
+
+    def client(self) -> Redis:
+        return Redis.from_url(self.url)
+
+    def wait_for_redis(self) -> None:
+        def answers() -> bool:
+            try:
+                return bool(self.client().ping())
+            except RedisError:
+                return False
+
+        until(answers)
+
+    def follow(self, id: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
+        """The job's document once it has ended."""
+        return until(lambda: self._ended(id), seconds)
+
+    def _ended(self, id: str) -> dict[str, Any] | None:
+        answer = plainhttp.get(f"{self.http}/jobs/{id}")
+        document: dict[str, Any] = answer.json()
+        return document if document.get("status") in FINAL else None
+
+
+def valkey_command(folder: Path) -> tuple[list[str], str]:
+    """The embedded Valkey of the package, and its URL."""
+    return up.valkey_command(folder), up.url_of(folder)
+
+
+def debian_command(folder: Path) -> tuple[list[str], str]:
+    """Debian's redis-server, as a cluster would run it."""
+    program = shutil.which("redis-server")
+    assert program
+    port = str(free_port())
+    said = [program, "--port", port, "--dir", str(folder), "--appendonly", "yes", "--save", ""]
+    return said, f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def stack(
+    folder: Path,
+    *,
+    workers: int = 1,
+    debian: bool = False,
+    store: str = "",
+    arguments: Sequence[str] = (),
+    **settings: object,
+) -> Iterator[Stack]:
+    """Redis, server and workers in a folder of their own."""
+    data = folder / "redis"
+    data.mkdir(parents=True)
+    command, url = (debian_command if debian else valkey_command)(data)
+    settings = {"redis_url": url, "token": "secret", "drain_seconds": 0.3} | settings
+    settings |= {"store": store or f"file://{folder / 'store'}"}
+    said = {f"GPSERVE_{name.upper()}": str(value) for name, value in settings.items()}
+    redis = Process(command, dict(os.environ), folder / "redis.log")
+    made = Stack(folder, os.environ | said, redis, url)
+    redis.start()
+    try:
+        made.wait_for_redis()
+        with ExitStack() as servers:
+            running = serving(folder, *arguments, **settings)
+            made.servers.append(servers.enter_context(running))
+            for _ in range(workers):
+                made.add_worker()
+            yield made
+    finally:
+        for process in made.others:
+            process.end(signal.SIGTERM)
+        for process in [*made.workers, redis]:
+            process.end()

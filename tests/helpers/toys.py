@@ -1,0 +1,92 @@
+"""Simple models, for tests of the server around a model."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from service.gpr import GPR
+from service.model import Description, FloatArray, Model
+from tests.helpers.patience import PATIENCE_SECONDS, until
+
+GATE = "TOYS_GATE"
+
+
+class Sum(Model):
+    """Mean: the sum of the inputs; variance: the number of points in the batch."""
+
+    seconds_per_call = 0.0
+
+    def __init__(self) -> None:
+        names = ("lat", "long", "depth", "stations")
+        box = np.array([[0.0, 10.0]] * 4)
+        self.description = Description("sum", "000000000001", "none", names, "y", 0, box)
+        self.gate = threading.Event()
+        self.gate.set()
+
+    @property
+    def trained(self) -> bool:
+        return True
+
+    def fit(self, X: FloatArray, y: FloatArray) -> Self:
+        return self
+
+    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        if not self.gate.wait(PATIENCE_SECONDS):
+            raise TimeoutError("the gate stayed closed")
+        time.sleep(self.seconds_per_call)
+        return np.column_stack([X.sum(axis=1), np.full(len(X), float(len(X)))])
+
+    def save(self, path: Path) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        return cls()
+
+
+class Slow(Sum):
+    """Takes a twentieth of a second per call, like a large model on a small CPU."""
+
+    seconds_per_call = 0.05
+
+
+def _wait_at_the_gate() -> None:
+    gate = Path(os.environ[GATE])
+    until(lambda: not gate.exists())
+
+
+class Gated(Sum):
+    """Waits while the file exists that the environment names, so that a test can hold it."""
+
+    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        _wait_at_the_gate()
+        return super().predict(X, noise=noise)
+
+
+class GatedGPR(GPR):
+    """A Gaussian process that waits in the same way."""
+
+    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        _wait_at_the_gate()
+        return super().predict(X, noise=noise)
+
+
+class Costly(Gated):
+    """So slow that a thread computes it and the event loop answers other requests meanwhile."""
+
+    seconds_per_call = 0.5
+
+
+class Broken(Sum):
+    """Fails for points whose first input is 9."""
+
+    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        if (X[:, 0] == 9).any():
+            raise FloatingPointError("nine is too much")
+        return super().predict(X, noise=noise)

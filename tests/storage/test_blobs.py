@@ -1,0 +1,104 @@
+"""Every kind of storage keeps the same promises."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.storage import open_blobs
+from service.storage.blobs import PIECE, BlobMissing, Blobs, StorageError
+from tests.helpers.patience import until
+from tests.helpers.stack import Process, valkey_command
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("valkey")
+    command, url = valkey_command(folder)
+    process = Process(command, dict(os.environ), folder / "log")
+    process.start()
+    until(lambda: _answers(url))
+    yield url
+    process.end()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return open_blobs(url).names("nothing/") == []
+    except StorageError:
+        return False
+
+
+@pytest.fixture(params=["file", "redis", "memory"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    """Files, Redis, and an object store through fsspec."""
+    if request.param == "redis":
+        return open_blobs(str(request.getfixturevalue("redis_url")))
+    urls = {"file": f"file://{tmp_path}", "memory": f"memory://{secrets.token_hex(4)}"}
+    return open_blobs(urls[request.param])
+
+
+def test_what_is_written_is_read(blobs: Blobs) -> None:
+    data = os.urandom(2 * PIECE + 12345)
+    pieces = [data[:10], data[10 : PIECE + 3], data[PIECE + 3 :]]
+    assert blobs.write("jobs/a/input", pieces) == len(data)
+    assert blobs.size("jobs/a/input") == len(data)
+    assert blobs.read_all("jobs/a/input") == data
+    assert b"".join(blobs.pieces("jobs/a/input")) == data
+    for start, stop in ((0, 0), (0, 1), (PIECE - 1, PIECE + 1), (5, 2 * PIECE), (PIECE, len(data))):
+        assert blobs.read("jobs/a/input", start, stop) == data[start:stop]
+    assert b"".join(blobs.pieces("jobs/a/input", 7, PIECE + 9)) == data[7 : PIECE + 9]
+
+
+def test_names_and_deletion(blobs: Blobs) -> None:
+    for name in ("versions/b.npz", "versions/a.npz", "jobs/1/input"):
+        blobs.write(name, [b"x"])
+    assert blobs.names("versions/") == ["versions/a.npz", "versions/b.npz"]
+    blobs.delete("versions/a.npz")
+    blobs.delete("versions/a.npz")
+    assert blobs.names("versions/") == ["versions/b.npz"]
+    blobs.delete("versions/b.npz")
+    blobs.delete("jobs/1/input")
+
+
+def test_a_small_blob_is_replaced(blobs: Blobs) -> None:
+    blobs.write("current-version", [b"0123"])
+    blobs.write("current-version", [b"4567"])
+    assert blobs.read_all("current-version") == b"4567"
+    blobs.write("empty", [])
+    assert blobs.read_all("empty") == b""
+    blobs.delete("empty")
+
+
+def test_a_missing_blob_says_so(blobs: Blobs) -> None:
+    with pytest.raises(BlobMissing):
+        blobs.size("nothing")
+    with pytest.raises(BlobMissing):
+        blobs.read("nothing", 0, 1)
+
+
+def test_a_blob_that_breaks_off_is_not_there(blobs: Blobs) -> None:
+    def broken() -> Iterator[bytes]:
+        yield os.urandom(2 * PIECE)
+        raise ValueError("the client has left")
+
+    with pytest.raises(ValueError, match="left"):
+        blobs.write("jobs/2/input", broken())
+    with pytest.raises(BlobMissing):
+        blobs.size("jobs/2/input")
+    assert blobs.names("jobs/2/") == []
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "file:///proc/nowhere"])
+def test_a_storage_that_is_away_says_so(url: str) -> None:
+    with pytest.raises(StorageError):
+        open_blobs(url).write("a/b", [b"x"])
+
+
+def test_an_unknown_kind_of_storage_says_so() -> None:
+    with pytest.raises(StorageError, match="nosuch"):
+        open_blobs("nosuch://bucket")

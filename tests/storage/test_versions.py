@@ -1,0 +1,174 @@
+"""Versions over HTTP: listed, activated, followed by all processes; a broken one is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.gpr import GPR
+from service.storage.files import FileBlobs
+from service.storage.versions import Versions
+from tests.helpers import plainhttp
+from tests.helpers.modelfiles import another
+from tests.helpers.patience import report_if_late, until
+from tests.helpers.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
+
+POINT = {"lat": -20.1, "long": 181.5, "depth": 500, "stations": 40}
+TOKEN = {"Authorization": "Bearer secret"}
+LAST = 100
+"""After so many answers of one version in a row, each process that answers has followed."""
+
+
+@pytest.fixture(params=["front", "flask"])
+def server(
+    request: pytest.FixtureRequest, tmp_path: Path, gpr: GPR
+) -> Iterator[tuple[Server, Versions]]:
+    arguments = ARTICLE if request.param == "front" else FLASK_ALONE
+    store = tmp_path / "store"
+    with serving(tmp_path, *arguments, store=f"file://{store}", token="secret") as running:
+        yield running, Versions(FileBlobs(store))
+
+
+def test_writing_needs_the_token(server: tuple[Server, Versions]) -> None:
+    url = f"{server[0].url}/models/0123456789ab/activate"
+    missing = plainhttp.post(url)
+    assert missing.status_code == 401
+    assert missing.headers["WWW-Authenticate"] == "Bearer"
+    assert plainhttp.post(url, headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert plainhttp.post(url, headers={"Authorization": "secret"}).status_code == 401
+    assert plainhttp.post(url, headers=TOKEN).status_code == 404
+
+
+def test_without_a_token_or_store_writing_is_off(tmp_path: Path) -> None:
+    with serving(tmp_path) as plain:
+        url = f"{plain.url}/models/0123456789ab/activate"
+        assert plainhttp.post(url, headers=TOKEN).status_code == 403
+        (only,) = plainhttp.get(f"{plain.url}/models").json()["models"]
+        assert only["current"]
+
+
+def test_all_processes_follow_an_activation_and_the_way_back(
+    server: tuple[Server, Versions], gpr: GPR, tmp_path: Path
+) -> None:
+    running, versions = server
+    path = another(gpr, tmp_path, 1000.0)
+    version = versions.add(GPR.load(path), path)
+    listed = plainhttp.get(f"{running.url}/models").json()
+    before = listed["current"]
+    assert {said["version"] for said in listed["models"]} == {before, version}
+    assert all("rmse" in said["scores"] for said in listed["models"])
+
+    with calling(running.url) as seen:
+        until(lambda: len(seen) >= LAST)
+        answer = plainhttp.post(f"{running.url}/models/{version}/activate", headers=TOKEN)
+        assert answer.status_code == 200
+        activated = time.monotonic()
+        until(lambda: _versions(seen[-LAST:]) == {version} and len(seen) > 2 * LAST)
+    last = max(t for t, v, _ in seen if v == before)
+    report_if_late("an activation", last - activated, 2)
+    assert {(v, mean > 500) for _, v, mean in seen} == {(before, False), (version, True)}
+
+    assert (
+        plainhttp.post(f"{running.url}/models/{before}/activate", headers=TOKEN).status_code == 200
+    )
+    with calling(running.url) as seen:
+        until(lambda: len(seen) >= LAST and _versions(seen[-LAST:]) == {before})
+    # A process that was busy may have answered none of them, and follow later.
+    until(lambda: _version_of_the_file(running.url) == before)
+
+
+def _version_of_the_file(url: str) -> str:
+    file = plainhttp.get(f"{url}/model.npz")
+    return hashlib.sha256(file.content).hexdigest()[:12]
+
+
+def _versions(seen: list[tuple[float, str, float]]) -> set[str]:
+    return {version for _, version, _ in seen}
+
+
+@contextmanager
+def calling(url: str) -> Iterator[list[tuple[float, str, float]]]:
+    """Ask for a point over and over; gives when each call began, its version and its mean."""
+    seen: list[tuple[float, str, float]] = []
+    stop = threading.Event()
+
+    def call() -> None:
+        while not stop.is_set():
+            started = time.monotonic()
+            answer = plainhttp.post(f"{url}/predict", json=POINT)
+            said = answer.json().get("mean", 0.0), answer.headers.get("X-Model-Version", "none")
+            seen.append((started, said[1], said[0]))
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    yield seen
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_broken_version_is_refused_and_the_old_one_stays(
+    server: tuple[Server, Versions], gpr: GPR, tmp_path: Path
+) -> None:
+    running, versions = server
+    before = plainhttp.get(f"{running.url}/models").json()["current"]
+    path = another(gpr, tmp_path, 1.0)
+    version = versions.add(GPR.load(path), path)
+    stored = tmp_path / "store" / "versions" / f"{version}.npz"
+    stored.write_bytes(stored.read_bytes()[:-100])
+    refused = plainhttp.post(f"{running.url}/models/{version}/activate", headers=TOKEN)
+    assert refused.status_code == 409
+    assert version in refused.json()["detail"]
+
+    versions.activate(version)  # past the check, as another tool might
+
+    def refusing() -> httpx.Response | None:  # each process finds out by itself
+        answer = plainhttp.get(f"{running.url}/readyz")
+        return answer if version in answer.json().get("refused", {}) else None
+
+    ready = until(refusing)
+    assert ready.status_code == 200
+    assert ready.json()["version"] == before
+    until(lambda: _shows_refusal(running.url))  # a moment later
+    answer = plainhttp.post(f"{running.url}/predict", json=POINT)
+    assert answer.headers["X-Model-Version"] == before
+
+
+def _shows_refusal(url: str) -> bool:
+    text = plainhttp.get(f"{url}/metrics").text
+    return "model_version_refused 1.0" in text.replace("refused{}", "refused")
+
+
+def test_a_new_process_begins_with_the_current_version(gpr: GPR, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    versions = Versions(FileBlobs(store))
+    path = another(gpr, tmp_path, 1000.0)
+    version = versions.add(GPR.load(path), path)
+    versions.activate(version)
+    with serving(tmp_path, store=f"file://{store}") as running:
+        answer = plainhttp.post(f"{running.url}/predict", json=POINT)
+        assert answer.headers["X-Model-Version"] == version
+
+
+def test_a_process_that_knows_no_version_is_not_ready(tmp_path: Path) -> None:
+    nowhere = "redis://127.0.0.1:1/0"
+    code = (
+        "from service.settings import Settings\nfrom service.runtime import probes\n"
+        "from service.runtime.runtime import Runtime\n"
+        f"r = Runtime(Settings.from_environ({{'GPSERVE_REDIS_URL': {nowhere!r}}}))\n"
+        "print(probes.readiness(r)[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["503"]

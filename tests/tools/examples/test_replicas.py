@@ -1,0 +1,49 @@
+"""Points shared out among replicas, which come and go, and may be full."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from examples.surrogate import Surrogate
+from service.gpr import GPR
+from tests.helpers import plainhttp
+from tests.helpers.patience import until
+from tests.helpers.serving import Server, serving
+from tests.tools.examples.balancer import balancing
+
+
+def test_the_replicas_are_told_apart(server: Server, gpr: GPR, tmp_path: Path) -> None:
+    X = np.tile(gpr.description.training_range.mean(axis=1), (64, 1))
+    with serving(tmp_path) as other, balancing(server.port, other.port) as url:
+        answer = Surrogate(url, parallel=8).predict(X, noise=True)
+        assert len(answer.replicas) == 2
+        other.stop()
+    assert len(Surrogate(server.url, parallel=8).predict(X, noise=True).replicas) == 1
+
+
+def test_a_full_server_is_asked_again(gpr: GPR, tmp_path: Path, gate: Path) -> None:
+    """A quarter of the requests finds a place, the others get 503, and all points their answer."""
+    low, high = gpr.description.training_range.T
+    X = np.random.default_rng(2).uniform(low, high, (4000, len(low)))
+    settings = {
+        "model_class": "tests.helpers.toys:GatedGPR",
+        "threads": 1,
+        "max_waiting_uploads": 1,
+    }
+    with serving(tmp_path, **settings) as small, ThreadPoolExecutor(1) as thread:
+        gate.touch()
+        asked = thread.submit(Surrogate(small.url, parallel=8).predict, X, noise=True)
+        until(lambda: _has_refused(small))
+        gate.unlink()
+        answer = asked.result()
+    P = np.column_stack([answer.mean, answer.variance])
+    np.testing.assert_allclose(P, gpr.predict(X), rtol=1e-9)
+
+
+def _has_refused(server: Server) -> bool:
+    refused = r'^http_requests_total\{code="503",.*route="/predict"\} [1-9]'
+    return bool(re.search(refused, plainhttp.get(f"{server.url}/metrics").text, re.M))

@@ -1,0 +1,53 @@
+"""Takes the pictures of docs/webpage.md: `python -m tests.web.page.screenshots`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.helpers.serving import ROOT, serving
+from tests.web.page.browser import chromium, new_page
+
+IMAGES = ROOT / "docs" / "images"
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+OUTSIDE = "#lat=-45&long=181&depth=562&stations=41"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
+def take(browser: Browser, url: str, folder: Path, point: str = "", suffix: str = "") -> None:
+    """A picture of each size and scheme."""
+    for name, (width, height) in SIZES.items():
+        for scheme in SCHEMES:
+            with new_page(
+                browser,
+                viewport={"width": width, "height": height},
+                color_scheme=scheme,
+                device_scale_factor=1 if name == "desktop" else 2,
+            ) as page:
+                page.goto(f"{url}/{point}")
+                _wait_settled(page)
+                page.screenshot(path=folder / f"page-{name}-{scheme}{suffix}.png")
+
+
+def _wait_settled(page: Page) -> None:
+    """Until the answer has been said: the axis fits, and nothing will move."""
+    expect(page.locator("#say")).not_to_be_empty()
+
+
+def main(folder: Path) -> None:
+    """Take them all into a folder."""
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        serving(Path(temporary)) as server,
+        chromium() as browser,
+    ):
+        take(browser, server.url, folder)
+        take(browser, server.url, folder, OUTSIDE, "-outside")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES)

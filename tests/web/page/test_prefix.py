@@ -1,0 +1,60 @@
+"""Behind an ingress that strips a prefix: the page, and the pages on the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from service.app import create_app
+from service.runtime.runtime import Runtime
+from service.settings import Settings
+from tests.helpers.inprocess import in_process
+from tests.web.page.browser import new_page
+
+PREFIX = "/team/gp"
+
+
+@pytest.fixture(scope="module")
+def prefixed() -> Iterator[str]:
+    """The service under a prefix, of which it knows nothing; the root has nothing."""
+    service = create_app(Runtime(Settings())).wsgi_app
+
+    def ingress(environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ["PATH_INFO"]
+        if path.startswith(f"{PREFIX}/"):
+            return service(environ | {"PATH_INFO": path.removeprefix(PREFIX)}, start_response)
+        start_response("404 Not Found", [("Content-Length", "0")])
+        return [b""]
+
+    with in_process(ingress) as url:
+        yield url + PREFIX
+
+
+@pytest.fixture
+def tab(browser: Browser, prefixed: str) -> Iterator[Page]:
+    """A tab; a request past the prefix fails the test."""
+    with new_page(browser) as opened:
+        astray: list[str] = []
+        opened.on("request", lambda request: astray.append(request.url))
+        yield opened
+        assert astray
+        assert [url for url in astray if not url.startswith((f"{prefixed}/", "data:"))] == []
+
+
+def test_the_page(tab: Page, prefixed: str) -> None:
+    tab.goto(f"{prefixed}/")
+    tab.locator(".plot .dot").last.wait_for()
+    expect(tab.locator("#curl")).to_contain_text(f"{prefixed}/predict")
+
+
+def test_the_api_is_described_and_tried(tab: Page, prefixed: str) -> None:
+    tab.goto(f"{prefixed}/docs")
+    liveness = tab.locator(".opblock", has_text="/healthz")
+    liveness.locator(".opblock-summary-control").click()
+    liveness.get_by_role("button", name="Try it out").click()
+    liveness.get_by_role("button", name="Execute").click()
+    expect(liveness.locator(".request-url")).to_contain_text(f"{prefixed}/healthz")
+    expect(liveness.locator(".live-responses-table")).to_contain_text('"status": "alive"')

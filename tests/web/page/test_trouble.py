@@ -1,0 +1,127 @@
+"""When the server refuses, is gone, or serves another model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from service.gpr import GPR
+from tests.gpr.oracle import kernel, regression
+from tests.helpers import plainhttp
+from tests.helpers.serving import Server, serving
+from tests.web.page.breakingoff import breaking
+from tests.web.page.browser import new_page
+from tests.web.page.conftest import expect_answer, expected, fields, record, wait_until
+
+
+def test_a_busy_server_is_said_and_asked_again(page: Page, gpr: GPR) -> None:
+    problem = '{"type":"about:blank","title":"…","status":503,"detail":"2.0 s of work is waiting"}'
+
+    def refuse(route: Route) -> None:
+        route.fulfill(
+            status=503,
+            body=problem,
+            content_type="application/problem+json",
+            headers={"Retry-After": "1"},
+        )
+
+    page.route("**/predict", refuse, times=1)
+    alerts = record(page, "problem")
+    page.get_by_role("spinbutton", name="lat").fill("-20")
+    expect_answer(page, expected(gpr, fields(page)))
+    assert "2.0 s of work is waiting" in alerts()
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_a_refused_point_shows_the_detail(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, max_points=50) as small, new_page(browser) as page:
+        page.goto(small.url)
+        expect(page.get_by_role("alert")).to_contain_text("165 points are more than the 50")
+
+
+def test_a_server_that_is_gone_is_said(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path) as server, new_page(browser) as page:
+        page.goto(server.url)
+        page.locator(".plot .dot").last.wait_for()
+        server.stop()
+        page.get_by_role("slider").first.press("ArrowRight")
+        expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+
+
+def test_an_answer_that_breaks_off_says_where(page: Page, tmp_path: Path) -> None:
+    table = tmp_path / "three.csv"
+    table.write_text("lat,long,depth,stations\n" + "-20,181,500,30\n" * 3)
+    with breaking() as server:
+        page.route("**/predict?*", lambda route: route.continue_(url=server.url))
+        page.set_input_files("#file", table)
+        expect(page.locator("#stage")).to_have_text("2 of 3 rows")
+        server.broken.set()
+        expect(page.locator("#table-problem")).to_have_text(
+            "The answer broke off after 2 rows, as the connection was lost. Send the file again."
+        )
+    expect(page.locator("#work")).to_be_hidden()
+
+
+def test_a_new_version_takes_over(browser: Browser, site: Server, gpr: GPR) -> None:
+    """The page learns from an answer's header that another model is served now."""
+    old = plainhttp.get(f"{site.url}/model").json() | {"version": "000000000000", "name": "old"}
+    with new_page(browser) as page:
+        page.route("**/model", lambda route: route.fulfill(json=old), times=1)
+        page.goto(site.url)
+        expect(page.locator("#name")).to_have_text(gpr.description.name)
+        expect(page.locator("#origin")).to_contain_text(gpr.description.version)
+        expect_answer(page, expected(gpr, fields(page)))
+
+
+@pytest.mark.parametrize("behind", [1, 2])
+def test_a_new_version_with_other_inputs_takes_over(
+    browser: Browser, site: Server, gpr: GPR, behind: int
+) -> None:
+    """Such a version refuses every question, and the process asked for it may still be behind."""
+    served = plainhttp.get(f"{site.url}/model").json()
+    ranges = {"lat": [-39.0, -10.0], "width": [0.0, 1.0]}
+    old = {"version": "000000000000", "feature_names": list(ranges), "training_range": ranges}
+    with new_page(browser) as page:
+        page.route("**/model", lambda route: route.fulfill(json=served | old), times=behind)
+        page.goto(site.url)
+        expect(page.locator(".head label")).to_have_text(list(gpr.description.feature_names))
+        expect_answer(page, expected(gpr, fields(page)))
+        expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_a_refused_question_asks_for_the_model_no_more_than_twice(page: Page) -> None:
+    problem = {"status": 422, "detail": "no use for it"}
+    questions: list[str] = []
+
+    def refuse(route: Route) -> None:
+        questions.append(route.request.url)
+        route.fulfill(status=422, json=problem)
+
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.extend([sent.url] * sent.url.endswith("/model")))
+    page.route("**/predict", refuse)
+    page.clock.install()
+    page.get_by_role("slider").first.press("ArrowRight")
+    page.clock.run_for(1000)
+    expect(page.get_by_role("alert")).to_have_text("no use for it")
+    page.clock.run_for(60_000)
+    wait_until(page, lambda: len(asked) == 2)
+    page.clock.run_for(60_000)
+    assert (len(questions), len(asked)) == (1, 2)
+
+
+def test_names_are_text_and_never_markup(browser: Browser, tmp_path: Path) -> None:
+    names = ["<img src=x>", "a&b='c' é"]
+    model = GPR.from_gpy(regression(20, 2, kernel("RBF", 2, ard=True)), feature_names=names)
+    model.save(tmp_path / "strange.npz")
+    with serving(tmp_path, model=tmp_path / "strange.npz") as server, new_page(browser) as page:
+        page.goto(server.url)
+        expect_answer(page, expected(model, fields(page)))
+        expect(page.locator(".head label")).to_have_text(names)
+        expect(page.locator("img")).to_have_count(0)
+        expect(page.locator("#quality")).to_be_hidden()
+        address = (page.locator("#curl").text_content() or "").removeprefix("curl ").strip("'")
+        said = plainhttp.get(address).json()
+        assert abs(said["mean"] - expected(model, fields(page))[0]) < 1e-9
