@@ -72,8 +72,8 @@ def test_the_number_of_requests_is_bounded(server: Server, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rates", "50,many"], "'50,many' is no list of numbers"),
-        (["--rates", "-5"], "rates are requests/s from 0"),
+        (["--rates", "50,many"], "'50,many' is not a list of numbers"),
+        (["--rates", "-5"], "rates must be requests/s from 0"),
         (["--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not answer /model"),
         (["--shape", "sine"], "'sine' is not one of"),
     ],
