@@ -12,7 +12,7 @@ from redis import RedisError
 from service.jobs.blobs import JobBlobs
 from service.jobs.idempotency import Key, Keys
 from service.jobs.ledger import Extra, Ledger, nothing
-from service.jobs.queue import Queue, make_broker
+from service.jobs.queue import Queue
 from service.jobs.records import DISMISSED, MOST_LISTED, Job, Listing
 from service.jobs.specs import BEGIN, INPUT, Spec
 from service.services.problems import Problem, busy, ogc_problem
@@ -49,7 +49,7 @@ class Jobs:
         self._settings = settings
         self.blobs: Blobs = open_blobs(settings.store_url)
         self.ledger = Ledger(redis, settings.job_ttl_seconds)
-        self.queue = Queue(make_broker(redis))
+        self.queue = Queue(redis)
 
     def find(self, id: str) -> Job:
         """Look up a job for anyone who knows its id, which cannot be guessed.

@@ -15,10 +15,10 @@ from flask import Blueprint, request
 
 from service.jobs import results
 from service.jobs.blobs import JobBlobs
-from service.jobs.depth import show_depth
 from service.jobs.idempotency import Key
 from service.jobs.inputs import StoringReader, check_limits, prediction_spec, store_source
 from service.jobs.jobs import Jobs, Store, owner_of, reachable
+from service.jobs.queue import show_depth
 from service.jobs.records import Job, document, read_listing
 from service.jobs.specs import INPUT, Prediction, Training
 from service.jobs.training import read_table
@@ -41,10 +41,8 @@ _TABLES = ("text/csv", "application/csv", "text/plain", "application/octet-strea
 blueprint = Blueprint("jobs", __name__)
 
 
-class WithQueue:
-    """Makes jobs of requests; `web.noqueue.WithoutQueue` stands for it where there is no queue."""
-
-    blueprint = blueprint
+class JobRoutes:
+    """Makes jobs of requests, and knows the jobs that have been made."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -98,8 +96,8 @@ class WithQueue:
         return self.accept(store)
 
 
-def _current() -> WithQueue:
-    return cast(WithQueue, flask.current_app.extensions["gpserve.jobs"])
+def _current() -> JobRoutes:
+    return cast(JobRoutes, flask.current_app.extensions["gpserve.jobs"])
 
 
 def _key(request: Request) -> Key | None:

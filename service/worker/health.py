@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import generate_latest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from service.jobs.depth import QUEUED, RUNNING
+from service.jobs.queue import QUEUED, RUNNING
 from service.jobs.records import Job, now
 from service.runtime.metrics import METRICS_TYPE
 

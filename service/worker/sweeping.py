@@ -9,7 +9,7 @@ from typing import Any, cast
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, SkipMessage
 
-from service.jobs.depth import NAMESPACE, QUEUE, queue_depth
+from service.jobs.queue import NAMESPACE, QUEUE, queue_depth
 from service.storage.blobs import Blobs
 from service.worker.work import Work
 

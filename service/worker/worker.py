@@ -12,9 +12,8 @@ from types import FrameType
 from dramatiq import Worker as Consumer
 from dramatiq import actor
 
-from service.jobs.depth import QUEUE, queue_depth
 from service.jobs.ledger import Ledger
-from service.jobs.queue import ACTOR, Queue, make_broker
+from service.jobs.queue import ACTOR, QUEUE, Queue, make_broker, queue_depth
 from service.runtime.logs import log_config
 from service.settings import Settings, SettingsError
 from service.storage import open_blobs
@@ -52,7 +51,7 @@ class JobWorker:
         blobs = open_blobs(settings.store_url, patient=True)
         self._work = Work(
             Ledger(patient, settings.job_ttl_seconds),
-            Queue(make_broker(patient)),
+            Queue(patient),
             Versions(blobs),
             ComputingProcess(),
             WorkerMetrics(),
