@@ -9,6 +9,7 @@ import time
 from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -57,8 +58,9 @@ class Metrics:
     """The metrics of this process; those of several processes are summed when they are scraped."""
 
     def __init__(self) -> None:
-        self.multiprocess = bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
+        self._multiprocess = bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
         self._registry = registry = CollectorRegistry()
+        summed = partial(Gauge, multiprocess_mode="livesum", registry=registry)
         self._requests = Counter(
             "http_requests", "Requests answered", ["method", "route", "code"], registry=registry
         )
@@ -69,12 +71,7 @@ class Metrics:
             buckets=_DURATIONS,
             registry=registry,
         )
-        self.in_progress = Gauge(
-            "http_requests_in_progress",
-            "Requests being answered",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
+        self.in_progress = summed("http_requests_in_progress", "Requests being answered")
         self._points = Counter("predicted_points", "Points predicted", registry=registry)
         self._batch_points = Distribution(
             "prediction_batch_points", "Points in one product", buckets=_POINTS, registry=registry
@@ -85,51 +82,34 @@ class Metrics:
             buckets=_DURATIONS,
             registry=registry,
         )
-        self._gauges(registry)
+        self._rate = summed(
+            "http_requests_per_second",
+            f"Requests per second over the last {RATE_WINDOW_SECONDS} s, without probes",
+        )
+        self._backlog = summed("predict_backlog_seconds", "Estimated seconds of accepted work")
+        self._info = self.common_gauge(
+            "model_info",
+            "The model that is served",
+            ["name", "version", "kernel", "training_points"],
+        )
+        self.refused = self.common_gauge(
+            "model_version_refused",
+            "1 while the store's current version cannot be served and the old one stays",
+        )
+        self._process: dict[str, Gauge] = {}
+        if self._multiprocess:  # ProcessCollector knows only the process that answers the scrape
+            self._process = {name: summed(name, text) for name, text in _PROCESS_METRICS.items()}
+        else:
+            ProcessCollector(registry=registry)
         self._children: dict[tuple[str, str, int], tuple[Counter, Distribution]] = {}
         self._shown: Gauge | None = None
         self._lock = threading.Lock()
         self._counted = 0
         self._ticking: int | None = None
 
-    def _gauges(self, registry: CollectorRegistry) -> None:
-        self._rate = Gauge(
-            "http_requests_per_second",
-            f"Requests per second over the last {RATE_WINDOW_SECONDS} s, without probes",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self._backlog = Gauge(
-            "predict_backlog_seconds",
-            "Estimated seconds of accepted work",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self._info = Gauge(
-            "model_info",
-            "The model that is served",
-            ["name", "version", "kernel", "training_points"],
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
-        self.refused = Gauge(
-            "model_version_refused",
-            "1 while the store's current version cannot be served and the old one stays",
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
-        if self.multiprocess:  # ProcessCollector knows only the process that answers the scrape
-            self._process = {
-                name: Gauge(name, text, multiprocess_mode="livesum", registry=registry)
-                for name, text in _PROCESS_METRICS.items()
-            }
-        else:
-            self._process = {}
-            ProcessCollector(registry=registry)
-
-    def common_gauge(self, name: str, text: str) -> Gauge:
+    def common_gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
         """Return a gauge that has the same value in all processes."""
-        return Gauge(name, text, multiprocess_mode="livemax", registry=self._registry)
+        return Gauge(name, text, labels, multiprocess_mode="livemax", registry=self._registry)
 
     def show_model(self, d: Description) -> None:
         """Show which model is served."""
@@ -177,10 +157,8 @@ class Metrics:
             if self._ticking == os.getpid():
                 return
             self._ticking = os.getpid()
-        thread = threading.Thread(
-            target=self._tick, args=(backlog_seconds,), name="gauges", daemon=True
-        )
-        thread.start()
+        tick = partial(self._tick, backlog_seconds)
+        threading.Thread(target=tick, name="gauges", daemon=True).start()
 
     def _tick(self, backlog_seconds: Callable[[], float]) -> None:
         marks = deque([(time.monotonic(), self._counted)], RATE_WINDOW_SECONDS + 1)
@@ -197,7 +175,7 @@ class Metrics:
                         self._process[sample.name].set(sample.value)
 
     def _all_processes(self) -> CollectorRegistry:
-        if not self.multiprocess:
+        if not self._multiprocess:
             return self._registry
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
