@@ -6,7 +6,6 @@ disagree. A record expires a set time after its job has ended.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -55,13 +54,8 @@ redis.call('zrem', KEYS[3], ARGV[4])
 return 1
 """
 
-
 Extra = Callable[[Pipeline], object]
 """Adds commands to a transaction; it may watch and read keys before."""
-
-
-def nothing(pipeline: Pipeline) -> None:
-    """Add nothing to a transaction."""
 
 
 class Ledger:
@@ -75,12 +69,7 @@ class Ledger:
         self._part = redis.register_script(_PART)
         self._finish = redis.register_script(_FINISH)
 
-    @staticmethod
-    def new_id() -> str:
-        """Make an id that cannot be guessed."""
-        return secrets.token_hex(16)
-
-    def create(self, id: str, owner: str, spec: Spec, size: int, extra: Extra = nothing) -> Job:
+    def create(self, id: str, owner: str, spec: Spec, size: int, extra: Extra | None = None) -> Job:
         """Write the record of an accepted job, with the `extra` commands in one transaction."""
         created = now()
         job = Job(
@@ -96,7 +85,8 @@ class Ledger:
         )
         score = datetime.now(UTC).timestamp()
         with self.redis.pipeline(transaction=True) as pipeline:
-            extra(pipeline)
+            if extra:
+                extra(pipeline)
             pipeline.hset(_JOB + id, mapping=cast(dict[Any, Any], fields_of(job)))
             pipeline.zadd(_OPEN, {id: score})
             pipeline.zadd(_OWNER + owner, {id: score})

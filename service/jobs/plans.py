@@ -55,7 +55,7 @@ class Plan(msgspec.Struct, frozen=True):
     blob: str
     columns: list[str]
     features: tuple[str, ...]
-    shape: tuple[int, ...] | None
+    shape: tuple[int, ...]
     parts: list[Part]
     delimiter: str = ","
     dtype: str = ""
@@ -119,7 +119,7 @@ def _store_in_row_order(
         for chunk in source.chunks:
             yield np.ascontiguousarray(chunk.X, dtype="<f8").tobytes()
 
-    blobs.write_pieces(_POINTS, pieces())
+    blobs.write(_POINTS, pieces())
     return Header(header.shape, False, np.dtype("<f8"), len(start))
 
 

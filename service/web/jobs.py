@@ -13,14 +13,14 @@ import flask
 import msgspec
 from flask import Blueprint, request
 
-from service.jobs import results
+from service.jobs import results, specs
 from service.jobs.blobs import JobBlobs
 from service.jobs.idempotency import Key
-from service.jobs.inputs import StoringReader, check_limits, prediction_spec, store_source
+from service.jobs.inputs import StoringReader, check_limits, prediction_spec
 from service.jobs.jobs import Jobs, Store, owner_of, reachable
 from service.jobs.queue import show_depth
 from service.jobs.records import Job, document, read_listing
-from service.jobs.specs import INPUT, Prediction, Training
+from service.jobs.specs import INPUT, Form, Prediction, Training
 from service.jobs.training import read_table
 from service.model import Model, check_model_name
 from service.runtime.runtime import Runtime
@@ -87,13 +87,11 @@ class JobRoutes:
         if wait is None:
             raise _too_long(points, seconds, most)
         _refuse_truncated()
-        check_limits(source, options, runtime.settings)
+        check_limits(points, options, runtime.limits)
         version = model.description.version
-
-        def store(blobs: JobBlobs) -> Prediction:
-            return store_source(blobs, source, options, version, media_type)
-
-        return self.accept(store)
+        return self.accept(
+            lambda blobs: prediction_spec(blobs, source, options, version, media_type)
+        )
 
 
 def _current() -> JobRoutes:
@@ -134,7 +132,7 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
     Raises `Problem`: whatever can be seen at once: 400, 413, 415, 422 as in a synchronous request.
     """
     settings, version = runtime.settings, model.description.version
-    stored: list[str] = []
+    stored: list[Form] = []
     reader = StoringReader(
         model.description.feature_names,
         CHUNK_TILES * model.large_tile,
@@ -145,10 +143,10 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
     )
     source, options = body.read_with(reader, request, settings, media_type)
     _refuse_truncated()
-    check_limits(source, options, settings)
-    if not stored:
-        return store_source(blobs, source, options, version, media_type)
-    return prediction_spec(version, stored[0], options, media_type, source)
+    if source.shape is not None:  # a table is counted by the worker
+        check_limits(math.prod(source.shape), options, runtime.limits)
+    form = stored[0] if stored else None
+    return prediction_spec(blobs, source, options, version, media_type, form)
 
 
 def _refuse_truncated() -> None:
@@ -253,7 +251,7 @@ def job_results(id: str) -> flask.Response:
     with reachable():
         job = jobs.find(id)
         results.refuse_unready(job)
-        spec, blobs = results.spec_of(job), JobBlobs(jobs.blobs, id)
+        spec, blobs = specs.decode(job.spec), JobBlobs(jobs.blobs, id)
         if isinstance(spec, Training):
             document = results.training_document(blobs, job)
             return flask.Response(document, content_type=negotiation.JSON)
