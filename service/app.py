@@ -40,11 +40,8 @@ def create_app(runtime: Runtime) -> Flask:
     hooks.install(app)
     app.register_blueprint(api)
     _add_job_routes(app, runtime)
-    app.register_blueprint(versions)
-    app.register_blueprint(v2)
-    app.register_blueprint(umbridge)
-    app.register_blueprint(pages.blueprint)
-    app.register_blueprint(pages.swagger_ui())
+    for blueprint in (versions, v2, umbridge, pages.blueprint, pages.swagger_ui()):
+        app.register_blueprint(blueprint)
     return app
 
 

@@ -6,7 +6,7 @@ disagree. A record expires a set time after its job has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -115,10 +115,9 @@ class Ledger:
             self.redis.zrem(key, *expired)
         return [job for job in found if job is not None]
 
-    def open_ids(self) -> Iterator[str]:
-        """Iterate over the ids of all jobs that have not ended."""
-        for id in cast(list[bytes], self.redis.zrange(_OPEN, 0, -1)):
-            yield id.decode()
+    def open_ids(self) -> list[str]:
+        """Read the ids of all jobs that have not ended."""
+        return [id.decode() for id in cast(list[bytes], self.redis.zrange(_OPEN, 0, -1))]
 
     def forget_open(self, id: str) -> None:
         """Remove the id of an expired job from the open ones."""

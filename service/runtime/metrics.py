@@ -101,7 +101,7 @@ class Metrics:
             self._process = {name: summed(name, text) for name, text in _PROCESS_METRICS.items()}
         else:
             ProcessCollector(registry=registry)
-        self._children: dict[tuple[str, str, int], tuple[Counter, Distribution]] = {}
+        self._children: dict[Kind, tuple[Counter, Distribution]] = {}
         self._shown: Gauge | None = None
         self._lock = threading.Lock()
         self._counted = 0
@@ -131,19 +131,17 @@ class Metrics:
         """Count answered requests of one kind, each by its seconds."""
         children = self._children.get(kind)
         if children is None:
-            children = self._children[kind] = self._new_children(*kind)
+            method, route, code = kind
+            method = method if method in METHODS else "other"
+            children = self._children[kind] = (
+                self._requests.labels(method, route, str(code)),
+                self._durations.labels(method, route),
+            )
         children[0].inc(len(seconds))
         children[1].observe_all(seconds)
         if kind[1] not in UNCOUNTED_ROUTES:
             with self._lock:
                 self._counted += len(seconds)
-
-    def _new_children(self, method: str, route: str, code: int) -> tuple[Counter, Distribution]:
-        method = method if method in METHODS else "other"
-        return (
-            self._requests.labels(method, route, str(code)),
-            self._durations.labels(method, route),
-        )
 
     def count_points(self, points: int, seconds: float) -> None:
         """Count the points of one product."""

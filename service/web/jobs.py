@@ -34,7 +34,7 @@ from service.services.trainingjson import table_of_json
 from service.settings import Settings
 from service.web import body
 from service.web.headers import require_token, wait_seconds
-from service.web.hooks import Request, client_has_left, current_request, current_runtime
+from service.web.hooks import Request, client_has_left, current_runtime
 
 _TABLES = ("text/csv", "application/csv", "text/plain", "application/octet-stream")
 
@@ -56,7 +56,7 @@ class JobRoutes:
     def accept(self, store: Store) -> flask.Response:
         """Answer 202 to a request that becomes a job; `store` stores its input."""
         owner = owner_of(request.headers.get("Authorization", ""))
-        key = _key(current_request())
+        key = _key(cast(Request, request))
         with reachable():
             self._runtime.store_initial()
             job = self.jobs.accept(owner, key, store)
@@ -85,7 +85,12 @@ class JobRoutes:
         if seconds <= min(most, wait if wait is not None else most):
             return None
         if wait is None:
-            raise _too_long(points, seconds, most)
+            raise Problem(
+                413,
+                f"{points} points take about {seconds:.0f} s, longer than one request may: send it "
+                "as a job, with the header 'Prefer: respond-async'",
+                where={"points": points, "limit": int(most)},
+            )
         _refuse_truncated()
         check_limits(points, options, runtime.limits)
         version = model.description.version
@@ -102,28 +107,13 @@ def _key(request: Request) -> Key | None:
     text = request.headers.get("Idempotency-Key")
     if not text:
         return None
-    return Key(
-        text,
-        request.method,
-        request.full_path,
-        request.mimetype,
-        request.headers.get("Accept", ""),
-        request.digested,
-        request.digest_body,
-    )
+    accept = request.headers.get("Accept", "")
+    head = (request.method, request.full_path, request.mimetype, accept)
+    return Key(text, head, request.digested, request.digest_body)
 
 
 def _described(job: Job) -> dict[str, Any]:
     return cast(dict[str, Any], msgspec.to_builtins(document(job)))
-
-
-def _too_long(points: int, seconds: float, most: float) -> Problem:
-    return Problem(
-        413,
-        f"{points} points take about {seconds:.0f} s, longer than one request may: send it "
-        "as a job, with the header 'Prefer: respond-async'",
-        where={"points": points, "limit": int(most)},
-    )
 
 
 def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBlobs) -> Prediction:

@@ -42,7 +42,9 @@ class ComputingProcess:
                     return message
                 on_progress(message)
         except (EOFError, OSError):
-            code = self._exit_code()
+            assert self._child is not None
+            self._child.join(1)
+            code = self._child.exitcode
             self.kill()
             return Crashed(f"the computing process died (exit code {code})", "")
         except BaseException:
@@ -59,12 +61,6 @@ class ComputingProcess:
             self._child.start()
             theirs.close()
         return self._connection
-
-    def _exit_code(self) -> int | None:
-        if self._child is not None:
-            self._child.join(1)
-            return self._child.exitcode
-        return None
 
     def kill(self) -> None:
         """End the child at once, whatever it is doing."""

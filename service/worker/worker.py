@@ -21,7 +21,7 @@ from service.storage.redis import FOREVER, connect
 from service.storage.versions import Versions
 from service.worker.health import WorkerMetrics, serve
 from service.worker.process import ComputingProcess
-from service.worker.sweeping import Fence, LostMessages, Sweeper
+from service.worker.sweeping import Deliveries, Sweeper
 from service.worker.work import Work
 
 _POLL_MS = 50
@@ -45,8 +45,8 @@ class JobWorker:
             raise SettingsError("a worker needs GPSERVE_REDIS_URL or REDIS_URL")
         self._settings = settings
         self._broker = make_broker(connect(settings.redis_url))
-        fence = Fence()
-        self._broker.add_middleware(fence)
+        self._deliveries = Deliveries(self._broker)
+        self._broker.add_middleware(self._deliveries)
         patient = connect(settings.redis_url, retries=FOREVER)
         blobs = open_blobs(settings.store_url, patient=True)
         self._work = Work(
@@ -57,7 +57,6 @@ class JobWorker:
             WorkerMetrics(),
         )
         self._sweeper = Sweeper(self._work, open_blobs(settings.store_url))
-        self._lost = LostMessages(self._broker, fence)
         self._redis_answered = 0.0
         self._stop = threading.Event()
 
@@ -105,7 +104,7 @@ class JobWorker:
         self._work.metrics.queued.set(waiting)
         self._work.metrics.running.set(running)
         if sweep:
-            self._lost.give_back()
+            self._deliveries.requeue_lost()
             self._sweeper.requeue_forgotten()
             self._sweeper.delete_orphans()
 
