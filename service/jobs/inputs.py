@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
 
 from service.jobs.blobs import JobBlobs
+from service.jobs.plans import row_bytes
 from service.jobs.specs import INPUT, Form, Prediction
 from service.services import arrays, writing
 from service.services.chunks import Answered, Chunk, Source
@@ -62,12 +64,8 @@ class StoringReader(Reader):
         return Source(list(self.names), None, iter(()))
 
     def _store(self, head: bytes, body: BinaryIO) -> int:
-        def pieces() -> Iterator[bytes]:
-            yield head
-            while piece := body.read(_PIECE):
-                yield piece
-
-        return self.blobs.write(INPUT, pieces())
+        rest = iter(partial(body.read, _PIECE), b"")
+        return self.blobs.write(INPUT, chain([head], rest))
 
 
 def check_limits(n: int, options: Options, limits: Limits) -> None:
@@ -109,9 +107,8 @@ def _store(blobs: JobBlobs, source: Source) -> Form:
 
 def _array_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
     rows = int(np.prod(source.shape)) if source.shape is not None else len(first.X)
-    yield arrays.header_bytes((rows, first.X.shape[1]))
-    for chunk in chain([first], source.chunks):
-        yield chunk.X.astype("<f8").tobytes()
+    header = arrays.header_bytes((rows, first.X.shape[1]))
+    return chain([header], row_bytes(chain([first], source.chunks)))
 
 
 def _table_pieces(source: Source, first: Chunk) -> Iterator[bytes]:

@@ -127,13 +127,10 @@ class Batcher:
             if self.backlog.at_best(points) < INLINE_SECONDS:
                 self._settle(*self._compute(batch))
             else:
-                self._send(batch)
-
-    def _send(self, batch: Batch) -> None:
-        assert self._loop is not None
-        self._running += 1
-        work = self._loop.run_in_executor(self._executor, self._compute_all, batch)
-        work.add_done_callback(self._idle)
+                assert self._loop is not None
+                self._running += 1
+                work = self._loop.run_in_executor(self._executor, self._compute_all, batch)
+                work.add_done_callback(self._idle)
 
     def _compute_all(self, batch: Batch) -> None:
         assert self._loop is not None

@@ -105,7 +105,6 @@ class Metrics:
         self._shown: Gauge | None = None
         self._lock = threading.Lock()
         self._counted = 0
-        self._ticking: int | None = None
 
     def common_gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
         """Return a gauge that has the same value in all processes."""
@@ -150,11 +149,7 @@ class Metrics:
         self._seconds.observe_all((seconds,))
 
     def tick_in_background(self, backlog_seconds: Callable[[], float]) -> None:
-        """Start the thread that updates the gauges, once per process."""
-        with self._lock:
-            if self._ticking == os.getpid():
-                return
-            self._ticking = os.getpid()
+        """Start the thread that updates the gauges."""
         tick = partial(self._tick, backlog_seconds)
         threading.Thread(target=tick, name="gauges", daemon=True).start()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import logging.config
 import signal
@@ -89,24 +90,20 @@ class JobWorker:
         return "Redis does not answer" if silent else ""
 
     def _maintain(self) -> None:
-        rounds = 0
-        while True:
+        ledger, metrics = self._work.ledger, self._work.metrics
+        for round in itertools.count(1):
             time.sleep(_ROUND_SECONDS)
-            rounds += 1
             try:
-                self._maintain_once(sweep=rounds % _ROUNDS_PER_SWEEP == 0)
+                waiting, running = queue_depth(ledger.redis)
+                metrics.queued.set(waiting)
+                metrics.running.set(running)
+                if round % _ROUNDS_PER_SWEEP == 0:
+                    self._deliveries.requeue_lost()
+                    self._sweeper.requeue_forgotten()
+                    self._sweeper.delete_orphans()
                 self._redis_answered = time.monotonic()
             except Exception as error:  # of Redis or of the store: the next round may succeed
                 log.warning("maintaining the queue failed: %s", error)
-
-    def _maintain_once(self, *, sweep: bool) -> None:
-        waiting, running = queue_depth(self._work.ledger.redis)
-        self._work.metrics.queued.set(waiting)
-        self._work.metrics.running.set(running)
-        if sweep:
-            self._deliveries.requeue_lost()
-            self._sweeper.requeue_forgotten()
-            self._sweeper.delete_orphans()
 
 
 def main() -> None:
