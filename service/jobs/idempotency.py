@@ -56,37 +56,34 @@ class Key:
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
-class Keys:
-    """The keys of one owner in Redis; another owner's equal keys are different keys."""
+class Reservation:
+    """The key of one owner in Redis; another owner's equal key is a different key."""
 
-    def __init__(self, redis: Redis, owner: str, ttl_seconds: float) -> None:
+    def __init__(self, redis: Redis, owner: str, key: Key, ttl_seconds: float) -> None:
         self._redis = redis
-        self._prefix = f"gpserve:key:{owner}:"
+        self._key = key
+        self._name = f"gpserve:key:{owner}:{hashlib.sha256(key.text.encode()).hexdigest()}"
         self._ttl = int(ttl_seconds)
         self._release = redis.register_script(_RELEASE)
 
-    def _name(self, key: Key) -> str:
-        return self._prefix + hashlib.sha256(key.text.encode()).hexdigest()
-
-    def reserve(self, key: Key, id: str) -> str:
+    def reserve(self, id: str) -> str:
         """The id of the job that has this key; it is `id` if the key is new.
 
         Raises `Problem`: 422 when the key was used for another request, 409 while that is being
         received.
         """
-        name = self._name(key)
-        if self._redis.set(name, _reserved(id), nx=True, ex=_LEASE_SECONDS):
-            key.body.on_read = self._renewal(name)
+        if self._redis.set(self._name, _reserved(id), nx=True, ex=_LEASE_SECONDS):
+            self._key.body.on_read = self._renewal()
             return id
-        value = cast(bytes, self._redis.get(name) or b"? ").decode()
+        value = cast(bytes, self._redis.get(self._name) or b"? ").decode()
         fingerprint, _, job = value.partition(" ")
         if fingerprint == "?":
             raise _again(_IN_USE)
-        if fingerprint != key.fingerprint():
+        if fingerprint != self._key.fingerprint():
             raise Problem(422, "this Idempotency-Key was used for a different request")
         return job
 
-    def _renewal(self, name: str) -> Callable[[], None]:
+    def _renewal(self) -> Callable[[], None]:
         renewed = time.monotonic()
 
         def renew() -> None:
@@ -94,33 +91,33 @@ class Keys:
             if time.monotonic() - renewed > _LEASE_SECONDS / 10:
                 renewed = time.monotonic()
                 with suppress(RedisError):  # without Redis nobody else takes the key
-                    self._redis.expire(name, _LEASE_SECONDS)
+                    self._redis.expire(self._name, _LEASE_SECONDS)
 
         return renew
 
-    def settle(self, pipeline: Pipeline, key: Key, id: str) -> None:
+    def settle(self, pipeline: Pipeline, id: str) -> None:
         """Bind the key to its request, in the transaction that creates the job.
 
         Raises `Problem`: 409 when the reservation expired and a repeated request has the key now.
         """
-        name, value = self._name(key), f"{key.fingerprint()} {id}"
-        pipeline.watch(name)  # type: ignore[no-untyped-call]
-        if cast(bytes | None, pipeline.get(name)) not in (None, _reserved(id).encode()):
+        value = f"{self._key.fingerprint()} {id}"
+        pipeline.watch(self._name)  # type: ignore[no-untyped-call]
+        if cast(bytes | None, pipeline.get(self._name)) not in (None, _reserved(id).encode()):
             raise _again(_IN_USE)
         pipeline.multi()
-        pipeline.set(name, value, ex=self._ttl)
+        pipeline.set(self._name, value, ex=self._ttl)
 
-    def release(self, key: Key, id: str) -> None:
+    def release(self, id: str) -> None:
         """Release the key of a request that was refused."""
-        self._release(keys=[self._name(key)], args=[_reserved(id)])
+        self._release(keys=[self._name], args=[_reserved(id)])
 
-    def forget(self, key: Key, id: str) -> NoReturn:
+    def forget(self, id: str) -> NoReturn:
         """Release the key of a job that Redis has lost.
 
         Raises `Problem`: 409, always: the body of this request is consumed, so the caller must send
         it again.
         """
-        self._release(keys=[self._name(key)], args=[f"{key.fingerprint()} {id}"])
+        self._release(keys=[self._name], args=[f"{self._key.fingerprint()} {id}"])
         raise _again("the job of this Idempotency-Key is lost: send the request again")
 
 

@@ -113,8 +113,7 @@ def _array_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
 
 def _table_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
     layout = Layout(source.columns, [], (), None, source.delimiter)
-    chunks = chain([first], source.chunks)
-    yield from writing.csv_pieces(layout, (_without_numbers(chunk) for chunk in chunks))
+    return writing.csv_pieces(layout, map(_without_numbers, chain([first], source.chunks)))
 
 
 def _without_numbers(chunk: Chunk) -> Answered:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from redis import RedisError
 
 from service.jobs.blobs import JobBlobs
-from service.jobs.idempotency import Key, Keys
+from service.jobs.idempotency import Key, Reservation
 from service.jobs.ledger import Extra, Ledger
 from service.jobs.queue import Queue
 from service.jobs.records import DISMISSED, MOST_LISTED, Job, Listing
@@ -59,8 +59,7 @@ class Jobs:
         """
         job = self.ledger.get(id)
         if job is None:
-            detail = f"no such job, or it has expired: {id[:40]!r}"
-            raise ogc_problem(404, "no-such-job", detail)
+            raise ogc_problem(404, "no-such-job", f"no such job, or it has expired: {id[:40]!r}")
         return job
 
     def dismiss(self, id: str) -> Job:
@@ -95,17 +94,18 @@ class Jobs:
         id = secrets.token_hex(16)  # it cannot be guessed
         if key is None:
             return self._accept_new(id, owner, store)
-        keys = Keys(self.ledger.redis, owner, self._settings.job_ttl_seconds)
-        known = keys.reserve(key, id)
+        ttl = self._settings.job_ttl_seconds
+        reservation = Reservation(self.ledger.redis, owner, key, ttl)
+        known = reservation.reserve(id)
         if known != id:
             job = self.ledger.get(known)
             if job is None:
-                keys.forget(key, known)
+                reservation.forget(known)
             return job
         try:
-            return self._accept_new(id, owner, store, lambda p: keys.settle(p, key, id))
+            return self._accept_new(id, owner, store, lambda p: reservation.settle(p, id))
         except BaseException:
-            keys.release(key, id)
+            reservation.release(id)
             raise
 
     def _accept_new(self, id: str, owner: str, store: Store, extra: Extra | None = None) -> Job:

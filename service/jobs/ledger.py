@@ -99,8 +99,7 @@ class Ledger:
 
     def status(self, id: str) -> str:
         """Read a job's status; the empty string when there is no such job."""
-        found = cast(bytes | None, self.redis.hget(_JOB + id, "status"))
-        return found.decode() if found else ""
+        return cast(bytes, self.redis.hget(_JOB + id, "status") or b"").decode()
 
     def jobs_of(self, owner: str, limit: int) -> list[Job]:
         """Read an owner's jobs, the newest first, and drop the ids of expired ones."""
@@ -137,8 +136,7 @@ class Ledger:
 
     def begin(self, id: str, message: str) -> str:
         """Turn an accepted job into a running one; return the status."""
-        found = cast(bytes | None, self._begin(keys=[_JOB + id], args=[now(), message]))
-        return found.decode() if found else ""
+        return cast(bytes, self._begin(keys=[_JOB + id], args=[now(), message]) or b"").decode()
 
     def report(self, id: str, message: str, percent: float) -> None:
         """Note the progress of a running job."""

@@ -150,12 +150,11 @@ class Batcher:
         with self._taking:
             while self._pending:
                 waiting = self._pending[0]
-                model, noise = waiting.model, waiting.noise
                 points += len(waiting.rows)
                 if batch and not (
-                    model is batch[0].model
-                    and noise == batch[0].noise
-                    and points < model.large_tile
+                    waiting.model is batch[0].model
+                    and waiting.noise == batch[0].noise
+                    and points < waiting.model.large_tile
                 ):
                     break
                 batch.append(self._pending.popleft())

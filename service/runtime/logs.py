@@ -34,7 +34,6 @@ def request_id(given: str) -> str:
 
 def log_config(level: str) -> dict[str, Any]:
     """Return the logging configuration, for `logging.config.dictConfig`."""
-    handler = {"class": "logging.StreamHandler", "formatter": "json"}
     plain = {"level": level.upper(), "handlers": ["stderr"], "propagate": False}
     return {
         "version": 1,
@@ -46,7 +45,7 @@ def log_config(level: str) -> dict[str, Any]:
                 "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
             }
         },
-        "handlers": {"stderr": handler},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {"gunicorn.error": plain, "gunicorn.access": plain, "service": plain},
     }

@@ -143,7 +143,10 @@ class Computer:
             model = fit_and_score(table, spec, cpus=threads_for(cpu_limit()), progress=progress)
         except ValueError as error:
             raise unusable(str(error)) from error
-        version = self._store(model)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.npz"
+            model.save(path)
+            version = self._versions.add(model, path)
         blobs.write(RESULT, msgspec.json.encode(model.description.as_json()))
         rmse, deviation = model.description.scores["rmse"], np.std(table.y)
         message = (
@@ -151,12 +154,6 @@ class Computer:
             f"(standard deviation of the output: {deviation:.4g})"
         )
         return Trained(version, message, spec.activate)
-
-    def _store(self, model: Model) -> str:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.npz"
-            model.save(path)
-            return self._versions.add(model, path)
 
     def _report(self, message: str, percent: float) -> None:
         self._connection.send_bytes(encode(Progress(message, percent)))

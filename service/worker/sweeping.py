@@ -71,11 +71,12 @@ class Sweeper:
         """
         empty = queue_depth(self._ledger.redis) == (0, 0)
         lost, self._empty_before = empty and self._empty_before, empty
+        overdue = datetime.now(UTC) - _OVERDUE
         for id in self._ledger.open_ids():
             job = self._ledger.get(id)
             if job is None:
                 self._ledger.forget_open(id)
-            elif (lost or not job.enqueued) and _is_overdue(job.updated):
+            elif (lost or not job.enqueued) and datetime.fromisoformat(job.updated) < overdue:
                 log.warning("job %s was open but not in the queue: it is queued again", id)
                 self._work.put_missing(job)
                 self._ledger.mark_enqueued(id)
@@ -91,7 +92,3 @@ class Sweeper:
                 needed[id] = bool(self._ledger.status(id)) or self._ledger.is_uploading(id)
             if not needed[id]:
                 self._blobs.delete(name)
-
-
-def _is_overdue(updated: str) -> bool:
-    return datetime.now(UTC) - datetime.fromisoformat(updated) > _OVERDUE

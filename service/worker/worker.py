@@ -49,11 +49,10 @@ class JobWorker:
         self._deliveries = Deliveries(self._broker)
         self._broker.add_middleware(self._deliveries)
         patient = connect(settings.redis_url, retries=FOREVER)
-        blobs = open_blobs(settings.store_url, patient=True)
         self._work = Work(
             Ledger(patient, settings.job_ttl_seconds),
             Queue(patient),
-            Versions(blobs),
+            Versions(open_blobs(settings.store_url, patient=True)),
             ComputingProcess(),
             WorkerMetrics(),
         )
@@ -75,8 +74,7 @@ class JobWorker:
         consumer.start()
         log.info("working")
         self._stop.wait()
-        grace = self._settings.graceful_seconds
-        consumer.stop(timeout=int((grace + 5) * 1000))
+        consumer.stop(timeout=int((self._settings.graceful_seconds + 5) * 1000))
         self._work.process.kill()
         log.info("stopped")
 
