@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from time import perf_counter
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import flask
 from flask import Blueprint, Flask, request
@@ -14,18 +14,20 @@ from service.runtime import probes
 from service.runtime.metrics import METRICS_TYPE
 from service.runtime.runtime import Runtime
 from service.services import negotiation, writing
-from service.services.chunks import Source
-from service.services.options import Options
+from service.services.problems import Problem
 from service.settings import Settings
 from service.web import body, hooks, pages
-from service.web.headers import mark_version, prefers_async, refuse_other_version
+from service.web.headers import mark_version, prefers_async, refuse_other_version, require_token
 from service.web.hooks import client_has_left, current_runtime
-from service.web.noqueue import WithoutQueue
 from service.web.umbridge import umbridge
 from service.web.v2 import v2
 from service.web.versions import versions
 
+if TYPE_CHECKING:
+    from service.web.jobs import JobRoutes
+
 api = Blueprint("api", __name__)
+no_queue = Blueprint("jobs", __name__)
 
 
 def create_app(runtime: Runtime) -> Flask:
@@ -37,38 +39,39 @@ def create_app(runtime: Runtime) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     hooks.install(app)
     app.register_blueprint(api)
-    jobs = _job_routes(runtime)
-    app.extensions["gpserve.jobs"] = jobs
-    app.register_blueprint(jobs.blueprint)
-    app.register_blueprint(versions)
-    app.register_blueprint(v2)
-    app.register_blueprint(umbridge)
-    app.register_blueprint(pages.blueprint)
-    app.register_blueprint(pages.swagger_ui())
+    _add_job_routes(app, runtime)
+    for blueprint in (versions, v2, umbridge, pages.blueprint, pages.swagger_ui()):
+        app.register_blueprint(blueprint)
     return app
 
 
-class JobRoutes(Protocol):
-    """The routes of jobs, and how a request to `/predict` becomes one."""
-
-    blueprint: Blueprint
-
-    def accept_prediction(self, model: Model, media_type: str) -> flask.Response:
-        """Make a job of a request that asks for it."""
-
-    def offer_job(
-        self, model: Model, source: Source, options: Options, media_type: str
-    ) -> flask.Response | None:
-        """Make a job of a request that would take too long; None if it is answered at once."""
-
-
-def _job_routes(runtime: Runtime) -> JobRoutes:
+def _add_job_routes(app: Flask, runtime: Runtime) -> None:
+    """Serve jobs, as ``app.extensions["gpserve.jobs"]``; without a queue that is None."""
+    app.extensions["gpserve.jobs"] = None
     if not runtime.settings.redis_url:
-        return WithoutQueue()
-    # Imported here: a pod without a queue saves the time and memory that Redis and dramatiq take.
-    from service.web.jobs import WithQueue
+        app.register_blueprint(no_queue)
+        return
+    # Imported here: a pod without a queue saves the time and memory that Redis takes.
+    from service.web.jobs import JobRoutes, blueprint
 
-    return WithQueue(runtime)
+    app.extensions["gpserve.jobs"] = JobRoutes(runtime)
+    app.register_blueprint(blueprint)
+
+
+@no_queue.post("/train")
+@no_queue.get("/jobs")
+@no_queue.get("/jobs/<id>")
+@no_queue.delete("/jobs/<id>")
+@no_queue.get("/jobs/<id>/results")
+def refuse_job(id: str = "") -> NoReturn:
+    """Refuse a request that needs a queue, a training only once the caller has shown the token."""
+    if request.path == "/train":
+        require_token(request.headers.get("Authorization", ""), current_runtime().settings.token)
+    raise Problem(
+        503,
+        "jobs are disabled: no queue is configured. Set REDIS_URL, or start with `make run`; "
+        "predictions work without",
+    )
 
 
 @api.route("/predict", methods=["GET", "POST"])
@@ -80,16 +83,15 @@ def predict() -> flask.Response:
     model = runtime.live.model
     refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
     media_type = negotiation.answer_type(request.headers.get("Accept", ""))
-    jobs = cast(JobRoutes, flask.current_app.extensions["gpserve.jobs"])
+    jobs: JobRoutes | None = flask.current_app.extensions["gpserve.jobs"]
     if prefers_async(request):
-        return jobs.accept_prediction(model, media_type)
+        return jobs.accept_prediction(model, media_type) if jobs else refuse_job()
     source, options = body.read(request, model, runtime.settings, media_type)
-    offered = jobs.offer_job(model, source, options, media_type)
-    if offered is not None:
-        return offered
+    if jobs and (accepted := jobs.offer_job(model, source, options, media_type)):
+        return accepted
     parsed = perf_counter()
     answer = writing.pieces(model, source, options, media_type, runtime.predict, runtime.limits)
-    response = flask.Response(_while_connected(answer), content_type=media_type)
+    response = flask.Response(_while_connected(answer, request.environ), content_type=media_type)
     _describe(response, model)
     response.headers["Server-Timing"] = (
         f"parse;dur={(parsed - started) * 1e3:.3f}, "
@@ -98,17 +100,12 @@ def predict() -> flask.Response:
     return response
 
 
-def _while_connected(answer: Iterator[bytes]) -> Iterator[bytes]:
+def _while_connected(answer: Iterator[bytes], environ: Mapping[str, Any]) -> Iterator[bytes]:
     """Stop predicting for a client that has left."""
-    environ = request.environ
-
-    def pieces() -> Iterator[bytes]:
-        for piece in answer:
-            if client_has_left(environ):
-                return
-            yield piece
-
-    return pieces()
+    for piece in answer:
+        if client_has_left(environ):
+            return
+        yield piece
 
 
 def _describe(response: flask.Response, model: Model) -> None:

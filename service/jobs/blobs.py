@@ -10,49 +10,35 @@ from service.storage.blobs import PIECE, Blobs
 
 
 class JobBlobs:
-    """The blobs of one job, by name.
-
-    Attributes
-    ----------
-    store : where the blobs are stored, with those of all other jobs
-    id : the job's id
-    """
+    """The blobs of one job in the store, by name; those read must exist, else `BlobMissing`."""
 
     def __init__(self, store: Blobs, id: str) -> None:
-        self.store = store
-        self.id = id
+        self._store = store
+        self._prefix = f"jobs/{id}/"
 
-    def name(self, blob: str) -> str:
-        """The name in the store of a blob of this job."""
-        return f"jobs/{self.id}/{blob}"
-
-    def write(self, blob: str, data: bytes) -> None:
-        """Write a small blob."""
-        self.store.write(self.name(blob), [data])
-
-    def write_pieces(self, blob: str, pieces: Iterator[bytes]) -> int:
-        """Write a blob piece by piece and return its size in bytes."""
-        return self.store.write(self.name(blob), pieces)
+    def write(self, blob: str, data: bytes | Iterator[bytes]) -> int:
+        """Write a blob, whole or piece by piece, and return its size in bytes."""
+        return self._store.write(self._prefix + blob, [data] if isinstance(data, bytes) else data)
 
     def read_all(self, blob: str) -> bytes:
-        """All bytes of a small blob; raises `BlobMissing`."""
-        return self.store.read_all(self.name(blob))
+        """All bytes of a small blob."""
+        return self._store.read_all(self._prefix + blob)
 
     def read(self, blob: str, start: int, stop: int) -> bytes:
-        """The bytes from `start` to before `stop`; raises `BlobMissing`."""
-        return self.store.read(self.name(blob), start, stop)
+        """The bytes from `start` to before `stop`."""
+        return self._store.read(self._prefix + blob, start, stop)
 
     def pieces(self, blob: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """The bytes from `start` to before `stop`, or to the end, piece by piece."""
-        return self.store.pieces(self.name(blob), start, stop)
+        return self._store.pieces(self._prefix + blob, start, stop)
 
     def size(self, blob: str) -> int:
-        """The size in bytes; raises `BlobMissing`."""
-        return self.store.size(self.name(blob))
+        """The size in bytes."""
+        return self._store.size(self._prefix + blob)
 
     def delete(self, blob: str) -> None:
         """Delete a blob, if it exists."""
-        self.store.delete(self.name(blob))
+        self._store.delete(self._prefix + blob)
 
     def open(self, blob: str, start: int = 0, stop: int | None = None) -> BinaryIO:
         """A blob, or a part of it, as a buffered stream."""

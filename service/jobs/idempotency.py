@@ -19,6 +19,8 @@ _LONGEST = 200
 _LEASE_SECONDS = 5
 """How long a key stays reserved without a sign of the request, whose server may have died."""
 
+_IN_USE = "a request with this Idempotency-Key is being received"
+
 _RELEASE = """
 if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end
 return 0
@@ -32,7 +34,7 @@ class Key:
     Attributes
     ----------
     text : the header's value
-    method, path, media_type, accept : of the request; the path with its query string
+    head : the method, the path with its query string, the headers that change the answer
     body : the request's body, which may not have arrived yet
     digest_body : reads the body to its end and returns its digest
 
@@ -40,10 +42,7 @@ class Key:
     """
 
     text: str
-    method: str
-    path: str
-    media_type: str
-    accept: str
+    head: tuple[str, ...]
     body: DigestedBody
     digest_body: Callable[[], str]
 
@@ -51,45 +50,40 @@ class Key:
         if len(self.text) > _LONGEST:
             raise malformed(f"the Idempotency-Key is longer than {_LONGEST} characters")
 
-    @property
-    def name(self) -> str:
-        """The key as a name of fixed length."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
     def fingerprint(self) -> str:
         """Digest the whole request; reads the body to its end."""
-        parts = [self.method, self.path, self.media_type, self.accept, self.digest_body()]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        parts = "\n".join([*self.head, self.digest_body()])
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
-class Keys:
-    """The keys of one owner in Redis; another owner's equal keys are different keys."""
+class Reservation:
+    """The key of one owner in Redis; another owner's equal key is a different key."""
 
-    def __init__(self, redis: Redis, owner: str, ttl_seconds: float) -> None:
+    def __init__(self, redis: Redis, owner: str, key: Key, ttl_seconds: float) -> None:
         self._redis = redis
-        self._prefix = f"gpserve:key:{owner}:"
+        self._key = key
+        self._name = f"gpserve:key:{owner}:{hashlib.sha256(key.text.encode()).hexdigest()}"
         self._ttl = int(ttl_seconds)
         self._release = redis.register_script(_RELEASE)
 
-    def reserve(self, key: Key, id: str) -> str:
+    def reserve(self, id: str) -> str:
         """The id of the job that has this key; it is `id` if the key is new.
 
         Raises `Problem`: 422 when the key was used for another request, 409 while that is being
         received.
         """
-        name = self._prefix + key.name
-        if self._redis.set(name, _reserved(id), nx=True, ex=_LEASE_SECONDS):
-            key.body.on_read = self._renewal(name)
+        if self._redis.set(self._name, _reserved(id), nx=True, ex=_LEASE_SECONDS):
+            self._key.body.on_read = self._renewal()
             return id
-        value = cast(bytes, self._redis.get(name) or b"? ").decode()
+        value = cast(bytes, self._redis.get(self._name) or b"? ").decode()
         fingerprint, _, job = value.partition(" ")
         if fingerprint == "?":
-            raise _in_use()
-        if fingerprint != key.fingerprint():
+            raise _again(_IN_USE)
+        if fingerprint != self._key.fingerprint():
             raise Problem(422, "this Idempotency-Key was used for a different request")
         return job
 
-    def _renewal(self, name: str) -> Callable[[], None]:
+    def _renewal(self) -> Callable[[], None]:
         renewed = time.monotonic()
 
         def renew() -> None:
@@ -97,42 +91,38 @@ class Keys:
             if time.monotonic() - renewed > _LEASE_SECONDS / 10:
                 renewed = time.monotonic()
                 with suppress(RedisError):  # without Redis nobody else takes the key
-                    self._redis.expire(name, _LEASE_SECONDS)
+                    self._redis.expire(self._name, _LEASE_SECONDS)
 
         return renew
 
-    def settle(self, pipeline: Pipeline, key: Key, id: str) -> None:
+    def settle(self, pipeline: Pipeline, id: str) -> None:
         """Bind the key to its request, in the transaction that creates the job.
 
         Raises `Problem`: 409 when the reservation expired and a repeated request has the key now.
         """
-        name, value = self._prefix + key.name, f"{key.fingerprint()} {id}"
-        pipeline.watch(name)  # type: ignore[no-untyped-call]
-        if cast(bytes | None, pipeline.get(name)) not in (None, _reserved(id).encode()):
-            raise _in_use()
+        value = f"{self._key.fingerprint()} {id}"
+        pipeline.watch(self._name)  # type: ignore[no-untyped-call]
+        if cast(bytes | None, pipeline.get(self._name)) not in (None, _reserved(id).encode()):
+            raise _again(_IN_USE)
         pipeline.multi()
-        pipeline.set(name, value, ex=self._ttl)
+        pipeline.set(self._name, value, ex=self._ttl)
 
-    def release(self, key: Key, id: str) -> None:
+    def release(self, id: str) -> None:
         """Release the key of a request that was refused."""
-        self._release(keys=[self._prefix + key.name], args=[_reserved(id)])
+        self._release(keys=[self._name], args=[_reserved(id)])
 
-    def forget(self, key: Key, id: str) -> NoReturn:
+    def forget(self, id: str) -> NoReturn:
         """Release the key of a job that Redis has lost.
 
         Raises `Problem`: 409, always: the body of this request is consumed, so the caller must send
         it again.
         """
-        self._release(keys=[self._prefix + key.name], args=[f"{key.fingerprint()} {id}"])
+        self._release(keys=[self._name], args=[f"{self._key.fingerprint()} {id}"])
         raise _again("the job of this Idempotency-Key is lost: send the request again")
 
 
 def _reserved(id: str) -> str:
     return f"? {id}"
-
-
-def _in_use() -> Problem:
-    return _again("a request with this Idempotency-Key is being received")
 
 
 def _again(detail: str) -> Problem:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from service.jobs.blobs import JobBlobs
-from service.jobs.specs import INPUT, Prediction
+from service.jobs.plans import row_bytes
+from service.jobs.specs import INPUT, Form, Prediction
 from service.services import arrays, writing
 from service.services.chunks import Answered, Chunk, Source
 from service.services.options import Options
@@ -26,7 +27,6 @@ from service.services.problems import Problem
 from service.services.reading import Reader
 from service.services.tables import Table
 from service.services.writing import Layout
-from service.settings import Settings
 
 _HEAD = 1 << 16
 _PIECE = 1 << 20
@@ -43,7 +43,7 @@ class StoringReader(Reader):
     """
 
     blobs: JobBlobs
-    stored: list[str]
+    stored: list[Form]
 
     def array(self, body: BinaryIO) -> Source:
         """Store a .npy file."""
@@ -64,45 +64,30 @@ class StoringReader(Reader):
         return Source(list(self.names), None, iter(()))
 
     def _store(self, head: bytes, body: BinaryIO) -> int:
-        def pieces() -> Iterator[bytes]:
-            yield head
-            while piece := body.read(_PIECE):
-                yield piece
-
-        return self.blobs.write_pieces(INPUT, pieces())
+        rest = iter(partial(body.read, _PIECE), b"")
+        return self.blobs.write(INPUT, chain([head], rest))
 
 
-def check_limits(source: Source, options: Options, settings: Settings) -> None:
-    """Raise a `Problem` 413 when too many draws or covariances are asked for.
-
-    Points that are not counted yet are checked by the worker.
-    """
-    if source.shape is None:
-        return
-    n = math.prod(source.shape)
-    limits = Limits(settings.max_covariance_points, settings.max_sample_values)
+def check_limits(n: int, options: Options, limits: Limits) -> None:
+    """Raise a `Problem` 413 when too many draws or covariances of n points are asked for."""
     refuse_many_samples(options, n, limits)
     if options.covariance:
         refuse_large_covariance(n, limits)
 
 
-def store_source(
-    blobs: JobBlobs, source: Source, options: Options, version: str, media_type: str
-) -> Prediction:
-    """Store points that have already been read."""
-    first = next(source.chunks)
-    if first.cells is None:
-        form, pieces = "array", _array_pieces(source, first)
-    else:
-        form, pieces = "table", _table_pieces(source, first)
-    blobs.write_pieces(INPUT, pieces)
-    return prediction_spec(version, form, options, media_type, source)
-
-
 def prediction_spec(
-    version: str, form: Any, options: Options, media_type: str, source: Source
+    blobs: JobBlobs,
+    source: Source,
+    options: Options,
+    version: str,
+    media_type: str,
+    stored: Form | None = None,
 ) -> Prediction:
-    """What a job is to predict; a `Problem` 422 for a covariance in anything but JSON."""
+    """What a job is to predict; stores the points unless they are `stored` already.
+
+    Raises `Problem`: 422 for a covariance in anything but JSON.
+    """
+    form = stored or _store(blobs, source)
     if options.covariance:
         refuse_covariance_as(media_type)
     shape = source.shape if form == "array" else None
@@ -111,17 +96,24 @@ def prediction_spec(
     )
 
 
+def _store(blobs: JobBlobs, source: Source) -> Form:
+    first = next(source.chunks)
+    if first.cells is None:
+        blobs.write(INPUT, _array_pieces(source, first))
+        return "array"
+    blobs.write(INPUT, _table_pieces(source, first))
+    return "table"
+
+
 def _array_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
     rows = int(np.prod(source.shape)) if source.shape is not None else len(first.X)
-    yield arrays.header_bytes((rows, first.X.shape[1]))
-    for chunk in chain([first], source.chunks):
-        yield chunk.X.astype("<f8").tobytes()
+    header = arrays.header_bytes((rows, first.X.shape[1]))
+    return chain([header], row_bytes(chain([first], source.chunks)))
 
 
 def _table_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
     layout = Layout(source.columns, [], (), None, source.delimiter)
-    chunks = chain([first], source.chunks)
-    yield from writing.csv_pieces(layout, (_without_numbers(chunk) for chunk in chunks))
+    return writing.csv_pieces(layout, map(_without_numbers, chain([first], source.chunks)))
 
 
 def _without_numbers(chunk: Chunk) -> Answered:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from redis import RedisError
 
 from service.jobs.blobs import JobBlobs
-from service.jobs.idempotency import Key, Keys
-from service.jobs.ledger import Extra, Ledger, nothing
-from service.jobs.queue import Queue, make_broker
+from service.jobs.idempotency import Key, Reservation
+from service.jobs.ledger import Extra, Ledger
+from service.jobs.queue import Queue
 from service.jobs.records import DISMISSED, MOST_LISTED, Job, Listing
 from service.jobs.specs import BEGIN, INPUT, Spec
 from service.services.problems import Problem, busy, ogc_problem
@@ -22,7 +23,7 @@ from service.storage.blobs import Blobs, StorageError
 from service.storage.redis import connect
 
 _RETRY_SECONDS = 2.0
-_QUOTA_RETRY_SECONDS = 60
+_QUOTA_RETRY_SECONDS = "60"
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Jobs:
         self._settings = settings
         self.blobs: Blobs = open_blobs(settings.store_url)
         self.ledger = Ledger(redis, settings.job_ttl_seconds)
-        self.queue = Queue(make_broker(redis))
+        self.queue = Queue(redis)
 
     def find(self, id: str) -> Job:
         """Look up a job for anyone who knows its id, which cannot be guessed.
@@ -58,8 +59,7 @@ class Jobs:
         """
         job = self.ledger.get(id)
         if job is None:
-            detail = f"no such job, or it has expired: {id[:40]!r}"
-            raise ogc_problem(404, "no-such-job", detail)
+            raise ogc_problem(404, "no-such-job", f"no such job, or it has expired: {id[:40]!r}")
         return job
 
     def dismiss(self, id: str) -> Job:
@@ -91,23 +91,24 @@ class Jobs:
         Raises `Problem`: what `store` raises; 409 and 422 for a key that is in use, 429 beyond the
         quota.
         """
-        id = self.ledger.new_id()
+        id = secrets.token_hex(16)  # it cannot be guessed
         if key is None:
             return self._accept_new(id, owner, store)
-        keys = Keys(self.ledger.redis, owner, self._settings.job_ttl_seconds)
-        known = keys.reserve(key, id)
+        ttl = self._settings.job_ttl_seconds
+        reservation = Reservation(self.ledger.redis, owner, key, ttl)
+        known = reservation.reserve(id)
         if known != id:
             job = self.ledger.get(known)
             if job is None:
-                keys.forget(key, known)
+                reservation.forget(known)
             return job
         try:
-            return self._accept_new(id, owner, store, lambda p: keys.settle(p, key, id))
+            return self._accept_new(id, owner, store, lambda p: reservation.settle(p, id))
         except BaseException:
-            keys.release(key, id)
+            reservation.release(id)
             raise
 
-    def _accept_new(self, id: str, owner: str, store: Store, extra: Extra = nothing) -> Job:
+    def _accept_new(self, id: str, owner: str, store: Store, extra: Extra | None = None) -> Job:
         self._check_quota(owner)
         self.ledger.begin_upload(id)
         blobs = JobBlobs(self.blobs, id)
@@ -126,25 +127,18 @@ class Jobs:
         most_open, most_bytes = self._settings.max_open_jobs, self._settings.max_job_bytes
         jobs = self.ledger.jobs_of(owner, 2 * most_open)
         if sum(not job.final for job in jobs) >= most_open:
-            raise _over_quota(
-                f"you already have {most_open} open jobs; wait for some to finish or cancel them"
-            )
-        if sum(job.size for job in jobs) >= most_bytes:
-            raise _over_quota(
-                f"the inputs of your jobs already take up {most_bytes} bytes; "
-                "wait for some jobs to expire"
-            )
-
-
-def _over_quota(detail: str) -> Problem:
-    return Problem(429, detail, headers={"Retry-After": str(_QUOTA_RETRY_SECONDS)})
-
-
-ANONYMOUS = "anonymous"
+            have = f"you already have {most_open} open jobs"
+            detail = f"{have}; wait for some to finish or cancel them"
+        elif sum(job.size for job in jobs) >= most_bytes:
+            have = f"the inputs of your jobs already take up {most_bytes} bytes"
+            detail = f"{have}; wait for some jobs to expire"
+        else:
+            return
+        raise Problem(429, detail, headers={"Retry-After": _QUOTA_RETRY_SECONDS})
 
 
 def owner_of(authorization: str) -> str:
     """Name the owner of a job: whoever sends the same credentials, or everybody without any."""
     if not authorization:
-        return ANONYMOUS
+        return "anonymous"
     return hashlib.sha256(authorization.encode()).hexdigest()[:24]

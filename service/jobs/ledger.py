@@ -6,8 +6,7 @@ disagree. A record expires a set time after its job has ended.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -55,13 +54,8 @@ redis.call('zrem', KEYS[3], ARGV[4])
 return 1
 """
 
-
 Extra = Callable[[Pipeline], object]
 """Adds commands to a transaction; it may watch and read keys before."""
-
-
-def nothing(pipeline: Pipeline) -> None:
-    """Add nothing to a transaction."""
 
 
 class Ledger:
@@ -75,12 +69,7 @@ class Ledger:
         self._part = redis.register_script(_PART)
         self._finish = redis.register_script(_FINISH)
 
-    @staticmethod
-    def new_id() -> str:
-        """Make an id that cannot be guessed."""
-        return secrets.token_hex(16)
-
-    def create(self, id: str, owner: str, spec: Spec, size: int, extra: Extra = nothing) -> Job:
+    def create(self, id: str, owner: str, spec: Spec, size: int, extra: Extra | None = None) -> Job:
         """Write the record of an accepted job, with the `extra` commands in one transaction."""
         created = now()
         job = Job(
@@ -96,7 +85,8 @@ class Ledger:
         )
         score = datetime.now(UTC).timestamp()
         with self.redis.pipeline(transaction=True) as pipeline:
-            extra(pipeline)
+            if extra:
+                extra(pipeline)
             pipeline.hset(_JOB + id, mapping=cast(dict[Any, Any], fields_of(job)))
             pipeline.zadd(_OPEN, {id: score})
             pipeline.zadd(_OWNER + owner, {id: score})
@@ -109,8 +99,7 @@ class Ledger:
 
     def status(self, id: str) -> str:
         """Read a job's status; the empty string when there is no such job."""
-        found = cast(bytes | None, self.redis.hget(_JOB + id, "status"))
-        return found.decode() if found else ""
+        return cast(bytes, self.redis.hget(_JOB + id, "status") or b"").decode()
 
     def jobs_of(self, owner: str, limit: int) -> list[Job]:
         """Read an owner's jobs, the newest first, and drop the ids of expired ones."""
@@ -125,10 +114,9 @@ class Ledger:
             self.redis.zrem(key, *expired)
         return [job for job in found if job is not None]
 
-    def open_ids(self) -> Iterator[str]:
-        """Iterate over the ids of all jobs that have not ended."""
-        for id in cast(list[bytes], self.redis.zrange(_OPEN, 0, -1)):
-            yield id.decode()
+    def open_ids(self) -> list[str]:
+        """Read the ids of all jobs that have not ended."""
+        return [id.decode() for id in cast(list[bytes], self.redis.zrange(_OPEN, 0, -1))]
 
     def forget_open(self, id: str) -> None:
         """Remove the id of an expired job from the open ones."""
@@ -148,8 +136,7 @@ class Ledger:
 
     def begin(self, id: str, message: str) -> str:
         """Turn an accepted job into a running one; return the status."""
-        found = cast(bytes | None, self._begin(keys=[_JOB + id], args=[now(), message]))
-        return found.decode() if found else ""
+        return cast(bytes, self._begin(keys=[_JOB + id], args=[now(), message]) or b"").decode()
 
     def report(self, id: str, message: str, percent: float) -> None:
         """Note the progress of a running job."""

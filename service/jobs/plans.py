@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from time import perf_counter
 
 import msgspec
@@ -55,7 +56,7 @@ class Plan(msgspec.Struct, frozen=True):
     blob: str
     columns: list[str]
     features: tuple[str, ...]
-    shape: tuple[int, ...] | None
+    shape: tuple[int, ...]
     parts: list[Part]
     delimiter: str = ","
     dtype: str = ""
@@ -113,14 +114,13 @@ def _store_in_row_order(
     spool = Spool(blobs.open(INPUT))
     source = arrays.read_array(spool, names, size=rows, limit=header.rows)
     start = arrays.header_bytes(header.shape)
-
-    def pieces() -> Iterator[bytes]:
-        yield start
-        for chunk in source.chunks:
-            yield np.ascontiguousarray(chunk.X, dtype="<f8").tobytes()
-
-    blobs.write_pieces(_POINTS, pieces())
+    blobs.write(_POINTS, chain([start], row_bytes(source.chunks)))
     return Header(header.shape, False, np.dtype("<f8"), len(start))
+
+
+def row_bytes(chunks: Iterable[Chunk]) -> Iterator[bytes]:
+    """The points as the rows of a .npy file of float64."""
+    return (chunk.X.astype("<f8").tobytes() for chunk in chunks)
 
 
 def read_part(

@@ -137,6 +137,10 @@ class JobDocument(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 def document(job: Job) -> JobDocument:
     """Describe a job to its caller."""
+    here = f"/jobs/{job.id}"
+    links = [Link("self", here, "application/json")]
+    if job.status == SUCCESSFUL:
+        links.append(Link("http://www.opengis.net/def/rel/ogc/1.0/results", f"{here}/results"))
     return JobDocument(
         id=job.id,
         status=job.status,
@@ -151,16 +155,8 @@ def document(job: Job) -> JobDocument:
         points=PointCount(job.points_done, job.points) if job.points else UNSET,
         version=job.version,
         problem=msgspec.json.decode(job.problem) if job.problem else UNSET,
-        links=_links(job),
+        links=links,
     )
-
-
-def _links(job: Job) -> list[Link]:
-    here = f"/jobs/{job.id}"
-    links = [Link("self", here, "application/json")]
-    if job.status == SUCCESSFUL:
-        links.append(Link("http://www.opengis.net/def/rel/ogc/1.0/results", f"{here}/results"))
-    return links
 
 
 MOST_LISTED = 1000

@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import cast
 
 import msgspec
 import numpy as np
 
-from service.jobs import specs
 from service.jobs.blobs import JobBlobs
 from service.jobs.plans import Plan, read_part, read_plan
 from service.jobs.records import DISMISSED, FAILED, SUCCESSFUL, Job
-from service.jobs.specs import Prediction, Spec
+from service.jobs.specs import Prediction
 from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
 from service.services.chunks import CHUNK_TILES, Answered, Chunk, Source, row_ranges
@@ -48,59 +47,32 @@ class Numbers:
     covariance: FloatArray | None = None
 
 
-class PartResult:
-    """Accumulates the numbers of a part; of its points only what a covariance needs."""
-
-    def __init__(self, *, with_points: bool) -> None:
-        self._with_points = with_points
-        self._points: list[FloatArray] = []
-        self._values: list[FloatArray] = []
-        self._outside: list[BoolArray] = []
-        self._errors: dict[int, str] = {}
-        self.rows = 0
-
-    def add(self, answer: Answered) -> None:
-        """Add the rows that follow those added before."""
-        if self._with_points:
-            self._points.append(answer.chunk.X)
-        self._values.append(answer.values)
-        self._outside.append(answer.extrapolated)
-        self._errors |= {self.rows + i: why for i, why in answer.chunk.errors.items()}
-        self.rows += len(answer.values)
-
-    def points(self) -> FloatArray:
-        """All points, shape (n, d)."""
-        return np.concatenate(self._points)
-
-    def numbers(self, covariance: FloatArray | None) -> Numbers:
-        """All numbers, with the covariance of all points."""
-        values, outside = np.concatenate(self._values), np.concatenate(self._outside)
-        return Numbers(values, outside, self._errors, covariance)
-
-
-class Predictor(NamedTuple):
-    """A model, how to predict with it, and what may be asked of it."""
-
-    model: Model
-    predict: Predict
-    limits: Limits
-
-
 def compute_part(
-    blobs: JobBlobs, plan: Plan, spec: Prediction, part: int, predictor: Predictor
+    blobs: JobBlobs,
+    plan: Plan,
+    spec: Prediction,
+    part: int,
+    model: Model,
+    predict: Predict,
+    limits: Limits,
 ) -> int:
     """Predict the rows of a part, store the numbers, and return how many rows they are."""
-    model, predict, limits = predictor
-    size, lenient = CHUNK_TILES * model.large_tile, spec.options.on_bad_row == "nan"
-    chunks = read_part(blobs, plan, plan.parts[part], size, lenient=lenient)
-    result = PartResult(with_points=spec.options.covariance)
-    for answer in answered(model, chunks, spec.options, predict, limits):
-        result.add(answer)
-    K = None
-    if spec.options.covariance:
-        K = covariance(model, result.points(), spec.options)
-    blobs.write(result_name(part), _encode(result.numbers(K)))
-    return result.rows
+    size, options = CHUNK_TILES * model.large_tile, spec.options
+    chunks = read_part(blobs, plan, plan.parts[part], size, lenient=options.on_bad_row == "nan")
+    points, values, outside = [], [], []
+    errors: dict[int, str] = {}
+    rows = 0
+    for answer in answered(model, chunks, options, predict, limits):
+        if options.covariance:
+            points.append(answer.chunk.X)
+        values.append(answer.values)
+        outside.append(answer.extrapolated)
+        errors |= {rows + i: why for i, why in answer.chunk.errors.items()}
+        rows += len(answer.values)
+    K = covariance(model, np.concatenate(points), options) if points else None
+    numbers = Numbers(np.concatenate(values), np.concatenate(outside), errors, K)
+    blobs.write(result_name(part), _encode(numbers))
+    return rows
 
 
 def result_name(part: int) -> str:
@@ -171,11 +143,6 @@ def refuse_unready(job: Job) -> None:
     raise ogc_problem(404, "result-not-ready", detail)
 
 
-def spec_of(job: Job) -> Spec:
-    """What the job was to do."""
-    return specs.decode(job.spec)
-
-
 def prediction_pieces(blobs: JobBlobs, spec: Prediction, media_type: str) -> Iterator[bytes]:
     """The bytes of a prediction's result.
 
@@ -187,17 +154,12 @@ def prediction_pieces(blobs: JobBlobs, spec: Prediction, media_type: str) -> Ite
     try:
         plan = read_plan(blobs)
         K = read_numbers(blobs, 0).covariance if spec.options.covariance else None
-        layout = layout_of(_source(plan), spec.options, plan.features, K)
+        source = Source(plan.columns, plan.shape, iter(()), plan.delimiter)
+        layout = layout_of(source, spec.options, plan.features, K)
         table = media_type == negotiation.CSV
         return written(layout, answered_parts(blobs, plan, spec, _ROWS, cells=table), media_type)
     except BlobMissing as missing:
         raise Problem(410, f"the result is gone: {missing}") from None
-
-
-def _source(plan: Plan) -> Source:
-    shape = plan.shape if plan.shape is not None else (plan.rows,)
-    assert int(np.prod(shape)) == plan.rows
-    return Source(plan.columns, shape, iter(()), plan.delimiter)
 
 
 def training_document(blobs: JobBlobs, job: Job) -> bytes:

@@ -17,6 +17,9 @@ BEGIN = -1
 """The part number of a job's first message: plan the job, or do all of a small one."""
 
 
+Form = Literal["table", "array"]
+
+
 class Prediction(msgspec.Struct, tag="predict", frozen=True, kw_only=True):
     """A prediction of the points in the blob `INPUT`.
 
@@ -29,7 +32,7 @@ class Prediction(msgspec.Struct, tag="predict", frozen=True, kw_only=True):
     """
 
     version: str
-    form: Literal["table", "array"]
+    form: Form
     options: Options
     media_type: str
     shape: tuple[int, ...] | None = None
@@ -45,15 +48,5 @@ class Training(TrainingOptions, tag="train", frozen=True, kw_only=True, forbid_u
 
 Spec = Prediction | Training
 
-_encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Spec] = msgspec.json.Decoder(Spec)
-
-
-def encode(spec: Spec) -> bytes:
-    """Write a specification as JSON."""
-    return _encoder.encode(spec)
-
-
-def decode(data: bytes) -> Spec:
-    """Read what `encode` wrote."""
-    return _decoder.decode(data)
+encode = msgspec.json.encode
+decode = msgspec.json.Decoder[Spec](Spec).decode

@@ -38,31 +38,17 @@ def read_table(data: bytes, spec: Training) -> TrainingData:
         raise unusable(str(error), **where) from None
     except ValueError as error:
         raise unusable(str(error)) from None
-    _refuse_unknown_kernel(spec.kernel)
-    _refuse_constant_input(table)
-    _refuse_too_many_rows(table, spec)
-    return table
-
-
-def _refuse_unknown_kernel(kernel: str) -> None:
-    names = [part.strip() for part in kernel.split("+")]
     served = [*FORMS, "Bias", "White"]
-    unknown = [name for name in names if name not in served]
+    unknown = [name for part in spec.kernel.split("+") if (name := part.strip()) not in served]
     if unknown:
         raise unusable(
             f"unknown kernel {unknown[0][:40]!r}; kernels: {', '.join(served)}, and their sums",
             option="kernel",
         )
-
-
-def _refuse_constant_input(table: TrainingData) -> None:
     constant = np.flatnonzero(np.ptp(table.X, axis=0) == 0)
     if constant.size:
         name = table.feature_names[int(constant[0])]
         raise unusable(f"the input {name!r} is constant: leave it out", feature=name)
-
-
-def _refuse_too_many_rows(table: TrainingData, spec: Training) -> None:
     rows = round(len(table.y) * (1 - spec.held_out))
     if not spec.inducing and rows > EXACT_ROWS:
         raise unusable(
@@ -70,3 +56,4 @@ def _refuse_too_many_rows(table: TrainingData, spec: Training) -> None:
             "inputs, for instance inducing=200",
             option="inducing",
         )
+    return table

@@ -16,8 +16,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
@@ -30,43 +30,30 @@ from service.services.points import Rows
 from service.services.prediction import extrapolated
 
 
+@dataclass(slots=True, eq=False)
 class Waiting:
-    """A request that waits in a batch: its points, and later its part of the result."""
+    """A request that waits in a batch: its points, and later its part of the result.
 
-    __slots__ = ("P", "future", "model", "noise", "outside", "queued", "rows", "took", "waited")
+    Attributes
+    ----------
+    P : mean and variance, shape (n, 2)
+    outside : which points are outside the training range, shape (n,)
+    queued : `perf_counter()` when it began to wait
+    waited, took : seconds before and during the computation
+    """
 
-    P: FloatArray
-    """Mean and variance, shape (n, 2)."""
-    outside: BoolArray
-    """Which points lie outside the training range, shape (n,)."""
-    waited: float
-    took: float
-
-    def __init__(
-        self,
-        model: Model,
-        rows: Rows,
-        noise: bool,
-        future: asyncio.Future[None] | Future[None],
-    ) -> None:
-        self.model = model
-        self.rows = rows
-        self.noise = noise
-        self.future = future
-        self.queued = perf_counter()
+    model: Model
+    rows: Rows
+    noise: bool
+    future: asyncio.Future[None] | Future[None]
+    queued: float = field(default_factory=perf_counter, init=False)
+    P: FloatArray = field(init=False)
+    outside: BoolArray = field(init=False)
+    waited: float = field(init=False)
+    took: float = field(init=False)
 
 
 Batch = list[Waiting]
-
-
-def slices(batch: Batch) -> Iterator[tuple[Waiting, slice]]:
-    """Yield each request with the slice of the batch that holds its rows."""
-    a = 0
-    for waiting in batch:
-        b = a + len(waiting.rows)
-        yield waiting, slice(a, b)
-        a = b
-
 
 INLINE_SECONDS = 0.003
 _MOST_TURNS = 16  # to read as many requests takes about a millisecond
@@ -140,13 +127,10 @@ class Batcher:
             if self.backlog.at_best(points) < INLINE_SECONDS:
                 self._settle(*self._compute(batch))
             else:
-                self._send(batch)
-
-    def _send(self, batch: Batch) -> None:
-        assert self._loop is not None
-        self._running += 1
-        work = self._loop.run_in_executor(self._executor, self._compute_all, batch)
-        work.add_done_callback(self._idle)
+                assert self._loop is not None
+                self._running += 1
+                work = self._loop.run_in_executor(self._executor, self._compute_all, batch)
+                work.add_done_callback(self._idle)
 
     def _compute_all(self, batch: Batch) -> None:
         assert self._loop is not None
@@ -167,18 +151,14 @@ class Batcher:
             while self._pending:
                 waiting = self._pending[0]
                 points += len(waiting.rows)
-                if batch and not self._fits(waiting, batch[0], points):
+                if batch and not (
+                    waiting.model is batch[0].model
+                    and waiting.noise == batch[0].noise
+                    and points < waiting.model.large_tile
+                ):
                     break
                 batch.append(self._pending.popleft())
         return batch
-
-    @staticmethod
-    def _fits(waiting: Waiting, first: Waiting, points: int) -> bool:
-        return (
-            waiting.model is first.model
-            and waiting.noise == first.noise
-            and points < first.model.large_tile
-        )
 
     def _compute(self, batch: Batch) -> tuple[Batch, BaseException | None]:
         started = perf_counter()
@@ -194,9 +174,12 @@ class Batcher:
             self.backlog.done(len(X))
             return batch, error
         took = perf_counter() - started
-        for waiting, part in slices(batch):
-            waiting.P, waiting.outside = P[part], outside[part]
+        a = 0
+        for waiting in batch:
+            b = a + len(waiting.rows)
+            waiting.P, waiting.outside = P[a:b], outside[a:b]
             waiting.waited, waiting.took = started - waiting.queued, took
+            a = b
         self.backlog.done(len(X), took)
         self._metrics.count_points(len(X), took)
         return batch, None

@@ -9,6 +9,7 @@ import time
 from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -57,8 +58,9 @@ class Metrics:
     """The metrics of this process; those of several processes are summed when they are scraped."""
 
     def __init__(self) -> None:
-        self.multiprocess = bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
+        self._multiprocess = bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
         self._registry = registry = CollectorRegistry()
+        summed = partial(Gauge, multiprocess_mode="livesum", registry=registry)
         self._requests = Counter(
             "http_requests", "Requests answered", ["method", "route", "code"], registry=registry
         )
@@ -69,12 +71,7 @@ class Metrics:
             buckets=_DURATIONS,
             registry=registry,
         )
-        self.in_progress = Gauge(
-            "http_requests_in_progress",
-            "Requests being answered",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
+        self.in_progress = summed("http_requests_in_progress", "Requests being answered")
         self._points = Counter("predicted_points", "Points predicted", registry=registry)
         self._batch_points = Distribution(
             "prediction_batch_points", "Points in one product", buckets=_POINTS, registry=registry
@@ -85,51 +82,33 @@ class Metrics:
             buckets=_DURATIONS,
             registry=registry,
         )
-        self._gauges(registry)
-        self._children: dict[tuple[str, str, int], tuple[Counter, Distribution]] = {}
-        self._shown: Gauge | None = None
-        self._lock = threading.Lock()
-        self._counted = 0
-        self._ticking: int | None = None
-
-    def _gauges(self, registry: CollectorRegistry) -> None:
-        self._rate = Gauge(
+        self._rate = summed(
             "http_requests_per_second",
             f"Requests per second over the last {RATE_WINDOW_SECONDS} s, without probes",
-            multiprocess_mode="livesum",
-            registry=registry,
         )
-        self._backlog = Gauge(
-            "predict_backlog_seconds",
-            "Estimated seconds of accepted work",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self._info = Gauge(
+        self._backlog = summed("predict_backlog_seconds", "Estimated seconds of accepted work")
+        self._info = self.common_gauge(
             "model_info",
             "The model that is served",
             ["name", "version", "kernel", "training_points"],
-            multiprocess_mode="livemax",
-            registry=registry,
         )
-        self.refused = Gauge(
+        self.refused = self.common_gauge(
             "model_version_refused",
             "1 while the store's current version cannot be served and the old one stays",
-            multiprocess_mode="livemax",
-            registry=registry,
         )
-        if self.multiprocess:  # ProcessCollector knows only the process that answers the scrape
-            self._process = {
-                name: Gauge(name, text, multiprocess_mode="livesum", registry=registry)
-                for name, text in _PROCESS_METRICS.items()
-            }
+        self._process: dict[str, Gauge] = {}
+        if self._multiprocess:  # ProcessCollector knows only the process that answers the scrape
+            self._process = {name: summed(name, text) for name, text in _PROCESS_METRICS.items()}
         else:
-            self._process = {}
             ProcessCollector(registry=registry)
+        self._children: dict[Kind, tuple[Counter, Distribution]] = {}
+        self._shown: Gauge | None = None
+        self._lock = threading.Lock()
+        self._counted = 0
 
-    def common_gauge(self, name: str, text: str) -> Gauge:
+    def common_gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
         """Return a gauge that has the same value in all processes."""
-        return Gauge(name, text, multiprocess_mode="livemax", registry=self._registry)
+        return Gauge(name, text, labels, multiprocess_mode="livemax", registry=self._registry)
 
     def show_model(self, d: Description) -> None:
         """Show which model is served."""
@@ -151,19 +130,17 @@ class Metrics:
         """Count answered requests of one kind, each by its seconds."""
         children = self._children.get(kind)
         if children is None:
-            children = self._children[kind] = self._new_children(*kind)
+            method, route, code = kind
+            method = method if method in METHODS else "other"
+            children = self._children[kind] = (
+                self._requests.labels(method, route, str(code)),
+                self._durations.labels(method, route),
+            )
         children[0].inc(len(seconds))
         children[1].observe_all(seconds)
         if kind[1] not in UNCOUNTED_ROUTES:
             with self._lock:
                 self._counted += len(seconds)
-
-    def _new_children(self, method: str, route: str, code: int) -> tuple[Counter, Distribution]:
-        method = method if method in METHODS else "other"
-        return (
-            self._requests.labels(method, route, str(code)),
-            self._durations.labels(method, route),
-        )
 
     def count_points(self, points: int, seconds: float) -> None:
         """Count the points of one product."""
@@ -172,15 +149,9 @@ class Metrics:
         self._seconds.observe_all((seconds,))
 
     def tick_in_background(self, backlog_seconds: Callable[[], float]) -> None:
-        """Start the thread that updates the gauges, once per process."""
-        with self._lock:
-            if self._ticking == os.getpid():
-                return
-            self._ticking = os.getpid()
-        thread = threading.Thread(
-            target=self._tick, args=(backlog_seconds,), name="gauges", daemon=True
-        )
-        thread.start()
+        """Start the thread that updates the gauges."""
+        tick = partial(self._tick, backlog_seconds)
+        threading.Thread(target=tick, name="gauges", daemon=True).start()
 
     def _tick(self, backlog_seconds: Callable[[], float]) -> None:
         marks = deque([(time.monotonic(), self._counted)], RATE_WINDOW_SECONDS + 1)
@@ -197,7 +168,7 @@ class Metrics:
                         self._process[sample.name].set(sample.value)
 
     def _all_processes(self) -> CollectorRegistry:
-        if not self.multiprocess:
+        if not self._multiprocess:
             return self._registry
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -73,11 +73,6 @@ def current_runtime() -> Runtime:
     return cast(Runtime, flask.current_app.extensions["gpserve"])
 
 
-def current_request() -> Request:
-    """The request that is being answered, as the class above."""
-    return cast(Request, flask.request)
-
-
 def client_has_left(environ: Mapping[str, Any]) -> bool:
     """Whether the client has closed the connection, which only our own server can tell."""
     return bool(environ.get("asgi.scope", {}).get(CLIENT_LEFT))
@@ -131,16 +126,13 @@ def _to_the_end(pieces: Iterable[Any], finish: Callable[[], None]) -> Iterator[A
 
 
 def _http_error(error: HTTPException) -> flask.Response:
-    return problem_response(_as_problem(error))
-
-
-def _as_problem(error: HTTPException) -> Problem:
     request = flask.request
     if error.code == 404:
-        return Problem(404, f"no such path: {request.path[:200]!r}; /docs lists the paths")
+        detail = f"no such path: {request.path[:200]!r}; /docs lists the paths"
+        return problem_response(Problem(404, detail))
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        return method_not_allowed(request.method, error.valid_methods)
-    return Problem(error.code or 500, error.description or error.name)
+        return problem_response(method_not_allowed(request.method, error.valid_methods))
+    return problem_response(Problem(error.code or 500, error.description or error.name))
 
 
 def _unexpected_error(error: Exception) -> flask.Response:

@@ -13,14 +13,14 @@ import flask
 import msgspec
 from flask import Blueprint, request
 
-from service.jobs import results
+from service.jobs import results, specs
 from service.jobs.blobs import JobBlobs
-from service.jobs.depth import show_depth
 from service.jobs.idempotency import Key
-from service.jobs.inputs import StoringReader, check_limits, prediction_spec, store_source
+from service.jobs.inputs import StoringReader, check_limits, prediction_spec
 from service.jobs.jobs import Jobs, Store, owner_of, reachable
+from service.jobs.queue import show_depth
 from service.jobs.records import Job, document, read_listing
-from service.jobs.specs import INPUT, Prediction, Training
+from service.jobs.specs import INPUT, Form, Prediction, Training
 from service.jobs.training import read_table
 from service.model import Model, check_model_name
 from service.runtime.runtime import Runtime
@@ -34,17 +34,15 @@ from service.services.trainingjson import table_of_json
 from service.settings import Settings
 from service.web import body
 from service.web.headers import require_token, wait_seconds
-from service.web.hooks import Request, client_has_left, current_request, current_runtime
+from service.web.hooks import Request, client_has_left, current_runtime
 
 _TABLES = ("text/csv", "application/csv", "text/plain", "application/octet-stream")
 
 blueprint = Blueprint("jobs", __name__)
 
 
-class WithQueue:
-    """Makes jobs of requests; `web.noqueue.WithoutQueue` stands for it where there is no queue."""
-
-    blueprint = blueprint
+class JobRoutes:
+    """Makes jobs of requests, and knows the jobs that have been made."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -58,7 +56,7 @@ class WithQueue:
     def accept(self, store: Store) -> flask.Response:
         """Answer 202 to a request that becomes a job; `store` stores its input."""
         owner = owner_of(request.headers.get("Authorization", ""))
-        key = _key(current_request())
+        key = _key(cast(Request, request))
         with reachable():
             self._runtime.store_initial()
             job = self.jobs.accept(owner, key, store)
@@ -87,47 +85,35 @@ class WithQueue:
         if seconds <= min(most, wait if wait is not None else most):
             return None
         if wait is None:
-            raise _too_long(points, seconds, most)
+            raise Problem(
+                413,
+                f"{points} points take about {seconds:.0f} s, longer than one request may: send it "
+                "as a job, with the header 'Prefer: respond-async'",
+                where={"points": points, "limit": int(most)},
+            )
         _refuse_truncated()
-        check_limits(source, options, runtime.settings)
+        check_limits(points, options, runtime.limits)
         version = model.description.version
-
-        def store(blobs: JobBlobs) -> Prediction:
-            return store_source(blobs, source, options, version, media_type)
-
-        return self.accept(store)
+        return self.accept(
+            lambda blobs: prediction_spec(blobs, source, options, version, media_type)
+        )
 
 
-def _current() -> WithQueue:
-    return cast(WithQueue, flask.current_app.extensions["gpserve.jobs"])
+def _current() -> JobRoutes:
+    return cast(JobRoutes, flask.current_app.extensions["gpserve.jobs"])
 
 
 def _key(request: Request) -> Key | None:
     text = request.headers.get("Idempotency-Key")
     if not text:
         return None
-    return Key(
-        text,
-        request.method,
-        request.full_path,
-        request.mimetype,
-        request.headers.get("Accept", ""),
-        request.digested,
-        request.digest_body,
-    )
+    accept = request.headers.get("Accept", "")
+    head = (request.method, request.full_path, request.mimetype, accept)
+    return Key(text, head, request.digested, request.digest_body)
 
 
 def _described(job: Job) -> dict[str, Any]:
     return cast(dict[str, Any], msgspec.to_builtins(document(job)))
-
-
-def _too_long(points: int, seconds: float, most: float) -> Problem:
-    return Problem(
-        413,
-        f"{points} points take about {seconds:.0f} s, longer than one request may: send it "
-        "as a job, with the header 'Prefer: respond-async'",
-        where={"points": points, "limit": int(most)},
-    )
 
 
 def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBlobs) -> Prediction:
@@ -136,7 +122,7 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
     Raises `Problem`: whatever can be seen at once: 400, 413, 415, 422 as in a synchronous request.
     """
     settings, version = runtime.settings, model.description.version
-    stored: list[str] = []
+    stored: list[Form] = []
     reader = StoringReader(
         model.description.feature_names,
         CHUNK_TILES * model.large_tile,
@@ -147,10 +133,10 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
     )
     source, options = body.read_with(reader, request, settings, media_type)
     _refuse_truncated()
-    check_limits(source, options, settings)
-    if not stored:
-        return store_source(blobs, source, options, version, media_type)
-    return prediction_spec(version, stored[0], options, media_type, source)
+    if source.shape is not None:  # a table is counted by the worker
+        check_limits(math.prod(source.shape), options, runtime.limits)
+    form = stored[0] if stored else None
+    return prediction_spec(blobs, source, options, version, media_type, form)
 
 
 def _refuse_truncated() -> None:
@@ -255,7 +241,7 @@ def job_results(id: str) -> flask.Response:
     with reachable():
         job = jobs.find(id)
         results.refuse_unready(job)
-        spec, blobs = results.spec_of(job), JobBlobs(jobs.blobs, id)
+        spec, blobs = specs.decode(job.spec), JobBlobs(jobs.blobs, id)
         if isinstance(spec, Training):
             document = results.training_document(blobs, job)
             return flask.Response(document, content_type=negotiation.JSON)

@@ -22,14 +22,15 @@ from threadpoolctl import threadpool_limits
 
 from service.jobs import specs
 from service.jobs.blobs import JobBlobs
+from service.jobs.inputs import check_limits
 from service.jobs.plans import make_plan, read_plan, rows_per_part, write_plan
-from service.jobs.results import RESULT, Predictor, compute_part
-from service.jobs.specs import BEGIN, INPUT, Prediction, Training
+from service.jobs.results import RESULT, compute_part
+from service.jobs.specs import BEGIN, INPUT, Training
 from service.jobs.training import read_table
 from service.model import FloatArray, Model
 from service.runtime.live import model_class
 from service.runtime.pool import TilePool, cpu_limit, threads_for
-from service.services.prediction import Limits, refuse_large_covariance, refuse_many_samples
+from service.services.prediction import Limits
 from service.services.problems import Problem, unusable
 from service.settings import Settings
 from service.storage import open_blobs
@@ -99,23 +100,18 @@ class Computer:
         blobs = JobBlobs(self._blobs, task.id)
         if isinstance(spec, Training):
             return self._train(blobs, spec)
-        predictor = Predictor(self._model(spec.version), self._predict, self._limits)
-        if task.part == BEGIN:
-            return self._begin(blobs, spec, predictor)
-        return Computed(compute_part(blobs, read_plan(blobs), spec, task.part, predictor))
-
-    def _begin(self, blobs: JobBlobs, spec: Prediction, predictor: Predictor) -> Message:
-        model, seconds = predictor.model, self._settings.chunk_seconds
-        rows = rows_per_part(model, spec.options, self._predict, seconds)
+        model = self._model(spec.version)
+        predictor = model, self._predict, self._limits
+        if task.part != BEGIN:
+            return Computed(compute_part(blobs, read_plan(blobs), spec, task.part, *predictor))
+        rows = rows_per_part(model, spec.options, self._predict, self._settings.chunk_seconds)
         plan = make_plan(blobs, spec, model, rows, self._settings.max_points)
-        refuse_many_samples(spec.options, plan.rows, self._limits)
-        if spec.options.covariance:
-            refuse_large_covariance(plan.rows, self._limits)
+        check_limits(plan.rows, spec.options, self._limits)
         write_plan(blobs, plan)
-        if len(plan.parts) > 1:
-            return Planned(plan.rows, len(plan.parts), False)
-        compute_part(blobs, plan, spec, 0, predictor)
-        return Planned(plan.rows, 1, True)
+        small = len(plan.parts) == 1
+        if small:
+            compute_part(blobs, plan, spec, 0, *predictor)
+        return Planned(plan.rows, len(plan.parts), small)
 
     def _predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
         if len(X) < model.large_tile:
@@ -147,7 +143,10 @@ class Computer:
             model = fit_and_score(table, spec, cpus=threads_for(cpu_limit()), progress=progress)
         except ValueError as error:
             raise unusable(str(error)) from error
-        version = self._store(model)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.npz"
+            model.save(path)
+            version = self._versions.add(model, path)
         blobs.write(RESULT, msgspec.json.encode(model.description.as_json()))
         rmse, deviation = model.description.scores["rmse"], np.std(table.y)
         message = (
@@ -155,12 +154,6 @@ class Computer:
             f"(standard deviation of the output: {deviation:.4g})"
         )
         return Trained(version, message, spec.activate)
-
-    def _store(self, model: Model) -> str:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.npz"
-            model.save(path)
-            return self._versions.add(model, path)
 
     def _report(self, message: str, percent: float) -> None:
         self._connection.send_bytes(encode(Progress(message, percent)))

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import generate_latest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from service.jobs.depth import QUEUED, RUNNING
+from service.jobs.queue import QUEUED, RUNNING
 from service.jobs.records import Job, now
 from service.runtime.metrics import METRICS_TYPE
 
@@ -27,21 +27,14 @@ class WorkerMetrics:
         self.queued = Gauge(*QUEUED, registry=registry)
         self.running = Gauge(*RUNNING, registry=registry)
         self.busy = Gauge("worker_busy", "1 while this worker is computing", registry=registry)
-        self._ended = Counter(
-            "jobs", "Jobs that ended here", ["process", "status"], registry=registry
-        )
         self.parts = Counter("job_chunks", "Parts of jobs computed here", registry=registry)
-        self.handed_back = Counter(
-            "job_chunks_handed_back",
-            "Parts returned to the queue because this worker stopped",
-            registry=registry,
-        )
+        returned = "Parts returned to the queue because this worker stopped"
+        self.handed_back = Counter("job_chunks_handed_back", returned, registry=registry)
+        labels = ["process", "status"]
+        self._ended = Counter("jobs", "Jobs that ended here", labels, registry=registry)
+        took = "Seconds from a job's start to its end, for the jobs that ended here"
         self._durations = Histogram(
-            "job_duration_seconds",
-            "Seconds from a job's start to its end, for the jobs that ended here",
-            ["process", "status"],
-            buckets=_DURATIONS,
-            registry=registry,
+            "job_duration_seconds", took, labels, buckets=_DURATIONS, registry=registry
         )
 
     def ended(self, job: Job, status: str) -> None:

@@ -18,8 +18,7 @@ class ComputingProcess:
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
-        self._child: SpawnProcess | None = None
-        self._connection: Connection | None = None
+        self._child: tuple[SpawnProcess, Connection] | None = None
 
     def run(
         self, task: Task, watch: Callable[[], None], on_progress: Callable[[Progress], None]
@@ -31,7 +30,7 @@ class ComputingProcess:
         watch : called a few times per second; if it raises, the child is killed
         on_progress : called with what the child reports before the outcome
         """
-        connection = self._start()
+        process, connection = self._start()
         try:
             connection.send_bytes(encode(task))
             while True:
@@ -42,35 +41,31 @@ class ComputingProcess:
                     return message
                 on_progress(message)
         except (EOFError, OSError):
-            code = self._exit_code()
+            process.join(1)
+            code = process.exitcode
             self.kill()
             return Crashed(f"the computing process died (exit code {code})", "")
         except BaseException:
             self.kill()
             raise
 
-    def _start(self) -> Connection:
-        if self._child is None or not self._child.is_alive() or self._connection is None:
+    def _start(self) -> tuple[SpawnProcess, Connection]:
+        if self._child is None or not self._child[0].is_alive():
             self.kill()
-            self._connection, theirs = self._context.Pipe()
-            self._child = self._context.Process(
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(
                 target=computing.main, args=(theirs,), name="computing", daemon=True
             )
-            self._child.start()
+            process.start()
             theirs.close()
-        return self._connection
-
-    def _exit_code(self) -> int | None:
-        if self._child is not None:
-            self._child.join(1)
-            return self._child.exitcode
-        return None
+            self._child = process, ours
+        return self._child
 
     def kill(self) -> None:
         """End the child at once, whatever it is doing."""
         if self._child is not None:
-            self._child.kill()
-            self._child.join()
-        if self._connection is not None:
-            self._connection.close()
-        self._child = self._connection = None
+            process, connection = self._child
+            process.kill()
+            process.join()
+            connection.close()
+        self._child = None

@@ -9,7 +9,7 @@ from typing import Any, cast
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, SkipMessage
 
-from service.jobs.depth import NAMESPACE, QUEUE, queue_depth
+from service.jobs.queue import NAMESPACE, QUEUE, queue_depth
 from service.storage.blobs import Blobs
 from service.worker.work import Work
 
@@ -19,49 +19,35 @@ _OVERDUE = timedelta(seconds=10)
 log = logging.getLogger(__name__)
 
 
-class Fence(Middleware):
-    """Skips a message that was given to another worker while it was on its way to this one.
+class Deliveries(Middleware):
+    """The messages that Redis has sent to this process and that are not yet acknowledged.
 
-    Attributes
-    ----------
-    working : the message that is being worked on
+    One that was given to another worker while it was on its way is skipped. One that a broken
+    connection has lost is queued again: dramatiq believes that it is being worked on as long as
+    this process lives.
     """
 
-    def __init__(self) -> None:
-        self.working: str | None = None
+    def __init__(self, broker: RedisBroker) -> None:
+        self._broker = broker
+        self._ours = f"{NAMESPACE}:__acks__.{broker.broker_id}.{QUEUE}"
+        self._working: str | None = None
+        self._idle: set[bytes] = set()
 
     def before_process_message(self, broker: Any, message: Any) -> None:
         """Skip a message that is no longer ours."""
         id = message.options["redis_message_id"]
-        if not broker.client.sismember(_unacknowledged(broker), id):
+        if not broker.client.sismember(self._ours, id):
             raise SkipMessage
-        self.working = id
+        self._working = id
 
     def after_process_message(self, *_: Any, **__: Any) -> None:
         """Forget the message."""
-        self.working = None
+        self._working = None
 
-
-def _unacknowledged(broker: RedisBroker) -> str:
-    """The set of messages that this process has fetched and not yet acknowledged."""
-    return f"{NAMESPACE}:__acks__.{broker.broker_id}.{QUEUE}"
-
-
-class LostMessages:
-    """Messages that Redis has sent to this process but a broken connection has lost.
-
-    dramatiq believes that they are being worked on as long as this process lives.
-    """
-
-    def __init__(self, broker: RedisBroker, fence: Fence) -> None:
-        self._broker = broker
-        self._fence = fence
-        self._idle: set[bytes] = set()
-
-    def give_back(self) -> None:
+    def requeue_lost(self) -> None:
         """Queue again messages that were idle at the last look and still are."""
-        ours = cast(set[bytes], self._broker.client.smembers(_unacknowledged(self._broker)))
-        idle = {id for id in ours if id.decode() != self._fence.working}
+        ours = cast(set[bytes], self._broker.client.smembers(self._ours))
+        idle = {id for id in ours if id.decode() != self._working}
         lost, self._idle = idle & self._idle, idle
         if lost:
             log.warning("%d messages were lost on the way and are queued again", len(lost))
@@ -85,11 +71,12 @@ class Sweeper:
         """
         empty = queue_depth(self._ledger.redis) == (0, 0)
         lost, self._empty_before = empty and self._empty_before, empty
-        for id in list(self._ledger.open_ids()):
+        overdue = datetime.now(UTC) - _OVERDUE
+        for id in self._ledger.open_ids():
             job = self._ledger.get(id)
             if job is None:
                 self._ledger.forget_open(id)
-            elif (lost or not job.enqueued) and _is_overdue(job.updated):
+            elif (lost or not job.enqueued) and datetime.fromisoformat(job.updated) < overdue:
                 log.warning("job %s was open but not in the queue: it is queued again", id)
                 self._work.put_missing(job)
                 self._ledger.mark_enqueued(id)
@@ -105,7 +92,3 @@ class Sweeper:
                 needed[id] = bool(self._ledger.status(id)) or self._ledger.is_uploading(id)
             if not needed[id]:
                 self._blobs.delete(name)
-
-
-def _is_overdue(updated: str) -> bool:
-    return datetime.now(UTC) - datetime.fromisoformat(updated) > _OVERDUE

@@ -82,17 +82,17 @@ class Work:
         if len(done) == job.parts:
             self._succeed(job)
         elif part == BEGIN:
-            self._put_missing_parts(job, done)
+            self._put_parts(job, done)
         return part == BEGIN or part in done
 
     def put_missing(self, job: Job) -> None:
-        """Queue again whatever an open job still lacks."""
+        """Queue whatever an open job still lacks."""
         if job.parts:
-            self._put_missing_parts(job, self.ledger.parts_done(job.id))
+            self._put_parts(job, self.ledger.parts_done(job.id))
         else:
             self.queue.put(job.id, BEGIN)
 
-    def _put_missing_parts(self, job: Job, done: set[int]) -> None:
+    def _put_parts(self, job: Job, done: set[int]) -> None:
         for part in range(job.parts):
             if part not in done:
                 self.queue.put(job.id, part)
@@ -130,11 +130,14 @@ class Work:
                 if done:
                     self._part_done(job, 0, points)
                 else:
-                    self._put_missing_parts(job, set())
+                    self._put_parts(job, set())
             case Computed(points):
                 self._part_done(job, part, points)
             case Trained(version, summary, activate):
-                self._trained(job, version, summary, activate)
+                if self.ledger.commit(job.id):
+                    if activate:
+                        self.versions.activate(version)
+                    self._end(job, SUCCESSFUL, summary, version=version)
             case Rejected(detail, document):
                 self._end(job, FAILED, detail, problem=document)
             case Crashed(error, trace):
@@ -148,13 +151,6 @@ class Work:
 
     def _succeed(self, job: Job) -> None:
         self._end(job, SUCCESSFUL, f"{job.points} points predicted")
-
-    def _trained(self, job: Job, version: str, summary: str, activate: bool) -> None:
-        if not self.ledger.commit(job.id):
-            return
-        if activate:
-            self.versions.activate(version)
-        self._end(job, SUCCESSFUL, summary, version=version)
 
     def _retry(self, job: Job, part: int, error: str) -> None:
         if self.ledger.count_attempt(job.id, part, by=0) >= ATTEMPTS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import logging.config
 import signal
@@ -12,9 +13,8 @@ from types import FrameType
 from dramatiq import Worker as Consumer
 from dramatiq import actor
 
-from service.jobs.depth import QUEUE, queue_depth
 from service.jobs.ledger import Ledger
-from service.jobs.queue import ACTOR, Queue, make_broker
+from service.jobs.queue import ACTOR, QUEUE, Queue, make_broker, queue_depth
 from service.runtime.logs import log_config
 from service.settings import Settings, SettingsError
 from service.storage import open_blobs
@@ -22,7 +22,7 @@ from service.storage.redis import FOREVER, connect
 from service.storage.versions import Versions
 from service.worker.health import WorkerMetrics, serve
 from service.worker.process import ComputingProcess
-from service.worker.sweeping import Fence, LostMessages, Sweeper
+from service.worker.sweeping import Deliveries, Sweeper
 from service.worker.work import Work
 
 _POLL_MS = 50
@@ -46,19 +46,17 @@ class JobWorker:
             raise SettingsError("a worker needs GPSERVE_REDIS_URL or REDIS_URL")
         self._settings = settings
         self._broker = make_broker(connect(settings.redis_url))
-        fence = Fence()
-        self._broker.add_middleware(fence)
+        self._deliveries = Deliveries(self._broker)
+        self._broker.add_middleware(self._deliveries)
         patient = connect(settings.redis_url, retries=FOREVER)
-        blobs = open_blobs(settings.store_url, patient=True)
         self._work = Work(
             Ledger(patient, settings.job_ttl_seconds),
-            Queue(make_broker(patient)),
-            Versions(blobs),
+            Queue(patient),
+            Versions(open_blobs(settings.store_url, patient=True)),
             ComputingProcess(),
             WorkerMetrics(),
         )
         self._sweeper = Sweeper(self._work, open_blobs(settings.store_url))
-        self._lost = LostMessages(self._broker, fence)
         self._redis_answered = 0.0
         self._stop = threading.Event()
 
@@ -76,8 +74,7 @@ class JobWorker:
         consumer.start()
         log.info("working")
         self._stop.wait()
-        grace = self._settings.graceful_seconds
-        consumer.stop(timeout=int((grace + 5) * 1000))
+        consumer.stop(timeout=int((self._settings.graceful_seconds + 5) * 1000))
         self._work.process.kill()
         log.info("stopped")
 
@@ -91,24 +88,20 @@ class JobWorker:
         return "Redis does not answer" if silent else ""
 
     def _maintain(self) -> None:
-        rounds = 0
-        while True:
+        ledger, metrics = self._work.ledger, self._work.metrics
+        for round in itertools.count(1):
             time.sleep(_ROUND_SECONDS)
-            rounds += 1
             try:
-                self._maintain_once(sweep=rounds % _ROUNDS_PER_SWEEP == 0)
+                waiting, running = queue_depth(ledger.redis)
+                metrics.queued.set(waiting)
+                metrics.running.set(running)
+                if round % _ROUNDS_PER_SWEEP == 0:
+                    self._deliveries.requeue_lost()
+                    self._sweeper.requeue_forgotten()
+                    self._sweeper.delete_orphans()
                 self._redis_answered = time.monotonic()
             except Exception as error:  # of Redis or of the store: the next round may succeed
                 log.warning("maintaining the queue failed: %s", error)
-
-    def _maintain_once(self, *, sweep: bool) -> None:
-        waiting, running = queue_depth(self._work.ledger.redis)
-        self._work.metrics.queued.set(waiting)
-        self._work.metrics.running.set(running)
-        if sweep:
-            self._lost.give_back()
-            self._sweeper.requeue_forgotten()
-            self._sweeper.delete_orphans()
 
 
 def main() -> None:
