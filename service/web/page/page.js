@@ -1,21 +1,19 @@
 // The page: what the person sets, what the model says.
 
 import * as api from "./api.js";
-import { noise, onChoice, setNoise } from "./band.js";
 import { OutputAxis, drawGauge } from "./chart.js";
 import { cut, extent, lines, pointsOf } from "./curves.js";
-import { Inputs } from "./inputs.js";
+import { describe, exampleTable, listed } from "./describe.js";
+import { $ } from "./dom.js";
+import { Inputs } from "./features.js";
 import { Latest } from "./latest.js";
-import { copy, curl, remember, remembered, showCommand } from "./link.js";
-import { describe, exampleTable } from "./modelwords.js";
+import { copy, curl, noise, onChoice, remember, remembered, setNoise, showCommand } from "./link.js";
 import { decimalsFor, show } from "./numbers.js";
 import { TablePanel } from "./table.js";
 
 const UNUSABLE = 422; // the status of a question that the model has no use for
 const FOLLOWED = 2000; // ms until all of the server's processes serve a new version
 const SETTLED = 600; // ms without a change until the axis fits anew and the answer is said
-
-const $ = (id) => document.getElementById(id);
 
 let model;
 let axis = new OutputAxis();
@@ -65,8 +63,6 @@ function showOutside() {
   $("outside").hidden = outside.length === 0;
   $("outside").textContent = `Outside the training range in ${listed(outside)}: the model is guessing.`;
 }
-
-const listed = (words) => new Intl.ListFormat("en-GB").format(words);
 
 function showAnswer(answer, { at }) {
   if (answer.version !== model.version) load();

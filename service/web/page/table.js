@@ -1,17 +1,12 @@
 // A whole table: a CSV file to the server, and back with the answer, as it streams.
 
 import { sendTable } from "./api.js";
-import { noise } from "./band.js";
-import { takeFiles } from "./fileinput.js";
-import { hide } from "./focus.js";
-import { follow } from "./job.js";
-import { forgetJob, keepJob, keptJob } from "./keptjob.js";
-import { countRecords } from "./lines.js";
+import { BrokenOff, countRecords, receive } from "./csvstream.js";
+import { $, hide } from "./dom.js";
+import { follow, forgetJob, keepJob, keptJob } from "./job.js";
+import { noise } from "./link.js";
 import { count } from "./numbers.js";
-import { BrokenOff, receive } from "./receive.js";
-import { answerName, oneAtATime, size, summary } from "./tablewords.js";
 
-const $ = (id) => document.getElementById(id);
 const RELOAD = "Reload the page: the server keeps the answer of its job.";
 
 export class TablePanel {
@@ -146,4 +141,52 @@ function preview({ header, first }) {
   line(header, "th");
   for (const row of first) line(row, "td");
   return table;
+}
+
+const brings = ({ dataTransfer }) => dataTransfer.types.includes("Files");
+const mark = (on) => $("drop").classList.toggle("over", on);
+
+/** Call `take` (file, how many more came with it) for each choice and each drop. */
+export function takeFiles(take) {
+  $("file").addEventListener("change", ({ target }) => {
+    takeFirst(target.files, take);
+    target.value = "";
+  });
+  addEventListener("dragover", (event) => {
+    if (!brings(event)) return;
+    event.preventDefault();
+    mark(true);
+  });
+  addEventListener("dragleave", (event) => event.relatedTarget ?? mark(false));
+  addEventListener("drop", (event) => {
+    if (!brings(event)) return;
+    event.preventDefault();
+    mark(false);
+    takeFirst(event.dataTransfer.files, take);
+  });
+}
+
+function takeFirst([first, ...more], take) {
+  if (first) take(first, more.length);
+}
+
+/** The name under which the answer of a file is saved. */
+export const answerName = (name) =>
+  `${name.replace(/(\.[a-z]{2,4})?(\.gz)?$/i, "")}-predicted.csv`;
+
+export const size = (bytes) =>
+  bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** What becomes of several files that came at once. */
+export const oneAtATime = (name, more) =>
+  `Files are answered one at a time: this is ${name}. ` +
+  `Bring the other ${more === 1 ? "one" : count(more)} when it is done.`;
+
+/** How many rows an answer has, and what is special about some. */
+export function summary({ rows, outside, bad }) {
+  const notes = [
+    outside ? `${count(outside)} outside the training range` : "",
+    bad ? `${count(bad)} could not be read` : "",
+  ].filter(Boolean);
+  return `${count(rows)} ${rows === 1 ? "row" : "rows"} answered${notes.length ? `; ${notes.join(", ")}` : ""}.`;
 }

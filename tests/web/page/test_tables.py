@@ -224,7 +224,7 @@ def test_records_are_counted_as_the_server_reads_them(page: Page, content: str) 
     assert len([row for row in csv.reader(content.splitlines(keepends=True)) if row]) == 3
     counted = page.evaluate(
         """async (text) => {
-            const { countRecords } = await import("/page/lines.js");
+            const { countRecords } = await import("/page/csvstream.js");
             return countRecords(new File([text], "a.csv"), new AbortController().signal);
         }""",
         content,

@@ -1,4 +1,6 @@
-// Where the focus goes when its element vanishes: a browser would start over at the page's top.
+// Elements of the page.
+
+export const $ = (id) => document.getElementById(id);
 
 /** Hide an element; a focus within it goes to `next`. */
 export function hide(element, next) {

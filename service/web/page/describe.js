@@ -1,11 +1,11 @@
 // What GET /model says, in words.
 
+import { $ } from "./dom.js";
 import { count } from "./numbers.js";
 
 const EXAMPLE_ROWS = 20;
 
-const $ = (id) => document.getElementById(id);
-const listed = (words) => new Intl.ListFormat("en-GB").format(words);
+export const listed = (words) => new Intl.ListFormat("en-GB").format(words);
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const plain = (value) => (typeof value === "number" ? Number(value.toPrecision(3)) : String(value));
