@@ -71,7 +71,8 @@ class Live:
 
     Attributes
     ----------
-    served : the model that predicts now
+    model, version : what predicts now
+    served : both of one moment, and their file
     initial : the model in the settings
 
     Raises `ModelFileError`: the model in the settings cannot be loaded.
@@ -90,19 +91,10 @@ class Live:
             self.serve(model, path, version_of(file))
         self.initial = self.served
 
-    @property
-    def model(self) -> Model:
-        """The model that predicts now."""
-        return self.served.model
-
-    @property
-    def version(self) -> str:
-        """The version of the model that predicts now."""
-        return self.served.version
-
     def serve(self, model: Model, path: Path, version: str) -> None:
         """Answer new requests with this model."""
         model.description = d = replace(model.description, version=version)
+        self.model, self.version = model, version
         self.served = Served(model, path, version)
         log.info("serving %s %s (%s, %d points)", d.name, version, d.kernel, d.training_points)
 

@@ -65,23 +65,22 @@ class TilePool:
 
     BLAS itself runs on one thread: whole tiles in parallel scale better than split products,
     and a tile's bits do not depend on the number of threads.
+
+    Attributes
+    ----------
+    width : the number of threads in use
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._width = 0
+        self.width = 0
         self._checked = -_LIMIT_CHECK_SECONDS
         self._executor: ThreadPoolExecutor | None = None
-
-    @property
-    def width(self) -> int:
-        """Threads in use."""
-        return self._width
 
     def predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
         """Return mean and variance, shape (n, 2), with the same bits as `model.predict`."""
         executor = self._current()
-        cuts = _cuts(len(X), self._width, model.large_tile)
+        cuts = _cuts(len(X), self.width, model.large_tile)
         if len(cuts) == 1:
             return executor.submit(model.predict, X, noise=noise).result()
         parts = [executor.submit(model.predict, X[a:b], noise=noise) for a, b in cuts]
@@ -97,11 +96,11 @@ class TilePool:
             return self._executor
 
     def _resize(self, width: int) -> None:
-        if width == self._width:
+        if width == self.width:
             return
         if self._executor is not None:
             self._executor.shutdown(wait=False)
-        self._width = width
+        self.width = width
         self._executor = ThreadPoolExecutor(width, "tiles", initializer=yield_priority)
 
 

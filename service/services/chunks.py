@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from service.model import BoolArray, FloatArray
 from service.services.problems import unusable
 
 Cells = list[list[str]]
-T = TypeVar("T")
 
 CHUNK_TILES = 4
 """Tiles of the model in a chunk: enough to keep a few CPUs busy, little enough to stay small."""
@@ -92,15 +90,3 @@ def refuse_nonfinite(X: FloatArray, start: int, of: str = "") -> None:
     if bad.size:
         row = start + int(bad[0])
         raise unusable(f"point {row}{of} is not finite: {X[bad[0]].tolist()}", row=row)
-
-
-def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield items in the same parts, without knowing how many there are."""
-    held: list[T] = []
-    for item in items:
-        held.append(item)
-        if len(held) == 2 * size:
-            yield held[:size]
-            held = held[size:]
-    if held:
-        yield held

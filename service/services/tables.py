@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
-from typing import BinaryIO, NoReturn, cast
+from typing import BinaryIO, NoReturn, TypeVar, cast
 
 import numpy as np
 
 from service.services.body import starts_like_gzip
-from service.services.chunks import Cells, Chunk, grouped, row_ranges
+from service.services.chunks import Cells, Chunk, row_ranges
 from service.services.problems import Where, malformed, too_large, unusable
+
+T = TypeVar("T")
 
 DELIMITERS = ";\t,"
 LONGEST_LINE = 1 << 20
@@ -129,7 +131,7 @@ class Table:
 
         Raises `Problem`: 413 beyond `limit` rows, 422 without any.
         """
-        for rows in grouped(self._counted_records(limit), size):
+        for rows in _grouped(self._counted_records(limit), size):
             lines, cells = zip(*rows, strict=True)
             yield self._chunk(lines, list(cells))
 
@@ -215,6 +217,18 @@ def _picker(index: list[int]) -> Callable[[list[str]], Sequence[str]]:
         only = index[0]
         return lambda record: [record[only]]
     return itemgetter(*index)
+
+
+def _grouped(rows: Iterator[T], size: int) -> Iterator[list[T]]:
+    """Yield rows in the parts of `row_ranges`, without knowing how many rows there are."""
+    held: list[T] = []
+    for row in rows:
+        held.append(row)
+        if len(held) == 2 * size:
+            yield held[:size]
+            held = held[size:]
+    if held:
+        yield held
 
 
 def is_header(cells: list[str], names: Sequence[str]) -> bool:

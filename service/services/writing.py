@@ -8,6 +8,7 @@ import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Annotated, Any, NotRequired, TypedDict
 
 import msgspec
@@ -116,18 +117,9 @@ def layout_of(
 
 def written(layout: Layout, answers: Iterator[Answered], media_type: str) -> Iterator[bytes]:
     """Return the answer's bytes in the form that was asked for; the first piece is ready."""
-    return _started(_WRITERS[media_type](layout, answers))
-
-
-def _started(answer: Iterator[bytes]) -> Iterator[bytes]:
-    """Compute the first piece now, so that a problem becomes a status and not a broken answer."""
-    first = next(answer, b"")
-
-    def resumed() -> Iterator[bytes]:
-        yield first
-        yield from answer
-
-    return resumed()
+    answer = _WRITERS[media_type](layout, answers)
+    # Computed now, so that a problem becomes a status and not a broken answer.
+    return chain([next(answer, b"")], answer)
 
 
 def _whole(chunks: Iterator[Chunk], limits: Limits) -> list[Chunk]:
