@@ -59,6 +59,12 @@ FORMS = {
 }
 
 
+TERMS = (*FORMS, "Bias", "White")
+"""The names of the supported covariance functions."""
+
+SUPPORTED = f"sums of {', '.join(TERMS)}"
+
+
 @dataclass(frozen=True)
 class Stationary:
     """``variance * g(r)`` with r the distance after division by the lengthscales.

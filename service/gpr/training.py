@@ -12,17 +12,15 @@ from typing import Any
 import GPy
 import numpy as np
 
-from service.gpr.kernels import FORMS, Bias, Kernel, Stationary, Term, White
+from service.gpr.kernels import FORMS, SUPPORTED, Bias, Kernel, Stationary, Term, White
 from service.gpr.posterior import Posterior
-from service.gpr.trainingdata import EXACT_ROWS, Progress, TrainingOptions, no_progress
+from service.gpr.trainingdata import Progress, TrainingOptions, check_trainable, no_progress
 from service.model import FloatArray, check_feature_names
 
 SEED = 0
 """For restarts and inducing inputs: the same data give the same model."""
 
 DEFAULTS = TrainingOptions(restarts=5)
-
-SUPPORTED = f"sums of {', '.join(FORMS)}, Bias and White"
 
 EXACT_ITERATIONS = 1000
 
@@ -160,15 +158,13 @@ def posterior_of(
 
 
 def make_kernel(text: str, input_dim: int, *, ard: bool = True) -> Any:
-    """Return the GPy kernel for a sum of names, as in ``"Matern52 + White"``."""
+    """Return the GPy kernel for a sum of known names, as in ``"Matern52 + White"``."""
     kernels: list[Any] = []
     for name in (part.strip() for part in text.split("+")):
         if name in FORMS:
             kernels.append(getattr(GPy.kern, name)(input_dim, ARD=ard))
-        elif name in ("Bias", "White"):
-            kernels.append(getattr(GPy.kern, name)(input_dim))
         else:
-            raise ValueError(f"unknown kernel {name!r}; supported: {SUPPORTED}")
+            kernels.append(getattr(GPy.kern, name)(input_dim))
     return kernels[0] if len(kernels) == 1 else GPy.kern.Add(kernels)
 
 
@@ -213,19 +209,13 @@ def fit(
     kernel : a GPy kernel, used instead of the one that `options` names
     progress : called after each restart with the number of finished restarts
 
-    Raises `ValueError`: an input is constant, there are too many rows for an exact GP, or the
-    optimiser failed from every start.
+    Raises `ValueError`: the kernel is unknown, an input is constant, there are too many rows for an
+    exact GP, or the optimiser failed from every start.
     """
     names = tuple(feature_names or (f"x{i + 1}" for i in range(X.shape[1])))
     check_feature_names(names, X.shape[1])
-    if not options.inducing and len(X) > EXACT_ROWS:
-        raise ValueError(
-            f"{len(X)} rows are too many for an exact GP (at most {EXACT_ROWS}): "
-            "use inducing inputs, for instance --inducing 200"
-        )
+    check_trainable(X, names, len(X), options)
     offset, scale = X.mean(axis=0), X.std(axis=0)
-    if not (scale > 0).all():
-        raise ValueError(f"input {names[int(np.argmin(scale))]!r} is constant: leave it out")
     state = np.random.get_state()  # GPy draws from NumPy's global generator
     np.random.seed(SEED)
     try:

@@ -7,12 +7,13 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 
+from service.gpr.kernels import SUPPORTED, TERMS
 from service.model import FloatArray
 
 if TYPE_CHECKING:
@@ -54,7 +55,16 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class TrainingDataError(ValueError):
-    """The data are unusable for training; the message names lines and columns."""
+    """The data cannot train a model.
+
+    Attributes
+    ----------
+    where : members that locate the error: ``line``, ``feature`` or ``option``
+    """
+
+    def __init__(self, detail: str, **where: Any) -> None:
+        super().__init__(detail)
+        self.where = where
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +114,12 @@ def read_training_data(
 
 def _columns(header: list[str], names: Sequence[str]) -> list[int]:
     if len(names) < 2:
-        raise TrainingDataError("line 1: there is no input column besides the target")
+        raise TrainingDataError("line 1: there is no input column besides the target", line=1)
     for name in names:
         if header.count(name) != 1:
             how = "is missing" if name not in header else "appears twice"
-            raise TrainingDataError(f"line 1: column {name!r} {how}; columns: {', '.join(header)}")
+            detail = f"line 1: column {name!r} {how}; columns: {', '.join(header)}"
+            raise TrainingDataError(detail, line=1)
         if names.count(name) > 1:
             raise TrainingDataError(f"{name!r} is named twice among the inputs and the target")
     return [header.index(name) for name in names]
@@ -116,23 +127,24 @@ def _columns(header: list[str], names: Sequence[str]) -> list[int]:
 
 def _numbers(reader: Reader, header: list[str], columns: list[int]) -> list[list[float]]:
     rows: list[list[float]] = []
-    reasons: list[str] = []
+    reasons: list[tuple[int, str]] = []
     try:
         for cells in reader:
             if not cells:
                 continue
             if len(cells) != len(header):
-                reasons.append(f"line {reader.line_num}: {len(cells)} cells, not {len(header)}")
+                reasons.append((reader.line_num, f"{len(cells)} cells, not {len(header)}"))
             else:
                 row, found = _row(cells, header, columns)
                 rows.append(row)
-                reasons += [f"line {reader.line_num}: {reason}" for reason in found]
+                reasons += [(reader.line_num, reason) for reason in found]
     except csv.Error as error:
-        reasons.append(f"line {reader.line_num}: {error}")
+        reasons.append((reader.line_num, str(error)))
     if reasons:
+        shown = [f"line {line}: {reason}" for line, reason in reasons[:MAX_REASONS]]
         more = len(reasons) - MAX_REASONS
-        shown = reasons[:MAX_REASONS] + ([f"and {more} more"] if more > 0 else [])
-        raise TrainingDataError("; ".join(shown))
+        shown += [f"and {more} more"] if more > 0 else []
+        raise TrainingDataError("; ".join(shown), line=reasons[0][0])
     return rows
 
 
@@ -149,3 +161,29 @@ def _row(cells: list[str], header: list[str], columns: list[int]) -> tuple[list[
             reasons.append(f"{header[column]} is not finite: {cells[column]!r}")
         row.append(number)
     return row, reasons
+
+
+def check_trainable(
+    X: FloatArray, feature_names: Sequence[str], rows: int, options: TrainingOptions
+) -> None:
+    """Raise a `TrainingDataError` for what would fail, or take too long, after the first restart.
+
+    Parameters
+    ----------
+    X : shape (n, d), all inputs
+    rows : how many of them train the model
+    """
+    unknown = [part for part in map(str.strip, options.kernel.split("+")) if part not in TERMS]
+    if unknown:
+        detail = f"unknown kernel {unknown[0][:40]!r}; supported: {SUPPORTED}"
+        raise TrainingDataError(detail, option="kernel")
+    constant = np.flatnonzero(np.ptp(X, axis=0) == 0)
+    if constant.size:
+        name = feature_names[int(constant[0])]
+        raise TrainingDataError(f"the input {name!r} is constant: leave it out", feature=name)
+    if not options.inducing and rows > EXACT_ROWS:
+        raise TrainingDataError(
+            f"{rows} rows are too many for an exact GP (at most {EXACT_ROWS}): use inducing "
+            "inputs, for instance inducing=200 (--inducing 200)",
+            option="inducing",
+        )

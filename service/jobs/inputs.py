@@ -7,14 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
+from service.gpr.trainingdata import (
+    TrainingData,
+    TrainingDataError,
+    check_trainable,
+    read_training_data,
+)
 from service.jobs.blobs import JobBlobs
 from service.jobs.plans import row_bytes
-from service.jobs.specs import INPUT, Form, Prediction
+from service.jobs.specs import INPUT, Form, Prediction, Training
+from service.model import check_feature_names
 from service.services import arrays, writing
+from service.services.body import starts_like_gzip
 from service.services.chunks import Answered, Chunk, Source
 from service.services.options import Options
 from service.services.prediction import (
@@ -23,7 +31,7 @@ from service.services.prediction import (
     refuse_large_covariance,
     refuse_many_samples,
 )
-from service.services.problems import Problem
+from service.services.problems import Problem, Where, unusable
 from service.services.reading import Reader
 from service.services.tables import Table
 from service.services.writing import Layout
@@ -119,3 +127,23 @@ def _table_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
 def _without_numbers(chunk: Chunk) -> Answered:
     none = np.empty((len(chunk.X), 0))
     return Answered(chunk, none, none.astype(bool))
+
+
+def read_table(data: bytes, spec: Training) -> TrainingData:
+    """Read the table of a training.
+
+    Raises `Problem`: 422 with the reasons, for data that cannot train a model: too few or too many
+    rows, a constant column, cells that are not finite numbers (with the first ``line``).
+    """
+    if starts_like_gzip(data):
+        raise unusable("the table looks gzipped: send 'Content-Encoding: gzip' with it")
+    try:
+        table = read_training_data(data, "the table", spec.target, spec.features)
+        check_feature_names(table.feature_names, table.X.shape[1])
+        rows = round(len(table.y) * (1 - spec.held_out))
+        check_trainable(table.X, table.feature_names, rows, spec)
+    except TrainingDataError as error:
+        raise unusable(str(error), **cast(Where, error.where)) from None
+    except ValueError as error:
+        raise unusable(str(error)) from None
+    return table

@@ -16,12 +16,11 @@ from flask import Blueprint, request
 from service.jobs import results, specs
 from service.jobs.blobs import JobBlobs
 from service.jobs.idempotency import Key
-from service.jobs.inputs import StoringReader, check_limits, prediction_spec
+from service.jobs.inputs import StoringReader, check_limits, prediction_spec, read_table
 from service.jobs.jobs import Jobs, Store, owner_of, reachable
 from service.jobs.queue import show_depth
 from service.jobs.records import Job, document, read_listing
 from service.jobs.specs import INPUT, Form, Prediction, Training
-from service.jobs.training import read_table
 from service.model import Model, check_model_name
 from service.runtime.runtime import Runtime
 from service.services import negotiation

@@ -22,11 +22,10 @@ from threadpoolctl import threadpool_limits
 
 from service.jobs import specs
 from service.jobs.blobs import JobBlobs
-from service.jobs.inputs import check_limits
+from service.jobs.inputs import check_limits, read_table
 from service.jobs.plans import make_plan, read_plan, rows_per_part, write_plan
 from service.jobs.results import RESULT, compute_part
 from service.jobs.specs import BEGIN, INPUT, Training
-from service.jobs.training import read_table
 from service.model import FloatArray, Model
 from service.runtime.live import model_class
 from service.runtime.pool import TilePool, cpu_limit, threads_for

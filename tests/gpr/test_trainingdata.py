@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from service.gpr.trainingdata import TrainingDataError, read_training_data
+from service.jobs.inputs import read_table
 from service.jobs.specs import Training
-from service.jobs.training import read_table
 from service.services.problems import Problem
 from tests.commands.commandline import run
 
