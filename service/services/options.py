@@ -15,19 +15,14 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a caller asks of a prediction besides mean and variance."""
 
     noise: Annotated[
-        bool,
-        Meta(
-            description="true: the variance of an observation, noise included; "
-            "false: the variance of the latent function"
-        ),
+        bool, Meta(description="false: the variance of the latent function, without noise")
     ] = True
     interval: Annotated[
         Annotated[float, Meta(gt=0, lt=1)] | None,
         Meta(description="adds `lower` and `upper`, the central interval with this probability"),
     ] = None
     gradient: Annotated[
-        bool,
-        Meta(description="adds the derivatives of mean and variance with respect to each feature"),
+        bool, Meta(description="adds the derivatives of mean and variance by each feature")
     ] = False
     covariance: Annotated[bool, Meta(description="adds the joint covariance of all points")] = False
     samples: Annotated[
@@ -36,14 +31,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: Annotated[int, Meta(ge=0, le=2**53, description="the same seed gives the same draws")] = 0
     on_bad_row: Annotated[
         Literal["fail", "nan"],
-        Meta(
-            description="fail: a bad row of a CSV table fails the request; "
-            "nan: it is answered with NaN and the reason"
-        ),
+        Meta(description="a bad CSV row fails the request, or is answered NaN with the reason"),
     ] = "fail"
     extrapolated: Annotated[
-        bool,
-        Meta(description="adds a column to CSV that marks points outside the training range"),
+        bool, Meta(description="adds a CSV column that marks points outside the training range")
     ] = False
 
     @property

@@ -45,17 +45,10 @@ class V2Error(TypedDict):
     error: str
 
 
-class UMBridgeDetail(TypedDict):
-    """What went wrong in a UM-Bridge call."""
-
-    type: str
-    message: str
-
-
 class UMBridgeErrorDocument(TypedDict):
-    """An error of UM-Bridge."""
+    """An error of UM-Bridge, with ``type`` and ``message``."""
 
-    error: UMBridgeDetail
+    error: dict[str, str]
 
 
 class Problem(Exception):
@@ -159,7 +152,7 @@ def v2_error(problem: Problem, request_id: str) -> tuple[int, str, bytes]:
 def umbridge_error(problem: Problem, request_id: str) -> tuple[int, str, bytes]:
     """Return an error of UM-Bridge 1.0: a type and a message, and no other member."""
     status = 400 if problem.status == 422 else problem.status
-    error = UMBridgeDetail(type=_kind(problem, status), message=problem.detail)
+    error = {"type": _kind(problem, status), "message": problem.detail}
     return status, JSON, msgspec.json.encode(UMBridgeErrorDocument(error=error))
 
 

@@ -55,19 +55,13 @@ class Call(msgspec.Struct, rename="camel"):
 
     name: Annotated[str, Meta(description="the model's name")]
     config: Config = msgspec.field(default_factory=Config)
-    input: Annotated[
-        list[list[float]], Meta(description="one vector: the features of each point in turn")
-    ] = []
+    input: Annotated[list[list[float]], Meta(description="one vector: point after point")] = []
     out_wrt: Index = 0
     in_wrt: Index = 0
     in_wrt1: Index = 0
     in_wrt2: Index = 0
-    sens: Annotated[
-        list[float], Meta(description="the sensitivity: as many numbers as the output has")
-    ] = []
-    vec: Annotated[
-        list[float], Meta(description="the direction: as many numbers as the input has")
-    ] = []
+    sens: Annotated[list[float], Meta(description="the sensitivity, as long as the output")] = []
+    vec: Annotated[list[float], Meta(description="the direction, as long as the input")] = []
 
 
 class _Named(msgspec.Struct):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import mmap
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -34,26 +34,25 @@ class Parameters(msgspec.Struct):
     """Parameters of a request, an input or an output; unknown ones are ignored."""
 
     binary_data_size: Annotated[
-        int | None, Meta(description="of an input: how many bytes it has after the JSON")
+        int | None, Meta(description="of an input: its bytes after the JSON")
     ] = None
     binary_data: Annotated[
-        bool | None,
-        Meta(description="of an output: whether it is returned as bytes after the JSON"),
+        bool | None, Meta(description="of an output: return it as bytes after the JSON")
     ] = None
     binary_data_output: Annotated[
-        bool, Meta(description="of the request: the default for every output's `binary_data`")
+        bool, Meta(description="of a request: the default of every output's `binary_data`")
     ] = False
     noise: Annotated[
-        bool,
-        Meta(
-            description="of the request: false gives the variance of the latent function, "
-            "without noise"
-        ),
+        bool, Meta(description="of a request; false: the variance of the latent function")
     ] = True
-    classification: Annotated[int | None, Meta(description="unsupported: 400 when set")] = None
-    shared_memory_region: Annotated[str | None, Meta(description="unsupported: 400 when set")] = (
-        None
-    )
+    classification: Annotated[int | None, Meta(description="unsupported")] = None
+    shared_memory_region: Annotated[str | None, Meta(description="unsupported")] = None
+
+
+_NUMBERS = Meta(
+    description="in row-major order, flat or nested; required unless bytes follow the JSON",
+    extra_json_schema={"type": "array", "items": {}},
+)
 
 
 class Tensor(msgspec.Struct):
@@ -63,17 +62,7 @@ class Tensor(msgspec.Struct):
     shape: Annotated[Shape, Meta(description="[n, d] for `x`; [n] or [n, 1] for one feature")]
     datatype: Annotated[str, Meta(extra_json_schema={"enum": list(DATATYPES)})]
     parameters: Parameters = msgspec.field(default_factory=Parameters)
-    data: (
-        Annotated[
-            Raw,
-            Meta(
-                description="the numbers in row-major order, flat or nested; "
-                "required unless they follow the JSON as bytes",
-                extra_json_schema={"type": "array", "items": {}},
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    data: Annotated[Raw, _NUMBERS] | UnsetType = UNSET
 
 
 class RequestedOutput(msgspec.Struct):
@@ -89,44 +78,11 @@ class Inference(msgspec.Struct):
     """An inference request."""
 
     inputs: list[Tensor]
-    id: Annotated[
-        str, Meta(description="returned in the answer; the default is the request id")
-    ] = ""
+    id: Annotated[str, Meta(description="returned in the answer; default: the request id")] = ""
     parameters: Parameters = msgspec.field(default_factory=Parameters)
     outputs: Annotated[
-        list[RequestedOutput] | None,
-        Meta(description="the default is `mean` and `variance`"),
+        list[RequestedOutput] | None, Meta(description="default: `mean` and `variance`")
     ] = None
-
-
-class OutputParameters(TypedDict):
-    """The parameters of an output whose numbers follow the JSON as bytes."""
-
-    binary_data_size: int
-
-
-class OutputTensor(TypedDict):
-    """An output tensor, with `data` in JSON or as many bytes after the JSON as it says."""
-
-    name: str
-    datatype: str
-    shape: Sequence[int]
-    parameters: NotRequired[OutputParameters]
-    data: NotRequired[list[float]]
-
-
-class InferenceHead(TypedDict):
-    """What an inference answer says besides its outputs."""
-
-    model_name: str
-    model_version: str
-    id: str
-
-
-class InferenceAnswer(InferenceHead):
-    """An inference answer."""
-
-    outputs: list[OutputTensor]
 
 
 _inference = msgspec.json.Decoder(Inference)
@@ -226,7 +182,7 @@ class Output:
     binary: bool
 
 
-def write(head: InferenceHead, outputs: list[Output]) -> tuple[int | None, Iterator[bytes]]:
+def write(head: dict[str, str], outputs: list[Output]) -> tuple[int | None, Iterator[bytes]]:
     """Return the length of the answer's JSON, if bytes follow it, and the answer in pieces."""
     pieces = _json_pieces(head, outputs)
     if not any(output.binary for output in outputs):
@@ -235,14 +191,11 @@ def write(head: InferenceHead, outputs: list[Output]) -> tuple[int | None, Itera
     return len(text), _with_bytes(text, [output for output in outputs if output.binary])
 
 
-def _json_pieces(head: InferenceHead, outputs: list[Output]) -> Iterator[bytes]:
+def _json_pieces(head: dict[str, str], outputs: list[Output]) -> Iterator[bytes]:
     yield _encode(head)[:-1] + b',"outputs":['
     for i, output in enumerate(outputs):
-        described: OutputTensor = {
-            "name": output.name,
-            "datatype": "FP64",
-            "shape": output.values.shape,
-        }
+        shape = output.values.shape
+        described: dict[str, Any] = {"name": output.name, "datatype": "FP64", "shape": shape}
         if output.binary:
             described["parameters"] = {"binary_data_size": output.values.size * 8}
         yield (b"," if i else b"") + _encode(described)[:-1]

@@ -141,20 +141,6 @@ Numbers = Annotated[
 ]
 
 
-class Gradient(TypedDict):
-    """The derivatives of mean and variance, in the order of the features."""
-
-    mean: _List
-    variance: _List
-
-
-class BadRow(TypedDict):
-    """A row of a table that is answered with NaN."""
-
-    row: int
-    reason: str
-
-
 class Prediction(TypedDict):
     """A prediction; the options of the request say which members it has."""
 
@@ -162,15 +148,16 @@ class Prediction(TypedDict):
     variance: Numbers
     lower: NotRequired[Numbers]
     upper: NotRequired[Numbers]
-    gradient: NotRequired[Gradient]
+    gradient: NotRequired[
+        Annotated[dict[str, _List], Meta(description="of mean and variance, by feature")]
+    ]
     samples: NotRequired[_List]
     extrapolated: NotRequired[
-        Annotated[
-            bool | _List,
-            Meta(description="which points are outside the training range, if any is"),
-        ]
+        Annotated[bool | _List, Meta(description="which points are outside the training range")]
     ]
-    errors: NotRequired[list[BadRow]]
+    errors: NotRequired[
+        Annotated[list[dict[str, Any]], Meta(description="`row` and `reason` of each bad row")]
+    ]
     covariance: NotRequired[
         Annotated[float | _List, Meta(description="a row per point, or the variance of one point")]
     ]
@@ -320,7 +307,7 @@ class _Buffered:
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
         self._rows = 0
         self.outside: list[BoolArray] = []
-        self.errors: list[BadRow] = []
+        self.errors: list[dict[str, Any]] = []
 
     def add(self, part: Answered) -> None:
         self._file.write(np.ascontiguousarray(part.values).tobytes())

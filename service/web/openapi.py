@@ -18,7 +18,7 @@ from service.services import umbridge, v2
 from service.services.negotiation import CSV, JSON, NDJSON, NPY
 from service.services.options import Options
 from service.services.problems import MEDIA_TYPE, ProblemDocument, UMBridgeErrorDocument, V2Error
-from service.services.v2tensors import Inference, InferenceAnswer
+from service.services.v2tensors import Inference
 from service.services.writing import Prediction
 
 Schema = dict[str, Any]
@@ -136,7 +136,7 @@ def _of(rule: Rule, view: Callable[..., Any], tag: str, operation: Operation) ->
 
 def _schemas(model: Model, queue: bool) -> dict[str, Schema]:
     structs: list[type] = [Prediction, ProblemDocument, V2Error, UMBridgeErrorDocument]
-    structs += [Inference, InferenceAnswer, umbridge.Config]
+    structs += [Inference, umbridge.Config]
     structs += [answer for answer, _ in _CALLS.values() if answer]
     structs += [JobDocument] if queue else []
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
@@ -233,7 +233,7 @@ def _v2() -> Operations:
     of_model = _operation(_OK | {503: {JSON: _OBJECT}}, [404], error=V2Error)
     index = {"type": "array", "items": _OBJECT}
     infer = _operation(
-        {200: {JSON: _ref("InferenceAnswer"), _OCTETS: _BYTES}},
+        {200: {JSON: _OBJECT, _OCTETS: _BYTES}},
         [400, 404, 408, 412, 413, 415, 431, 503],
         _headers(v2.HEADER_LENGTH, "If-Match", "Content-Encoding"),
         {JSON: _ref("Inference"), _OCTETS: _BYTES},

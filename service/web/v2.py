@@ -167,7 +167,7 @@ def _length(header: str) -> int:
 
 def _answer(model: Model, id: str, outputs: list[tensors.Output]) -> flask.Response:
     served = model.description
-    head: tensors.InferenceHead = {
+    head = {
         "model_name": served.name,
         "model_version": served.version,
         "id": id or flask.g.request_id,
