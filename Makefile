@@ -28,6 +28,9 @@ $(VENV)/.%: requirements/%.txt | $(BIN)/python
 run: $(VENV)/.local ## serve on http://localhost:5000, with jobs and training; Ctrl-C stops everything
 	$(BIN)/python -m service up
 
+# Without bytecode each of a hundred processes would compile the service anew.
+test quick-tests: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(VENV)/.dev ## run all tests that need no cluster
 	$(BIN)/python -m pytest --ignore=tests/deploy/e2e $(TOGETHER) $(COVERAGE)
 

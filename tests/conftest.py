@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
+from xdist.scheduler import LoadFileScheduling
 
 from service.gpr import GPR
 from service.model import FloatArray
@@ -22,6 +25,23 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 PRETRAINED = ROOT / "service" / "pretrained.npz"
+
+
+_SHARED = re.compile(r"\[(front|flask|files|redis)\b|^tests/client/test_(jobs|versions)")
+"""Tests of one server or stack: by the fixture's parameter, or by their files."""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have one process run all tests of a shared server, and otherwise all tests of a file."""
+    scheduler: Any = LoadFileScheduling(config, log)
+    by_file = scheduler._split_scope
+
+    def by_server(test: str) -> str:
+        shared = _SHARED.search(test)
+        return (shared[1] or "client") if shared else str(by_file(test))
+
+    scheduler._split_scope = by_server
+    return scheduler
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,7 +21,7 @@ def gpserve() -> WSGI:
     return create_app(Runtime(Settings())).wsgi_app
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two serving processes, a worker, a Valkey."""
     with started(tmp_path_factory.mktemp("client"), arguments=ARTICLE, chunk_seconds=0.02) as made:

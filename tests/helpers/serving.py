@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import httpx
 
 from tests.helpers import plainhttp
 from tests.helpers.patience import PATIENCE_SECONDS, until
+from tests.helpers.starting import Started, start
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +30,7 @@ class Server:
     """A running server."""
 
     port: int
-    process: subprocess.Popen[bytes]
+    process: Started
     log: Path
 
     @property
@@ -83,10 +83,7 @@ def serving(tmp: Path, *arguments: str, **settings: object) -> Iterator[Server]:
     environ.setdefault("GPSERVE_DRAIN_SECONDS", "0.3")
     log = tmp / f"server-{port}.log"
     command = [sys.executable, "-m", "gunicorn", "service.app:app", f"--bind=127.0.0.1:{port}"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [*command, *arguments], cwd=ROOT, env=environ, stdout=out, stderr=out
-        )
+    process = start([*command, *arguments], environ, ROOT, log)
     server = Server(port, process, log)
     try:
         wait_ready(server)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,6 +18,7 @@ from service.local import up
 from tests.helpers import plainhttp
 from tests.helpers.patience import PATIENCE_SECONDS, until
 from tests.helpers.serving import ROOT, Server, free_port, serving
+from tests.helpers.starting import Started, start
 
 TOKEN = {"Authorization": "Bearer secret"}
 FINAL = {"successful", "failed", "dismissed"}
@@ -31,13 +31,10 @@ class Process:
     command: Sequence[str]
     environ: dict[str, str]
     log: Path
-    running: subprocess.Popen[bytes] | None = None
+    running: Started | None = None
 
     def start(self) -> None:
-        with self.log.open("ab") as out:
-            self.running = subprocess.Popen(
-                self.command, cwd=ROOT, env=self.environ, stdout=out, stderr=out
-            )
+        self.running = start(self.command, self.environ, ROOT, self.log)
 
     def send(self, number: signal.Signals) -> None:
         if self.running is not None and self.running.poll() is None:

@@ -14,7 +14,7 @@ from tests.helpers import plainhttp
 from tests.helpers.stack import Stack, stack
 
 
-@pytest.fixture(scope="session", params=["files", "redis"])
+@pytest.fixture(scope="package", params=["files", "redis"])
 def jobs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
@@ -26,7 +26,7 @@ def jobs(
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def http(jobs: Stack) -> Iterator[httpx.Client]:
     with plainhttp.Client(base_url=jobs.http) as client:
         yield client
