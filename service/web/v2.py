@@ -28,10 +28,7 @@ v2 = Blueprint("v2", __name__)
 
 
 class ModelName(PathConverter):
-    """A model's name, which may contain a slash, as in ``stress [N/mm]``.
-
-    It does not end like one of the routes below a model.
-    """
+    """A model's name, perhaps with a slash, as in ``stress [N/mm]``, but not a route's end."""
 
     regex = r"[^/].*?(?<!/infer)(?<!/ready)(?<!/stats)"
 

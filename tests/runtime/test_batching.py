@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.runtime.backlog import Backlog
-from service.runtime.batching import Batcher, Waiting
+from service.runtime.batching import Backlog, Batcher, Waiting
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
 from service.services.problems import Problem
