@@ -24,9 +24,9 @@ import numpy as np
 from service.model import BoolArray, FloatArray, Model
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
+from service.services.errors import busy
 from service.services.points import Rows
 from service.services.prediction import extrapolated
-from service.services.problems import busy
 
 _REMEMBERED_POINTS = 200
 """About how many points the moving average of the cost per point covers."""

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from service.runtime.metrics import LoopCounts, Metrics
-from service.services.problems import Problem
+from service.services.errors import Problem
 
 log = logging.getLogger("service.request")
 

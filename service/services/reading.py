@@ -13,10 +13,10 @@ from service.services import arrays
 from service.services import options as optional
 from service.services.body import Spool, read_whole
 from service.services.chunks import Chunk, Source, row_ranges
+from service.services.errors import Problem, malformed
 from service.services.jsonpoints import read_json
 from service.services.options import Options
 from service.services.points import Points, read_fields, refuse_too_many
-from service.services.problems import Problem, malformed
 from service.services.tables import Table
 
 Fields = list[tuple[str, str]]

@@ -16,8 +16,8 @@ import numpy as np
 from msgspec import Meta
 
 from service.model import FloatArray, Model, Unsupported
+from service.services.errors import UMBridgeError
 from service.services.points import Rows, refuse_too_many
-from service.services.problems import UMBridgeError
 
 PROTOCOL_VERSION = 1.0
 

@@ -17,7 +17,7 @@ from service.runtime import probes
 from service.services import v2 as protocol
 from service.services import v2tensors as tensors
 from service.services.body import Spool, read_whole, refuse_larger
-from service.services.problems import malformed
+from service.services.errors import malformed
 from service.services.v2 import HEADER_LENGTH
 from service.services.v2tensors import Inference, Parameters
 from service.web.body import opened

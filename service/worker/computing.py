@@ -29,8 +29,8 @@ from service.jobs.specs import BEGIN, INPUT, Training
 from service.model import FloatArray, Model
 from service.runtime.live import model_class
 from service.runtime.pool import TilePool, cpu_limit, threads_for
+from service.services.errors import Problem, unusable
 from service.services.prediction import Limits
-from service.services.problems import Problem, unusable
 from service.settings import Settings
 from service.storage import open_blobs
 from service.storage.blobs import BlobMissing, Blobs

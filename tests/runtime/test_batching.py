@@ -12,7 +12,7 @@ import pytest
 from service.runtime.batching import Backlog, Batcher, Waiting
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
-from service.services.problems import Problem
+from service.services.errors import Problem
 from tests.helpers.patience import until
 from tests.helpers.toys import Broken, Sum
 

@@ -1,4 +1,4 @@
-"""Blobs as objects of S3, Google Cloud Storage, Azure, HTTP: whatever fsspec has a driver for."""
+"""Blobs on remote file systems: S3, Google Cloud, Azure, HTTP, SFTP, whatever fsspec can open."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from service.storage.blobs import PIECE, Blobs, StorageError, resized, storage_e
 try:
     import fsspec
 except ImportError as error:
-    raise StorageError(
-        f"a store other than file:// and redis:// requires fsspec: {error}"
-    ) from error
+    raise StorageError(f"this kind of store requires fsspec: {error}") from error
 
 
 class ObjectBlobs(Blobs):
