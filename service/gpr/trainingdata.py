@@ -28,10 +28,6 @@ Progress = Callable[[int], object]
 """Called with the number of finished restarts."""
 
 
-def no_progress(done: int) -> None:
-    """Report nothing."""
-
-
 class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to train a model, on the command line and in ``POST /train``."""
 

@@ -10,7 +10,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from service.model import FloatArray, Model
-from service.runtime.batching import Backlog, Batcher
+from service.runtime.backlog import Backlog
+from service.runtime.batching import Batcher
 from service.runtime.live import Follower, Live
 from service.runtime.logs import RequestLog
 from service.runtime.metrics import Metrics

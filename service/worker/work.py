@@ -12,8 +12,8 @@ from service.jobs.records import FAILED, OPEN, SUCCESSFUL, Job, Status
 from service.jobs.specs import BEGIN
 from service.storage.versions import Versions
 from service.worker import messages
+from service.worker.childprocess import ComputingProcess
 from service.worker.health import WorkerMetrics
-from service.worker.process import ComputingProcess
 
 ATTEMPTS = 5
 """How many attempts at a part may fail, or kill a worker, before the job fails."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from service.runtime.batching import Backlog, Batcher, Waiting
+from service.runtime.backlog import Backlog
+from service.runtime.batching import Batcher, Waiting
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
 from service.services.errors import Problem
