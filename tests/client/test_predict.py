@@ -10,17 +10,22 @@ import numpy as np
 import pandas as pd
 import polars
 import pytest
-from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged
+from gpserve_client import AsyncClient, Client, Prediction, ServiceError, VersionChanged, _plan
 from gpserve_client._requests import NPY, npy, read_npy
 
+from service.app import create_app
 from service.gpr import GPR
 from service.model import FloatArray
+from service.runtime.runtime import Runtime
+from service.settings import Settings
 from tests.client.processes import each_alone
 from tests.helpers import plainhttp
-from tests.helpers.inprocess import WSGI, in_process
+from tests.helpers.inprocess import in_process
 from tests.helpers.serving import Server
 
 Names = tuple[str, ...]
+
+VALUES = 100_000
 
 
 @pytest.fixture
@@ -114,29 +119,39 @@ def test_parts_give_the_bits_of_the_whole(server: Server, gpr: GPR, n: int, rows
     _equal(parts, gpr.predict(many))
 
 
-def test_many_samples_of_many_points(gpserve: WSGI, gpr: GPR) -> None:
-    """More than a million numbers, which is the server's limit per request."""
+@pytest.fixture
+def few_values(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server that takes a tenth of the values per request, for a client that knows it."""
+    assert Settings().max_sample_values == _plan.SAMPLE_VALUES == 10 * VALUES
+    monkeypatch.setattr(_plan, "SAMPLE_VALUES", VALUES)
+    app = create_app(Runtime(Settings(max_sample_values=VALUES)))
+    with in_process(app.wsgi_app) as url:
+        yield url
+
+
+def test_many_samples_of_many_points(few_values: str, gpr: GPR) -> None:
+    """More values than the server's limit per request."""
     low, high = gpr.description.training_range.T
     many = np.random.default_rng(5).uniform(low, high, (1030, 4))
-    with in_process(gpserve) as url, Client(url) as gp:
-        answer, plain = gp.predict(many, samples=1000, seed=3), gp.predict(many)
+    with Client(few_values) as gp:
+        answer, plain = gp.predict(many, samples=100, seed=3), gp.predict(many)
     assert answer.samples is not None
-    assert answer.samples.shape == (1000, 1030)
+    assert answer.samples.shape == (100, 1030)
     np.testing.assert_allclose(answer.samples[:2, -9:], gpr.samples(many[-9:], 2, 3), rtol=1e-9)
     np.testing.assert_array_equal(answer.mean, plain.mean)
 
 
-def test_more_samples_than_a_tile_may_have(gpserve: WSGI, gpr: GPR) -> None:
+def test_more_samples_than_a_tile_may_have(few_values: str, gpr: GPR) -> None:
     """Only the samples are split into less than a tile, so other numbers keep their bits."""
     low, high = gpr.description.training_range.T
     many = np.random.default_rng(5).uniform(low, high, (300, 4))
     options: dict[str, Any] = {"noise": False, "interval": 0.9, "gradient": True}
-    with in_process(gpserve) as url, Client(url) as gp:
-        answer = gp.predict(many.reshape(3, 100, 4), samples=4000, seed=3, **options)
+    with Client(few_values) as gp:
+        answer = gp.predict(many.reshape(3, 100, 4), samples=400, seed=3, **options)
         plain = gp.predict(many.reshape(3, 100, 4), **options)
     assert answer.samples is not None
-    assert answer.samples.shape == (4000, 3, 100)
-    draws = answer.samples.reshape(4000, 300)
+    assert answer.samples.shape == (400, 3, 100)
+    draws = answer.samples.reshape(400, 300)
     np.testing.assert_allclose(draws[:2], gpr.samples(many, 2, 3), rtol=1e-9, atol=1e-9)
     for name in ("mean", "variance", "lower", "upper"):
         np.testing.assert_array_equal(getattr(answer, name), getattr(plain, name))
@@ -145,11 +160,11 @@ def test_more_samples_than_a_tile_may_have(gpserve: WSGI, gpr: GPR) -> None:
     np.testing.assert_array_equal(answer.gradient.variance, plain.gradient.variance)
 
 
-def test_samples_do_not_change_the_bits_of_other_numbers(gpserve: WSGI, gpr: GPR) -> None:
+def test_samples_do_not_change_the_bits_of_other_numbers(few_values: str, gpr: GPR) -> None:
     low, high = gpr.description.training_range.T
     many = np.random.default_rng(5).uniform(low, high, (420, 4))
-    with in_process(gpserve) as url, Client(url) as gp:
-        answer, plain = gp.predict(many, samples=2500), gp.predict(many)
+    with Client(few_values) as gp:
+        answer, plain = gp.predict(many, samples=250), gp.predict(many)
     np.testing.assert_array_equal(np.array([*answer]), np.array([*plain]))
 
 
