@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from service.services.errors import unusable
+
+T = TypeVar("T")
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,10 +65,13 @@ def read(values: Mapping[str, object], *, text: bool) -> Options:
 
     Raises `Problem`: 422, with the option's name in ``option``.
     """
-    if not values:
-        return PLAIN
+    return converted(values, Options, text=text) if values else PLAIN
+
+
+def converted(values: Mapping[str, object], kind: type[T], *, text: bool) -> T:
+    """Return a struct with these fields; raise a `Problem` 422 that names the wrong one."""
     try:
-        return msgspec.convert(values, Options, strict=not text)
+        return msgspec.convert(values, kind, strict=not text)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
         name = path.rstrip("`")

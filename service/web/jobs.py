@@ -27,7 +27,7 @@ from service.services import negotiation
 from service.services.body import decompressed, read_whole, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, malformed, unusable
-from service.services.options import Options
+from service.services.options import Options, converted
 from service.services.reading import only_file
 from service.services.trainingjson import table_of_json
 from service.settings import Settings
@@ -198,13 +198,9 @@ def _training_spec(options: dict[str, Any]) -> Training:
     if unknown:
         name, known = min(unknown)[:40], ", ".join(Training.__struct_fields__)
         raise unusable(f"unknown option {name!r}; options: {known}", option=name)
+    spec = converted(options, Training, text=True)
     try:
-        spec = msgspec.convert(options, Training, strict=False)
         check_model_name(spec.name)
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$.")
-        option = path.rstrip("`")
-        raise unusable(f"option {option!r}: {reason}", option=option) from None
     except ValueError as error:
         raise unusable(str(error), option="name") from None
     return spec
