@@ -9,7 +9,7 @@ COVERAGE ?=
 # rather than compute, so there are more processes than CPUs.
 TOGETHER := -n 5 --dist loadfile --no-loadscope-reorder
 # What `make quick-tests` runs: tests that start no server, worker or browser.
-CHECK_TESTS := tests/gpr tests/services tests/runtime tests/deploy/chart tests/tools/loadtest tests/tools/test_import_order.py
+CHECK_TESTS := tests/gpr tests/services tests/runtime tests/deploy/chart tests/tools/loadtest tests/tools/test_import_order.py tests/docs/test_architecture.py
 # The service that the examples call.
 URL ?= http://localhost:5000
 
@@ -59,6 +59,9 @@ genetic: $(VENV)/.examples ## find the best input with a genetic algorithm: make
 montecarlo: $(VENV)/.examples ## propagate uncertain inputs by Monte Carlo: make montecarlo URL=...
 	PYTHONPATH=client $(BIN)/python -m examples.montecarlo $(URL)
 
+entered: $(VENV)/.dev ## print the files of service/ that a request enters; see docs/architecture.md
+	$(BIN)/python -m tests.tools.entered
+
 screenshots: $(VENV)/.dev ## take the pictures of docs/webpage.md with chromium
 	$(BIN)/python -m tests.web.page.screenshots
 
@@ -76,4 +79,4 @@ lock: ## update the pinned versions and hashes in requirements/ from pyproject.t
 
 include helm/kubernetes.mk bench/bench.mk
 
-.PHONY: help run test lint check quick-tests kill-tests train genetic montecarlo screenshots version lock
+.PHONY: help run test lint check quick-tests kill-tests train genetic montecarlo entered screenshots version lock

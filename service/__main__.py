@@ -22,9 +22,9 @@ from service.runtime.pool import TilePool, cpu_limit, threads_for
 from service.services import negotiation, writing
 from service.services.body import open_body, starts_like_gzip
 from service.services.chunks import CHUNK_TILES
+from service.services.errors import Problem
 from service.services.options import Options
 from service.services.prediction import Limits
-from service.services.problems import Problem
 from service.services.reading import Reader
 from service.settings import SettingsError, as_markdown
 
@@ -255,7 +255,8 @@ def up() -> None:
 @main.command(hidden=True)
 def valkey() -> None:
     """Run the private Valkey of `up`."""
-    from service.local.up import data_folder, exec_valkey, exit_with_parent
+    from service.local.up import data_folder, exit_with_parent
+    from service.local.valkey import exec_valkey
 
     exit_with_parent()
     exec_valkey(data_folder())

@@ -14,7 +14,7 @@ from service.runtime import probes
 from service.runtime.metrics import METRICS_TYPE
 from service.runtime.runtime import Runtime
 from service.services import negotiation, writing
-from service.services.problems import Problem
+from service.services.errors import Problem
 from service.settings import Settings
 from service.web import body, hooks, pages
 from service.web.headers import mark_version, prefers_async, refuse_other_version, require_token

@@ -194,10 +194,7 @@ def read_npy_safely(read: Callable[[], T]) -> T:
     while another one parsed may get a `SystemError` (gh-106905). A lock does not help: the other
     thread may belong to a library that does not know the lock.
     """
-    for _ in range(_ATTEMPTS - 1):
+    for _ in range(9):
         with suppress(SystemError):
             return read()
     return read()
-
-
-_ATTEMPTS = 10

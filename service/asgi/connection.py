@@ -15,7 +15,7 @@ from service.asgi.front import LoadShedder
 from service.asgi.transport import DIRECT_WRITER, CoalescingTransport, DirectWriter
 from service.asgi.upgrades import UpgradeIgnoringProtocol
 from service.runtime.runtime import Runtime
-from service.services.problems import Problem, error_form
+from service.services.errors import Problem, error_form
 from service.settings import Settings
 from service.web.hooks import CLIENT_LEFT
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from service.asgi.transport import DIRECT_WRITER, Response
 from service.runtime.logs import RequestLog, request_id
-from service.services.problems import Problem, error_form
+from service.services.errors import Problem, error_form
 
 Scope = dict[str, Any]
 Message = dict[str, Any]

@@ -37,10 +37,10 @@ from service.runtime.pool import yield_priority
 from service.runtime.runtime import Runtime
 from service.services import umbridge as umbridgecalls
 from service.services import writing
+from service.services.errors import Problem, busy
 from service.services.jsonpoints import read_json
 from service.services.negotiation import JSON_ACCEPTS
 from service.services.points import read_fields
-from service.services.problems import Problem, busy
 from service.web.headers import refuse_other_version
 from service.web.hooks import method_not_allowed
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 from httptools import HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.services.problems import Problem
+from service.services.errors import Problem
 
 Header = tuple[bytes, bytes]
 

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from service.gpr import GPR
 from service.gpr.training import fit
-from service.gpr.trainingdata import Progress, TrainingData, TrainingOptions, no_progress
+from service.gpr.trainingdata import Progress, TrainingData, TrainingOptions
 from service.model import FloatArray
 
 NORMAL_95 = 1.959963984540054
@@ -58,7 +58,7 @@ def fit_and_score(
     options: TrainingOptions,
     *,
     cpus: int = 1,
-    progress: Progress = no_progress,
+    progress: Progress = lambda done: None,
 ) -> GPR:
     """Train on all rows but a held-out share, and score on that share.
 
@@ -78,12 +78,7 @@ def fit_and_score(
             table.output_name,
             progress=progress,
         )
+    name = options.name or table.output_name
     found = scores(GPR.from_posterior(posterior).predict(table.X[unseen]), table.y[unseen])
-    return GPR.from_posterior(
-        replace(
-            posterior,
-            name=options.name or table.output_name,
-            data_sha256=table.sha256,
-            scores=found,
-        )
-    )
+    named = replace(posterior, name=name, data_sha256=table.sha256, scores=found)
+    return GPR.from_posterior(named)

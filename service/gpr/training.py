@@ -14,7 +14,7 @@ import numpy as np
 
 from service.gpr.kernels import FORMS, SUPPORTED, Bias, Kernel, Stationary, Term, White
 from service.gpr.posterior import Posterior
-from service.gpr.trainingdata import Progress, TrainingOptions, check_trainable, no_progress
+from service.gpr.trainingdata import Progress, TrainingOptions, check_trainable
 from service.model import FloatArray, check_feature_names
 
 SEED = 0
@@ -198,7 +198,7 @@ def fit(
     output_name: str = "y",
     *,
     kernel: Any = None,
-    progress: Progress = no_progress,
+    progress: Progress = lambda done: None,
 ) -> Posterior:
     """Train on X, shape (n, d), and y, shape (n,), both in raw units.
 

@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -15,9 +15,6 @@ from msgspec import Meta
 
 from service.gpr.kernels import SUPPORTED, TERMS
 from service.model import FloatArray
-
-if TYPE_CHECKING:
-    from _csv import Reader
 
 MIN_ROWS = 20
 """With fewer rows the scores on a held-out fifth are meaningless."""
@@ -29,10 +26,6 @@ MAX_REASONS = 10
 
 Progress = Callable[[int], object]
 """Called with the number of finished restarts."""
-
-
-def no_progress(done: int) -> None:
-    """Report nothing."""
 
 
 class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,7 +118,7 @@ def _columns(header: list[str], names: Sequence[str]) -> list[int]:
     return [header.index(name) for name in names]
 
 
-def _numbers(reader: Reader, header: list[str], columns: list[int]) -> list[list[float]]:
+def _numbers(reader: Any, header: list[str], columns: list[int]) -> list[list[float]]:
     rows: list[list[float]] = []
     reasons: list[tuple[int, str]] = []
     try:

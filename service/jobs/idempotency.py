@@ -13,7 +13,7 @@ from redis import Redis, RedisError
 from redis.client import Pipeline
 
 from service.services.body import DigestedBody
-from service.services.problems import Problem, malformed
+from service.services.errors import Problem, malformed
 
 _LONGEST = 200
 _LEASE_SECONDS = 5

@@ -24,6 +24,7 @@ from service.model import check_feature_names
 from service.services import arrays, writing
 from service.services.body import starts_like_gzip
 from service.services.chunks import Answered, Chunk, Source
+from service.services.errors import Problem, Where, unusable
 from service.services.options import Options
 from service.services.prediction import (
     Limits,
@@ -31,7 +32,6 @@ from service.services.prediction import (
     refuse_large_covariance,
     refuse_many_samples,
 )
-from service.services.problems import Problem, Where, unusable
 from service.services.reading import Reader
 from service.services.tables import Table
 from service.services.writing import Layout

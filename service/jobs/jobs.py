@@ -16,7 +16,7 @@ from service.jobs.ledger import Extra, Ledger
 from service.jobs.queue import Queue
 from service.jobs.records import DISMISSED, MOST_LISTED, Job, Listing
 from service.jobs.specs import BEGIN, INPUT, Spec
-from service.services.problems import Problem, busy, ogc_problem
+from service.services.errors import Problem, busy, ogc_problem
 from service.settings import Settings
 from service.storage import open_blobs
 from service.storage.blobs import Blobs, StorageError

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from service.services.problems import ProblemDocument, unusable
+from service.services.errors import ProblemDocument, unusable
 
 Status = Literal["accepted", "running", "successful", "failed", "dismissed"]
 Process = Literal["predict", "train"]

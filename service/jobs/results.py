@@ -17,8 +17,8 @@ from service.jobs.specs import Prediction
 from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
 from service.services.chunks import CHUNK_TILES, Answered, Chunk, Source, row_ranges
+from service.services.errors import Problem, Where, ogc_problem
 from service.services.prediction import Limits, Predict, answered, covariance, refuse_covariance_as
-from service.services.problems import Problem, Where, ogc_problem
 from service.services.writing import layout_of, written
 from service.storage.blobs import BlobMissing
 

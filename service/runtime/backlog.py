@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from service.services.problems import busy
+from service.services.errors import busy
 
 _REMEMBERED_POINTS = 200
 """About how many points the moving average of the cost per point covers."""

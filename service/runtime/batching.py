@@ -1,14 +1,13 @@
-"""Requests that wait together are answered by one product.
+"""Requests that wait at the same time are answered by one product.
 
-On an event loop the first waiting request waits for two turns of the loop, and for more as long as
-each brings another request: the loop accepts one connection a turn, so clients that open one for
-each call (UM-Bridge's, curl) would be computed two by two. Nothing waits for a timer. On threads
-alone, whoever gets the turn computes for all who wait.
+On an event loop the first request waits for two iterations of the loop, and longer while each of
+them brings another request: the loop accepts one connection per iteration, so clients that open one
+per call (UM-Bridge's, curl) would be computed in pairs. There is no timer. On threads alone, the
+thread that gets the lock computes for all that wait.
 
-A batch that takes more than `INLINE_SECONDS` at best would hold the loop too long: it is computed
-on a thread, and the next one gathers meanwhile. At best, since a busy neighbour is no reason to
-leave the loop. That thread takes the next batch itself: under overload the loop is busy with
-refusals, and would let it wait.
+A batch that takes longer than `INLINE_SECONDS` on an idle processor is computed on a thread, and
+the next one is collected meanwhile. That thread takes the next batch itself: under overload the
+loop is busy with refusals, and would let it wait.
 """
 
 from __future__ import annotations

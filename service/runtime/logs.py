@@ -8,9 +8,10 @@ import os
 import re
 import secrets
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
-from service.services.problems import Problem
+from service.runtime.metrics import LoopCounts, Metrics
+from service.services.errors import Problem
 
 log = logging.getLogger("service.request")
 
@@ -57,20 +58,6 @@ def log_unexpected(request_id: str) -> Problem:
     return Problem(500, "internal server error; the server's log has the details by request id")
 
 
-Kind = tuple[str, str, int]
-"""Method, route and status."""
-
-
-class Counts(Protocol):
-    """Where requests are counted."""
-
-    def begin(self) -> None:
-        """Count a request as in progress."""
-
-    def end(self, kind: Kind, seconds: float) -> None:
-        """Count a request as answered."""
-
-
 class RequestLog:
     """Counts requests and logs those that the settings want logged.
 
@@ -80,7 +67,7 @@ class RequestLog:
     wanted : "off", "errors" or "all"
     """
 
-    def __init__(self, counts: Counts, wanted: str) -> None:
+    def __init__(self, counts: Metrics | LoopCounts, wanted: str) -> None:
         self.begin = counts.begin
         self._end = counts.end
         self._wanted = wanted

@@ -23,10 +23,12 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.model import Description
-from service.runtime.logs import Kind
 from service.services.v2 import Totals
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # unused
+
+Kind = tuple[str, str, int]
+"""Method, route and status."""
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 RATE_WINDOW_SECONDS = 5

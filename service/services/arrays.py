@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from service.model import FloatArray, read_npy_safely
 from service.services.body import Spool
 from service.services.chunks import Chunk, Source, refuse_nonfinite, row_ranges
-from service.services.problems import malformed, too_large, unusable
+from service.services.errors import malformed, too_large, unusable
 
 MAGIC = b"\x93NUMPY"
 

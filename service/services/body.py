@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from typing import IO, BinaryIO, cast
 
-from service.services.problems import Problem, malformed, too_large
+from service.services.errors import Problem, malformed, too_large
 
 _GZIP_MAGIC = b"\x1f\x8b"
 IN_MEMORY = 1 << 20

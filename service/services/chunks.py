@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from service.model import BoolArray, FloatArray
-from service.services.problems import unusable
+from service.services.errors import unusable
 
 Cells = list[list[str]]
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from service.services import options as optional
+from service.services.errors import Problem, malformed, unusable
 from service.services.points import Points, Rows, check_names, listed, refuse_unknown
-from service.services.problems import Problem, malformed, unusable
 
 _numbers = msgspec.json.Decoder(dict[str, float])
 _anything = msgspec.json.Decoder()

@@ -7,7 +7,7 @@ import re
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from service.services.problems import Problem
+from service.services.errors import Problem
 
 JSON = "application/json"
 CSV = "text/csv"

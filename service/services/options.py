@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from service.services.problems import unusable
+from service.services.errors import unusable
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

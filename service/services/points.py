@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from service.services import options as optional
+from service.services.errors import Where, too_large, unusable
 from service.services.options import Options
-from service.services.problems import Where, too_large, unusable
 
 Rows = list[list[float]]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from service.model import BoolArray, FloatArray, Model, Unsupported
 from service.services.chunks import Answered, Chunk
+from service.services.errors import too_large, unusable
 from service.services.negotiation import JSON
 from service.services.options import Options
-from service.services.problems import too_large, unusable
 
 Predict = Callable[[Model, FloatArray, bool], FloatArray]
 """Mean and variance of (model, X, noise): the model's own, or one that uses all CPUs."""

@@ -13,10 +13,10 @@ from service.services import arrays
 from service.services import options as optional
 from service.services.body import Spool, read_whole
 from service.services.chunks import Chunk, Source, row_ranges
+from service.services.errors import Problem, malformed
 from service.services.jsonpoints import read_json
 from service.services.options import Options
 from service.services.points import Points, read_fields, refuse_too_many
-from service.services.problems import Problem, malformed
 from service.services.tables import Table
 
 Fields = list[tuple[str, str]]
@@ -47,7 +47,7 @@ class Reader:
         limit = self.max_json_bytes
         detail = f"JSON of more than {limit} bytes: send CSV or .npy, which are read piece by piece"
         read = read_json(read_whole(body, limit, detail, announced), self.names)
-        given = optional.read(self._options_only(query), text=True)
+        given = self.options(query)
         return self._source(read), read.options if given == optional.PLAIN else given
 
     def fields(self, fields: Fields) -> tuple[Source, Options]:
@@ -57,7 +57,7 @@ class Reader:
 
     def file(self, body: BinaryIO, fields: Fields, *, counted: bool) -> tuple[Source, Options]:
         """Read points of a CSV or .npy file, told apart by the first bytes, and options."""
-        options = optional.read(self._options_only(fields), text=True)
+        options = self.options(fields)
         if _starts_like_array(body):
             return self.array(body), options
         return self.table(body, options, counted=counted), options
@@ -85,7 +85,7 @@ class Reader:
 
     def options(self, fields: Fields) -> Options:
         """Read the options in the fields; raise a `Problem` 422 for anything else."""
-        return optional.read(self._options_only(fields), text=True)
+        return optional.read(self._options_only(fields), text=True) if fields else optional.PLAIN
 
     def _options_only(self, fields: Fields) -> dict[str, str]:
         unknown = [key for key, _ in fields if key not in optional.NAMES]

@@ -15,7 +15,7 @@ import numpy as np
 
 from service.services.body import starts_like_gzip
 from service.services.chunks import Cells, Chunk, row_ranges
-from service.services.problems import Where, malformed, too_large, unusable
+from service.services.errors import Where, malformed, too_large, unusable
 
 T = TypeVar("T")
 

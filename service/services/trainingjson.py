@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from service.services.problems import malformed, unusable
+from service.services.errors import malformed, unusable
 
 Path = Callable[[int], str]
 """A function of a row that returns the JSON path of a column's value."""

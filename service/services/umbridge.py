@@ -16,8 +16,8 @@ import numpy as np
 from msgspec import Meta
 
 from service.model import FloatArray, Model, Unsupported
+from service.services.errors import UMBridgeError
 from service.services.points import Rows, refuse_too_many
-from service.services.problems import UMBridgeError
 
 PROTOCOL_VERSION = 1.0
 
@@ -169,10 +169,11 @@ def rows(call: Call, d: int, limit: int) -> Rows:
     return [values] if n == 1 else [values[i : i + d] for i in range(0, n * d, d)]
 
 
-def index(value: int, name: str) -> None:
+def check_indices(**indices: int) -> None:
     """Raise an error for any index but 0: there is one input and one output vector."""
-    if value != 0:
-        raise invalid_input(f"{name} is {value}, but the model has one vector, with index 0")
+    for name, value in indices.items():
+        if value != 0:
+            raise invalid_input(f"{name} is {value}, but the model has one vector, with index 0")
 
 
 def vector(values: list[float], name: str, n: int, width: int) -> FloatArray:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from service.model import FloatArray, Model
 from service.services.chunks import CHUNK_TILES, refuse_nonfinite, row_ranges
+from service.services.errors import Problem, malformed
 from service.services.options import Options
 from service.services.points import refuse_too_many
 from service.services.prediction import Predict, columns
-from service.services.problems import Problem, malformed
 from service.services.v2tensors import DATATYPES, Inference, Output, RequestedOutput, read_arrays
 
 ALL_POINTS = "x"

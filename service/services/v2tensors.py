@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from numpy.typing import NDArray
 
 from service.model import FloatArray
-from service.services.problems import malformed
+from service.services.errors import malformed
 from service.services.writing import array_pieces
 
 DATATYPES = {name: np.dtype(code) for name, code in (("FP64", "<f8"), ("FP32", "<f4"))}

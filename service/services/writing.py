@@ -18,6 +18,7 @@ from msgspec import Meta
 from service.model import BoolArray, FloatArray, Model
 from service.services import arrays, negotiation
 from service.services.chunks import Answered, Chunk, Source
+from service.services.errors import unusable
 from service.services.options import Options
 from service.services.prediction import (
     Limits,
@@ -29,7 +30,6 @@ from service.services.prediction import (
     refuse_large_covariance,
     refuse_many_samples,
 )
-from service.services.problems import unusable
 
 _encode = msgspec.json.Encoder().encode
 

@@ -23,6 +23,6 @@ def open_blobs(url: str, *, patient: bool = False) -> Blobs:
         from service.storage.files import FileBlobs
 
         return FileBlobs(Path(rest))
-    from service.storage.objects import ObjectBlobs
+    from service.storage.remote import ObjectBlobs
 
     return ObjectBlobs(url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PIECE = 1 << 20
@@ -18,11 +19,21 @@ class BlobMissing(KeyError):
     """No blob has this name."""
 
 
+@contextmanager
+def storage_errors(doing: str, name: str, kind: type[Exception] = OSError) -> Iterator[None]:
+    """Raise `StorageError`, or `BlobMissing`, instead of a driver's errors of this kind."""
+    try:
+        yield
+    except kind as error:
+        if doing == "read" and isinstance(error, FileNotFoundError):
+            raise BlobMissing(name) from None
+        raise StorageError(f"cannot {doing} {name}: {error}") from error
+
+
 class Blobs(ABC):
     """Named blobs; a name consists of letters, digits, dots, hyphens and slashes.
 
-    A blob becomes visible only when it is complete. Every method may raise
-    `StorageError`.
+    A blob becomes visible only when it is complete. Every method may raise `StorageError`.
     """
 
     @abstractmethod

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from service.model import write_file
-from service.storage.blobs import BlobMissing, Blobs, StorageError
+from service.storage.blobs import Blobs, storage_errors
 
 _PART = ".part"
 
@@ -20,31 +20,20 @@ class FileBlobs(Blobs):
     def write(self, name: str, pieces: Iterable[bytes]) -> int:
         """Write a temporary file, then rename it: a reader sees all of it or nothing."""
         path = self._folder / name
-        try:
+        with storage_errors("write", str(path)):
             path.parent.mkdir(parents=True, exist_ok=True)
             return write_file(path, pieces, mode=0o600)
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error}") from error
 
     def size(self, name: str) -> int:
         """Return the file's size."""
-        try:
+        with storage_errors("read", name):
             return (self._folder / name).stat().st_size
-        except FileNotFoundError:
-            raise BlobMissing(name) from None
-        except OSError as error:
-            raise StorageError(f"cannot read {name}: {error}") from error
 
     def read(self, name: str, start: int, stop: int) -> bytes:
         """Return part of the file."""
-        try:
-            with (self._folder / name).open("rb") as stream:
-                stream.seek(start)
-                return stream.read(stop - start)
-        except FileNotFoundError:
-            raise BlobMissing(name) from None
-        except OSError as error:
-            raise StorageError(f"cannot read {name}: {error}") from error
+        with storage_errors("read", name), (self._folder / name).open("rb") as stream:
+            stream.seek(start)
+            return stream.read(stop - start)
 
     def names(self, prefix: str) -> list[str]:
         """Return the names of the files in a folder."""

@@ -9,7 +9,7 @@ from redis import Redis, RedisError
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from service.storage.blobs import PIECE, BlobMissing, Blobs, StorageError, resized
+from service.storage.blobs import PIECE, BlobMissing, Blobs, StorageError, resized, storage_errors
 
 _PREFIX = "gpserve:blob:"
 _CONNECT_SECONDS = 2.0
@@ -41,14 +41,15 @@ class RedisBlobs(Blobs):
         size = 0
         pending: dict[Any, Any] = {}
         try:
-            for i, piece in enumerate(resized(pieces)):
-                if pending:
-                    self._redis.hset(key, mapping=pending)
-                pending = {str(i): piece}
-                size += len(piece)
-            self._redis.hset(key, mapping={**pending, "size": size})
-        except RedisError as error:
-            raise StorageError(f"Redis: {error}") from error
+            with storage_errors("write", name, RedisError):
+                for i, piece in enumerate(resized(pieces)):
+                    if pending:
+                        self._redis.hset(key, mapping=pending)
+                    pending = {str(i): piece}
+                    size += len(piece)
+                self._redis.hset(key, mapping={**pending, "size": size})
+        except StorageError:
+            raise
         except BaseException:
             self.delete(name)
             raise
@@ -56,10 +57,8 @@ class RedisBlobs(Blobs):
 
     def size(self, name: str) -> int:
         """Return the field ``size``."""
-        try:
+        with storage_errors("read", name, RedisError):
             size = self._redis.hget(_PREFIX + name, "size")
-        except RedisError as error:
-            raise StorageError(f"Redis: {error}") from error
         if size is None:
             raise BlobMissing(name)
         return int(cast(bytes, size))
@@ -70,10 +69,8 @@ class RedisBlobs(Blobs):
             return b""
         first, last = start // PIECE, (stop - 1) // PIECE
         fields = [str(i) for i in range(first, last + 1)]
-        try:
+        with storage_errors("read", name, RedisError):
             found = cast(list[bytes | None], self._redis.hmget(_PREFIX + name, fields))
-        except RedisError as error:
-            raise StorageError(f"Redis: {error}") from error
         if None in found:
             raise BlobMissing(name)
         joined = b"".join(cast(list[bytes], found))
@@ -81,15 +78,11 @@ class RedisBlobs(Blobs):
 
     def names(self, prefix: str) -> list[str]:
         """Return the names, by a scan over the keys."""
-        try:
+        with storage_errors("list", prefix, RedisError):
             keys = self._redis.scan_iter(f"{_PREFIX}{prefix}*", count=1000)
             return sorted(key.decode().removeprefix(_PREFIX) for key in keys)
-        except RedisError as error:
-            raise StorageError(f"Redis: {error}") from error
 
     def delete(self, name: str) -> None:
         """Unlink the hash: Redis frees a large one in the background."""
-        try:
+        with storage_errors("delete", name, RedisError):
             self._redis.unlink(_PREFIX + name)
-        except RedisError as error:
-            raise StorageError(f"Redis: {error}") from error

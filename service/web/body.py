@@ -13,8 +13,8 @@ from service.model import Model
 from service.services import negotiation, writing
 from service.services.body import decompressed, open_body, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
+from service.services.errors import Problem, malformed, too_large, unusable
 from service.services.options import Options
-from service.services.problems import Problem, malformed, too_large, unusable
 from service.services.reading import SUPPORTED, Fields, Reader, only_file
 from service.settings import Settings
 

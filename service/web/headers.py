@@ -9,7 +9,7 @@ from contextlib import suppress
 from werkzeug.http import parse_dict_header, parse_etags
 from werkzeug.wrappers import Request, Response
 
-from service.services.problems import Problem, malformed
+from service.services.errors import Problem, malformed
 
 
 def refuse_other_version(if_match: str, version: str) -> None:

@@ -17,7 +17,7 @@ from werkzeug.wsgi import get_input_stream
 from service.runtime.logs import log_unexpected, request_id
 from service.runtime.runtime import Runtime
 from service.services.body import DigestedBody
-from service.services.problems import Problem, error_form
+from service.services.errors import Problem, error_form
 
 CLIENT_LEFT = "gpserve.client_left"
 """A key of the ASGI scope, which our connection sets when the client closes it."""

@@ -26,8 +26,8 @@ from service.runtime.runtime import Runtime
 from service.services import negotiation
 from service.services.body import decompressed, read_whole, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
+from service.services.errors import Problem, malformed, unusable
 from service.services.options import Options
-from service.services.problems import Problem, malformed, unusable
 from service.services.reading import only_file
 from service.services.trainingjson import table_of_json
 from service.settings import Settings

@@ -15,9 +15,9 @@ from service.jobs.records import JobDocument, Listing
 from service.jobs.specs import Training
 from service.model import Model
 from service.services import umbridge, v2
+from service.services.errors import MEDIA_TYPE, ProblemDocument, UMBridgeErrorDocument, V2Error
 from service.services.negotiation import CSV, JSON, NDJSON, NPY
 from service.services.options import Options
-from service.services.problems import MEDIA_TYPE, ProblemDocument, UMBridgeErrorDocument, V2Error
 from service.services.v2tensors import Inference
 from service.services.writing import Prediction
 

@@ -12,7 +12,7 @@ import flask
 from flask import Blueprint, current_app, request
 from flask_swagger_ui import get_swaggerui_blueprint
 
-from service.services.problems import Problem
+from service.services.errors import Problem
 from service.web.openapi import document
 
 blueprint = Blueprint("pages", __name__)

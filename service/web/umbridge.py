@@ -88,8 +88,7 @@ def gradient() -> flask.Response:
     """Multiply the transposed Jacobian by `sens`."""
     model, call = _read("Gradient")
     X, columns = _points(model, call), calls.columns(call.name, model)
-    calls.index(call.out_wrt, "outWrt")
-    calls.index(call.in_wrt, "inWrt")
+    calls.check_indices(outWrt=call.out_wrt, inWrt=call.in_wrt)
     sens = calls.vector(call.sens, "sens", len(X), len(columns))
     return _answer(model, calls.derived(calls.gradient(model, X, columns, sens)))
 
@@ -99,8 +98,7 @@ def apply_jacobian() -> flask.Response:
     """Multiply the Jacobian by `vec`."""
     model, call = _read("ApplyJacobian")
     X, columns = _points(model, call), calls.columns(call.name, model)
-    calls.index(call.out_wrt, "outWrt")
-    calls.index(call.in_wrt, "inWrt")
+    calls.check_indices(outWrt=call.out_wrt, inWrt=call.in_wrt)
     vec = calls.vector(call.vec, "vec", *X.shape)
     return _answer(model, calls.derived(calls.jacobian(model, X, columns, vec)))
 
@@ -110,9 +108,7 @@ def apply_hessian() -> flask.Response:
     """Multiply the Hessian, weighted by `sens`, by `vec`."""
     model, call = _read("ApplyHessian")
     X, columns = _points(model, call), calls.columns(call.name, model)
-    calls.index(call.out_wrt, "outWrt")
-    calls.index(call.in_wrt1, "inWrt1")
-    calls.index(call.in_wrt2, "inWrt2")
+    calls.check_indices(outWrt=call.out_wrt, inWrt1=call.in_wrt1, inWrt2=call.in_wrt2)
     sens = calls.vector(call.sens, "sens", len(X), len(columns))
     vec = calls.vector(call.vec, "vec", *X.shape)
     return _answer(model, calls.derived(calls.hessian(model, X, columns, sens, vec)))

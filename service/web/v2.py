@@ -17,7 +17,7 @@ from service.runtime import probes
 from service.services import v2 as protocol
 from service.services import v2tensors as tensors
 from service.services.body import Spool, read_whole, refuse_larger
-from service.services.problems import malformed
+from service.services.errors import malformed
 from service.services.v2 import HEADER_LENGTH
 from service.services.v2tensors import Inference, Parameters
 from service.web.body import opened
@@ -28,10 +28,7 @@ v2 = Blueprint("v2", __name__)
 
 
 class ModelName(PathConverter):
-    """A model's name, which may contain a slash, as in ``stress [N/mm]``.
-
-    It does not end like one of the routes below a model.
-    """
+    """A model's name, perhaps with a slash, as in ``stress [N/mm]``, but not a route's end."""
 
     regex = r"[^/].*?(?<!/infer)(?<!/ready)(?<!/stats)"
 

@@ -10,7 +10,7 @@ from flask import Blueprint, request
 from service.model import ModelFileError
 from service.runtime.live import load_version
 from service.runtime.runtime import Runtime
-from service.services.problems import Problem, busy
+from service.services.errors import Problem, busy
 from service.storage.blobs import StorageError
 from service.storage.versions import NoSuchVersion
 from service.web.headers import require_token

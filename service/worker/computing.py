@@ -29,24 +29,13 @@ from service.jobs.specs import BEGIN, INPUT, Training
 from service.model import FloatArray, Model
 from service.runtime.live import model_class
 from service.runtime.pool import TilePool, cpu_limit, threads_for
+from service.services.errors import Problem, unusable
 from service.services.prediction import Limits
-from service.services.problems import Problem, unusable
 from service.settings import Settings
 from service.storage import open_blobs
 from service.storage.blobs import BlobMissing, Blobs
 from service.storage.versions import Versions
-from service.worker.messages import (
-    Computed,
-    Crashed,
-    Message,
-    Planned,
-    Progress,
-    Rejected,
-    Task,
-    Trained,
-    decode_task,
-    encode,
-)
+from service.worker import messages
 
 _MODELS = 2
 """How many versions stay in memory: that of the last jobs and the one before."""
@@ -59,8 +48,8 @@ def main(connection: Connection) -> None:
     threadpool_limits(1, "blas")
     computer = Computer(Settings.from_environ(), connection)
     while True:
-        task = decode_task.decode(connection.recv_bytes())
-        connection.send_bytes(encode(computer.do(task)))
+        task = messages.decode_task.decode(connection.recv_bytes())
+        connection.send_bytes(messages.encode(computer.do(task)))
 
 
 def _die_with_parent() -> None:
@@ -82,19 +71,19 @@ class Computer:
         self._pool = TilePool()
         self._limits = Limits(settings.max_covariance_points, settings.max_sample_values)
 
-    def do(self, task: Task) -> Message:
+    def do(self, task: messages.Task) -> messages.Message:
         """Do a task and return its outcome, good or bad."""
         try:
             return self._do(task)
         except Problem as problem:
-            return Rejected(problem.detail, problem.document())
+            return messages.Rejected(problem.detail, problem.document())
         except BlobMissing as missing:
             gone = Problem(410, f"the input is gone: {missing}")
-            return Rejected("the input is gone", gone.document())
+            return messages.Rejected("the input is gone", gone.document())
         except Exception as error:
-            return Crashed(f"{type(error).__name__}: {error}", traceback.format_exc())
+            return messages.Crashed(f"{type(error).__name__}: {error}", traceback.format_exc())
 
-    def _do(self, task: Task) -> Message:
+    def _do(self, task: messages.Task) -> messages.Message:
         spec = specs.decode(task.spec)
         blobs = JobBlobs(self._blobs, task.id)
         if isinstance(spec, Training):
@@ -102,7 +91,8 @@ class Computer:
         model = self._model(spec.version)
         predictor = model, self._predict, self._limits
         if task.part != BEGIN:
-            return Computed(compute_part(blobs, read_plan(blobs), spec, task.part, *predictor))
+            rows = compute_part(blobs, read_plan(blobs), spec, task.part, *predictor)
+            return messages.Computed(rows)
         rows = rows_per_part(model, spec.options, self._predict, self._settings.chunk_seconds)
         plan = make_plan(blobs, spec, model, rows, self._settings.max_points)
         check_limits(plan.rows, spec.options, self._limits)
@@ -110,7 +100,7 @@ class Computer:
         small = len(plan.parts) == 1
         if small:
             compute_part(blobs, plan, spec, 0, *predictor)
-        return Planned(plan.rows, len(plan.parts), small)
+        return messages.Planned(plan.rows, len(plan.parts), small)
 
     def _predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
         if len(X) < model.large_tile:
@@ -125,7 +115,7 @@ class Computer:
             self._models[version] = model_class(self._settings.model_class).load(path)
         return self._models[version]
 
-    def _train(self, blobs: JobBlobs, spec: Training) -> Message:
+    def _train(self, blobs: JobBlobs, spec: Training) -> messages.Message:
         # Imported here: GPy takes a second and 80 MB, which a worker that only predicts saves.
         from service.gpr.fitting import fit_and_score
 
@@ -152,7 +142,7 @@ class Computer:
             f"version {version}: RMSE {rmse:.4g} on held-out rows "
             f"(standard deviation of the output: {deviation:.4g})"
         )
-        return Trained(version, message, spec.activate)
+        return messages.Trained(version, message, spec.activate)
 
     def _report(self, message: str, percent: float) -> None:
-        self._connection.send_bytes(encode(Progress(message, percent)))
+        self._connection.send_bytes(messages.encode(messages.Progress(message, percent)))

@@ -11,18 +11,9 @@ from service.jobs.queue import Queue
 from service.jobs.records import FAILED, OPEN, SUCCESSFUL, Job, Status
 from service.jobs.specs import BEGIN
 from service.storage.versions import Versions
+from service.worker import messages
+from service.worker.childprocess import ComputingProcess
 from service.worker.health import WorkerMetrics
-from service.worker.messages import (
-    Computed,
-    Crashed,
-    Message,
-    Planned,
-    Progress,
-    Rejected,
-    Task,
-    Trained,
-)
-from service.worker.process import ComputingProcess
 
 ATTEMPTS = 5
 """How many attempts at a part may fail, or kill a worker, before the job fails."""
@@ -98,7 +89,7 @@ class Work:
                 self.queue.put(job.id, part)
 
     def _compute(self, job: Job, part: int) -> None:
-        task = Task(job.id, part, job.spec)
+        task = messages.Task(job.id, part, job.spec)
         looked = time.monotonic()
 
         def watch() -> None:
@@ -110,7 +101,7 @@ class Work:
                 if self.ledger.status(job.id) not in OPEN:
                     raise Cancelled
 
-        def on_progress(progress: Progress) -> None:
+        def on_progress(progress: messages.Progress) -> None:
             self.ledger.report(job.id, progress.message, progress.percent)
 
         try:
@@ -122,25 +113,25 @@ class Work:
         except Cancelled:
             log.info("job %s ended while a part of it was being computed", job.id)
 
-    def _settle(self, job: Job, part: int, message: Message) -> None:
+    def _settle(self, job: Job, part: int, message: messages.Message) -> None:
         match message:
-            case Planned(points, parts, done):
+            case messages.Planned(points, parts, done):
                 self.ledger.mark_planned(job.id, points, parts)
                 job.parts, job.points = parts, points
                 if done:
                     self._part_done(job, 0, points)
                 else:
                     self._put_parts(job, set())
-            case Computed(points):
+            case messages.Computed(points):
                 self._part_done(job, part, points)
-            case Trained(version, summary, activate):
+            case messages.Trained(version, summary, activate):
                 if self.ledger.commit(job.id):
                     if activate:
                         self.versions.activate(version)
                     self._end(job, SUCCESSFUL, summary, version=version)
-            case Rejected(detail, document):
+            case messages.Rejected(detail, document):
                 self._end(job, FAILED, detail, problem=document)
-            case Crashed(error, trace):
+            case messages.Crashed(error, trace):
                 log.error("job %s, part %d: %s\n%s", job.id, part, error, trace)
                 self._retry(job, part, error)
 

@@ -20,8 +20,8 @@ from service.settings import Settings, SettingsError
 from service.storage import open_blobs
 from service.storage.redis import FOREVER, connect
 from service.storage.versions import Versions
+from service.worker.childprocess import ComputingProcess
 from service.worker.health import WorkerMetrics, serve
-from service.worker.process import ComputingProcess
 from service.worker.sweeping import Deliveries, Sweeper
 from service.worker.work import Work
 

@@ -9,7 +9,7 @@ import pytest
 from service.gpr.trainingdata import TrainingDataError, read_training_data
 from service.jobs.inputs import read_table
 from service.jobs.specs import Training
-from service.services.problems import Problem
+from service.services.errors import Problem
 from tests.commands.commandline import run
 
 GOOD = "\n".join(f"{i},{i % 7},{i % 5}" for i in range(30)) + "\n"

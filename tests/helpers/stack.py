@@ -14,7 +14,7 @@ from typing import Any
 
 from redis import Redis, RedisError
 
-from service.local import up
+from service.local import valkey
 from tests.helpers import plainhttp
 from tests.helpers.patience import PATIENCE_SECONDS, until
 from tests.helpers.serving import ROOT, Server, free_port, serving
@@ -97,7 +97,7 @@ class Stack:
 
 def valkey_command(folder: Path) -> tuple[list[str], str]:
     """The embedded Valkey of the package, and its URL."""
-    return up.valkey_command(folder), up.url_of(folder)
+    return valkey.command(folder), valkey.url_of(folder)
 
 
 def debian_command(folder: Path) -> tuple[list[str], str]:

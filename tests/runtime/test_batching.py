@@ -13,7 +13,7 @@ from service.runtime.backlog import Backlog
 from service.runtime.batching import Batcher, Waiting
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
-from service.services.problems import Problem
+from service.services.errors import Problem
 from tests.helpers.patience import until
 from tests.helpers.toys import Broken, Sum
 

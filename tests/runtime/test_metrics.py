@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from service.runtime.logs import Kind
-from service.runtime.metrics import LoopCounts, Metrics
+from service.runtime.metrics import Kind, LoopCounts, Metrics
 
 SECONDS = [0.0004, 0.0005, 0.0006, 0.003, 0.003, 0.02, 100.0]
 KIND = ("POST", "/predict", 200)

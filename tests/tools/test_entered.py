@@ -1,0 +1,19 @@
+"""The files that three requests enter are those that docs/architecture.md names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.docs.architecture import section
+from tests.tools.entered import entered
+
+MOST = {"one JSON point": 16, "one CSV upload": 21, "one job": 43}
+
+
+def test_requests_enter_the_files_of_the_document(tmp_path: Path) -> None:
+    for name, files in entered(tmp_path).items():
+        title = f"{name.replace('one', 'One', 1)}: {len(files)} files"
+        described = set(re.findall(r"`((?:\w+/)?\w+\.py)`", section(title)))
+        assert described == set(files), name
+        assert len(files) <= MOST[name]
