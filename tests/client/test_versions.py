@@ -105,14 +105,6 @@ def test_unusable_training_data(gp: Client) -> None:
         gp.train(3, "y")
 
 
-def test_cancel_a_training(gp: Client) -> None:
-    job = gp.train(TABLE, "height", restarts=100, activate=False)
-    until(lambda: job.refresh().status == "running")
-    assert job.cancel().status == "dismissed"
-    with pytest.raises(JobFailed, match="dismissed by its owner"):
-        job.result()
-
-
 def test_writing_needs_the_token(stack: Stack, gp: Client) -> None:
     with Client(stack.http) as stranger:
         with pytest.raises(ServiceError) as refused:
@@ -137,3 +129,12 @@ def test_the_async_client(stack: Stack) -> None:
             assert (await gp.activate(before))["version"] == before
 
     asyncio.run(work())
+
+
+# At the end: the next training would have to import GPy again.
+def test_cancel_a_training(gp: Client) -> None:
+    job = gp.train(TABLE, "height", restarts=100, activate=False)
+    until(lambda: job.refresh().status == "running")
+    assert job.cancel().status == "dismissed"
+    with pytest.raises(JobFailed, match="dismissed by its owner"):
+        job.result()
