@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, TimeoutError
+from playwright.sync_api import Browser, Error, Page, Request, TimeoutError, ViewportSize
 
 from service.gpr import GPR
 from service.model import FloatArray
 from tests.helpers.patience import PATIENCE_SECONDS
 from tests.helpers.serving import Server, serving
-from tests.web.page.browser import CHROMIUM, chromium, new_page
+from tests.web.page.browser import CHROMIUM, chromium, new_window
+
+DESKTOP = ViewportSize(width=1280, height=720)
 
 
-@pytest.fixture(scope="module")  # playwright holds the thread's event loop until it stops
+@pytest.fixture(scope="package")  # playwright occupies the thread's event loop until it stops
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("the page's tests use Debian's chromium: apt-get install chromium")
     with chromium() as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+def only_tab(browser: Browser) -> Iterator[Page]:
+    """The tab of all tests: opening a window or a tab costs more than most tests."""
+    with new_window(browser, permissions=["clipboard-read", "clipboard-write"]) as window:
+        yield window.new_page()
 
 
 @pytest.fixture(scope="session")
@@ -31,26 +41,58 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def page(browser: Browser, site: Server) -> Iterator[Page]:
-    """The page, ready; an error in its scripts or a request to elsewhere fails the test."""
-    with new_page(browser) as opened:
-        wrong: list[str] = []
-        opened.on("pageerror", lambda error: wrong.append(str(error)))
-        opened.on("request", lambda request: wrong.extend(_elsewhere(request.url, site.url)))
-        answers: list[str] = []
-        opened.on("response", lambda answer: answers.append(f"{answer.status} {answer.url}"))
-        opened.goto(site.url)
-        try:
-            opened.locator(".plot .dot").last.wait_for()
-        except TimeoutError as error:
-            said = opened.locator("body").inner_text()
-            raise AssertionError(f"no plot: {wrong} {answers} {said}") from error
-        yield opened
-        assert wrong == []
+def tab(only_tab: Page) -> Iterator[Page]:
+    """An empty tab, whatever the test before did with it."""
+    yield only_tab
+    only_tab.unroute_all()
+    only_tab.goto("about:blank")
+    only_tab.set_viewport_size(DESKTOP)
+    only_tab.emulate_media(color_scheme="null", forced_colors="null", reduced_motion="null")
 
 
-def _elsewhere(url: str, origin: str) -> list[str]:
-    return [] if url.startswith((f"{origin}/", "blob:", "data:")) else [url]
+@pytest.fixture
+def page(tab: Page, site: Server) -> Iterator[Page]:
+    """The page, ready; an error in its scripts or a request to another host fails the test."""
+    with requested(tab) as urls, thrown(tab) as errors:
+        tab.goto(site.url)
+        wait_drawn(tab)
+        yield tab
+    assert errors == []
+    assert [url for url in urls if not url.startswith((f"{site.url}/", "blob:", "data:"))] == []
+
+
+@contextmanager
+def requested(page: Page) -> Iterator[list[str]]:
+    """Collect the addresses that a page requests, before a route changes them."""
+    urls: list[str] = []
+
+    def add(request: Request) -> None:
+        urls.append(request.url)
+
+    page.on("request", add)
+    yield urls
+    page.remove_listener("request", add)
+
+
+@contextmanager
+def thrown(page: Page) -> Iterator[list[str]]:
+    """Collect the errors that nothing catches in a page's scripts."""
+    errors: list[str] = []
+
+    def add(error: Error) -> None:
+        errors.append(str(error))
+
+    page.on("pageerror", add)
+    yield errors
+    page.remove_listener("pageerror", add)
+
+
+def wait_drawn(page: Page) -> None:
+    """Wait until the page has drawn its plots."""
+    try:
+        page.locator(".plot .dot").last.wait_for()
+    except TimeoutError as error:
+        raise AssertionError(f"no plots: {page.locator('body').inner_text()}") from error
 
 
 def middle(gpr: GPR) -> FloatArray:
@@ -60,14 +102,17 @@ def middle(gpr: GPR) -> FloatArray:
 
 def fields(page: Page) -> FloatArray:
     """What the number fields say, shape (d,), once the page has drawn them."""
-    page.locator(".plot .dot").last.wait_for()
-    return np.array([float(f.input_value()) for f in page.locator(".number").all()])
+    wait_drawn(page)
+    values = page.locator(".number").evaluate_all("found => found.map((field) => field.value)")
+    return np.array([float(value) for value in values])
 
 
 def shown(page: Page) -> FloatArray:
     """The mean and the ends of the band that the page shows, shape (3,)."""
-    ids = ("mean", "lower", "upper")
-    return np.array([float(page.locator(f"#{i}").get_attribute("value") or "nan") for i in ids])
+    values = page.locator("#mean, #lower, #upper").evaluate_all(
+        "found => found.map((e) => e.value)"
+    )
+    return np.array([float(value or "nan") for value in values])
 
 
 def expected(gpr: GPR, x: FloatArray, *, noise: bool = True) -> FloatArray:

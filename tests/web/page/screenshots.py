@@ -10,7 +10,7 @@ from typing import Literal
 from playwright.sync_api import Browser, Page, expect
 
 from tests.helpers.serving import ROOT, serving
-from tests.web.page.browser import chromium, new_page
+from tests.web.page.browser import chromium, new_window
 
 IMAGES = ROOT / "docs" / "images"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -19,27 +19,28 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 def take(browser: Browser, url: str, folder: Path, point: str = "", suffix: str = "") -> None:
-    """A picture of each size and scheme."""
+    """Take a picture of each size in each colour scheme."""
     for name, (width, height) in SIZES.items():
         for scheme in SCHEMES:
-            with new_page(
+            with new_window(
                 browser,
                 viewport={"width": width, "height": height},
                 color_scheme=scheme,
                 device_scale_factor=1 if name == "desktop" else 2,
-            ) as page:
+            ) as window:
+                page = window.new_page()
                 page.goto(f"{url}/{point}")
                 _wait_settled(page)
                 page.screenshot(path=folder / f"page-{name}-{scheme}{suffix}.png")
 
 
 def _wait_settled(page: Page) -> None:
-    """Until the answer has been said: the axis fits, and nothing will move."""
+    """Wait until the answer is announced: the axis fits by then, and nothing moves any more."""
     expect(page.locator("#say")).not_to_be_empty()
 
 
 def main(folder: Path) -> None:
-    """Take them all into a folder."""
+    """Take all pictures, and write them to a folder."""
     with (
         tempfile.TemporaryDirectory() as temporary,
         serving(Path(temporary)) as server,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from service.gpr import GPR
 from tests.helpers import plainhttp
 from tests.helpers.serving import Server
-from tests.web.page.browser import new_page
 from tests.web.page.conftest import expect_answer, expected, fields, wait_until
 
 
@@ -77,17 +75,16 @@ def test_elsewhere_it_stays(page: Page, table: Path) -> None:
 
 
 @pytest.fixture
-def behind(browser: Browser, site: Server) -> Iterator[Page]:
+def behind(tab: Page, site: Server) -> Page:
     """A page that shows an older model, with an input more, until `_catch_up`."""
     old: dict[str, Any] = plainhttp.get(f"{site.url}/model").json() | {"version": "000000000000"}
     old["feature_names"] = [*old["feature_names"], "width"]
     old["training_range"] = {**old["training_range"], "width": [0.0, 1.0]}
-    with new_page(browser) as page:
-        page.route("**/model", lambda route: route.fulfill(json=old), times=1)
-        page.route("**/predict", lambda route: route.abort())
-        page.goto(site.url)
-        expect(page.locator("#problem")).to_be_visible()
-        yield page
+    tab.route("**/model", lambda route: route.fulfill(json=old), times=1)
+    tab.route("**/predict", lambda route: route.abort())
+    tab.goto(site.url)
+    expect(tab.locator("#problem")).to_be_visible()
+    return tab
 
 
 def _catch_up(page: Page, gpr: GPR) -> None:

@@ -11,14 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from service.gpr import GPR
 from tests.helpers.patience import PATIENCE_SECONDS
-from tests.helpers.serving import Server
-from tests.web.page.browser import new_page
 from tests.web.page.conftest import expect_answer, expected, fields, shown
 
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 CONTRAST = Path(__file__).with_name("contrast.js").read_text()
 
 
@@ -82,41 +81,45 @@ def test_everything_has_a_name(page: Page, names: tuple[str, ...]) -> None:
     assert unnamed == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast(browser: Browser, site: Server, scheme: Literal["light", "dark"]) -> None:
+def test_contrast(page: Page) -> None:
     """Every text stands out from its background by 4.5 to 1 (WCAG 2.2, 1.4.3)."""
-    with new_page(browser, color_scheme=scheme) as page:
-        page.goto(f"{site.url}/#lat=-50")
-        page.locator(".plot .dot").last.wait_for()
+    page.get_by_role("spinbutton", name="lat").fill("-50")
+    expect(page.locator(".beyond")).to_be_visible()
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         measured: dict[str, Any] = page.evaluate(CONTRAST)
-    assert measured["texts"] > 30
-    assert measured["weak"] == []
-    assert (measured["paper"] > 0.5) == (scheme == "light")
+        assert measured["texts"] > 30
+        assert measured["weak"] == []
+        assert (measured["paper"] > 0.5) == (scheme == "light")
 
 
-@pytest.mark.parametrize("width", [320, 390, 768])
-def test_no_width_scrolls_sideways(
-    browser: Browser, site: Server, tmp_path: Path, width: int
-) -> None:
+def test_no_width_scrolls_sideways(page: Page, tmp_path: Path) -> None:
     table = tmp_path / f"{'long' * 20}.csv"
     table.write_text("lat,long,depth,stations\n-20,181,500,30\n")
-    with new_page(browser, viewport={"width": width, "height": 844}) as page:
-        page.goto(f"{site.url}/#lat=-1234567.890123&long=-1234567.890123")
-        page.locator(".plot .dot").last.wait_for()
-        page.set_input_files("#file", table)
-        expect(page.locator("#preview")).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.evaluate("location.hash = 'lat=-1234567.890123&long=-1234567.890123'")
+    expect(page.locator(".beyond")).to_have_count(2)
+    page.set_input_files("#file", table)
+    expect(page.locator("#preview")).to_be_visible()
+    for width in (768, 390, 320):
+        _resize(page, width)
+        assert _content_width(page) == width
 
 
-@pytest.mark.parametrize(("width", "size"), [(320, "100%"), (320, "200%"), (640, "200%")])
-def test_no_word_is_broken(browser: Browser, site: Server, width: int, size: str) -> None:
+def _resize(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+
+
+def _content_width(page: Page) -> int:
+    return int(page.evaluate("document.documentElement.scrollWidth"))
+
+
+def test_no_word_is_broken(page: Page) -> None:
     """Names and headings, on the narrowest phone and in letters twice as large (WCAG 1.4.4)."""
-    with new_page(browser, viewport={"width": width, "height": 844}) as page:
-        page.goto(site.url)
-        page.locator(".plot .dot").last.wait_for()
+    for width, size in ((320, "100%"), (320, "200%"), (640, "200%")):
+        _resize(page, width)
         page.evaluate("size => { document.documentElement.style.fontSize = size }", size)
         assert page.evaluate(_BROKEN) == []
-        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert _content_width(page) == width
 
 
 # A word on two lines is two boxes.
@@ -134,26 +137,22 @@ _BROKEN = """() => {
 }"""
 
 
-def test_with_forced_colours_a_track_is_seen(browser: Browser, site: Server) -> None:
-    with new_page(browser, forced_colors="active") as page:
-        page.goto(site.url)
-        page.locator(".plot .dot").last.wait_for()
-        slider = page.get_by_role("slider").first
-        slider.press("End")  # the thumb is at the right, and off what is looked at
-        picture = np.asarray(Image.open(BytesIO(slider.screenshot())).convert("L"))
+def test_with_forced_colours_a_track_is_seen(page: Page) -> None:
+    page.emulate_media(forced_colors="active")
+    slider = page.get_by_role("slider").first
+    slider.press("End")  # the thumb is at the right, and off what is looked at
+    picture = np.asarray(Image.open(BytesIO(slider.screenshot())).convert("L"))
     width = picture.shape[1]
     assert np.ptp(picture[:, width // 4 : width // 2]) > 128
 
 
-def test_on_a_phone_the_answer_stays_in_view(browser: Browser, site: Server) -> None:
-    with new_page(browser, viewport={"width": 390, "height": 844}) as page:
-        page.goto(site.url)
-        page.get_by_role("slider").last.scroll_into_view_if_needed()
-        expect(page.locator("#mean")).to_be_in_viewport()
+def test_on_a_phone_the_answer_stays_in_view(page: Page) -> None:
+    _resize(page, 390)
+    page.get_by_role("slider").last.scroll_into_view_if_needed()
+    expect(page.locator("#mean")).to_be_in_viewport()
 
 
-def test_the_copied_command_says_what_the_page_says(page: Page, gpr: GPR, site: Server) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)
+def test_the_copied_command_says_what_the_page_says(page: Page, gpr: GPR) -> None:
     page.get_by_role("spinbutton", name="lat").fill("-31.5")
     expect_answer(page, expected(gpr, fields(page)))
     page.get_by_role("button", name="Copy").click()

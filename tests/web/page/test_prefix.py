@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from service.app import create_app
 from service.runtime.runtime import Runtime
 from service.settings import Settings
 from tests.helpers.inprocess import in_process
-from tests.web.page.browser import new_page
+from tests.web.page.conftest import requested, wait_drawn
 
 PREFIX = "/team/gp"
 
@@ -34,25 +34,23 @@ def prefixed() -> Iterator[str]:
 
 
 @pytest.fixture
-def tab(browser: Browser, prefixed: str) -> Iterator[Page]:
-    """A tab; a request past the prefix fails the test."""
-    with new_page(browser) as opened:
-        astray: list[str] = []
-        opened.on("request", lambda request: astray.append(request.url))
-        yield opened
-        assert astray
-        assert [url for url in astray if not url.startswith((f"{prefixed}/", "data:"))] == []
+def page(tab: Page, prefixed: str) -> Iterator[Page]:
+    """An empty tab; a request past the prefix fails the test."""
+    with requested(tab) as urls:
+        yield tab
+    assert urls
+    assert [url for url in urls if not url.startswith((f"{prefixed}/", "data:"))] == []
 
 
-def test_the_page(tab: Page, prefixed: str) -> None:
-    tab.goto(f"{prefixed}/")
-    tab.locator(".plot .dot").last.wait_for()
-    expect(tab.locator("#curl")).to_contain_text(f"{prefixed}/predict")
+def test_the_page(page: Page, prefixed: str) -> None:
+    page.goto(f"{prefixed}/")
+    wait_drawn(page)
+    expect(page.locator("#curl")).to_contain_text(f"{prefixed}/predict")
 
 
-def test_the_api_is_described_and_tried(tab: Page, prefixed: str) -> None:
-    tab.goto(f"{prefixed}/docs")
-    liveness = tab.locator(".opblock", has_text="/healthz")
+def test_the_api_is_described_and_tried(page: Page, prefixed: str) -> None:
+    page.goto(f"{prefixed}/docs")
+    liveness = page.locator(".opblock", has_text="/healthz")
     liveness.locator(".opblock-summary-control").click()
     liveness.get_by_role("button", name="Try it out").click()
     liveness.get_by_role("button", name="Execute").click()

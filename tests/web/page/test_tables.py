@@ -7,7 +7,6 @@ import gzip
 import re
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.helpers import plainhttp
@@ -70,18 +69,15 @@ def test_without_the_band(page: Page, site: Server, tmp_path: Path) -> None:
     assert _saved(page, path, tmp_path) == _direct(site, HEADER + ROWS)
 
 
-@pytest.mark.parametrize("interval", [True, False])
-def test_the_band_is_the_one_on_the_screen(
-    page: Page, site: Server, tmp_path: Path, interval: bool
-) -> None:
+def test_the_band_is_the_one_on_the_screen(page: Page, site: Server, tmp_path: Path) -> None:
     path = tmp_path / "quakes.csv"
     path.write_text(HEADER + ROWS)
     page.get_by_label("the true mean, without noise").check()
-    page.get_by_label("add the ends of the 95 % band").set_checked(interval)
-    options: dict[str, float] = {"interval": 0.95} if interval else {}
-    noisy = _direct(site, HEADER + ROWS, **options)
-    without = _direct(site, HEADER + ROWS, noise="false", **options)
-    assert _saved(page, path, tmp_path) == without != noisy
+    for options in ({"interval": 0.95}, {}):
+        page.get_by_label("add the ends of the 95 % band").set_checked(options != {})
+        noisy = _direct(site, HEADER + ROWS, **options)
+        without = _direct(site, HEADER + ROWS, noise="false", **options)
+        assert _saved(page, path, tmp_path) == without != noisy
 
 
 def test_a_compressed_table(page: Page, site: Server, tmp_path: Path) -> None:
@@ -111,18 +107,15 @@ def test_a_dropped_table(page: Page) -> None:
     expect(page.locator("#one-file")).to_be_hidden()
 
 
-@pytest.mark.parametrize(
-    ("names", "other"), [(("a.csv", "b.csv"), "one"), (("a.csv", "b.csv", "c.csv"), "2")]
-)
-def test_of_several_dropped_tables_one_is_taken(
-    page: Page, names: tuple[str, ...], other: str
-) -> None:
-    with page.expect_download() as download:
-        _drop(page, *names)
-    assert download.value.suggested_filename == "a-predicted.csv"
-    expect(page.locator("#one-file")).to_have_text(
-        f"Files are answered one at a time: this is a.csv. Bring the other {other} when it is done."
-    )
+def test_of_several_dropped_tables_one_is_taken(page: Page) -> None:
+    for names, other in (("a.csv", "b.csv"), "one"), (("a.csv", "b.csv", "c.csv"), "2"):
+        with page.expect_download() as download:
+            _drop(page, *names)
+        assert download.value.suggested_filename == "a-predicted.csv"
+        expect(page.locator("#one-file")).to_have_text(
+            "Files are answered one at a time: this is a.csv. "
+            f"Bring the other {other} when it is done."
+        )
     with page.expect_download():
         _drop(page, "b.csv")
     expect(page.locator("#one-file")).to_be_hidden()
@@ -173,8 +166,7 @@ def test_rows_outside_are_counted(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#summary")).to_have_text(expected)
 
 
-@pytest.mark.parametrize("delimiter", [",", ";"])
-def test_columns_of_the_table_are_no_marks(page: Page, tmp_path: Path, delimiter: str) -> None:
+def test_columns_of_the_table_are_no_marks(page: Page, tmp_path: Path) -> None:
     """Only the columns that the server adds say what is outside, and what could not be read."""
     text = (
         "converged,extrapolated,error,lat,long,depth,stations\n"
@@ -182,22 +174,23 @@ def test_columns_of_the_table_are_no_marks(page: Page, tmp_path: Path, delimiter
         "false,true,,-60,181,500,30\n"
         '"a,true,b",true,,-20,181,deep,30\n'
     )
-    rows = [delimiter.join(_quoted(row, delimiter)) for row in csv.reader(text.splitlines())]
     path = tmp_path / "marks.csv"
-    path.write_text("\n".join(rows))
-    page.get_by_label("answer good rows even if others are bad").check()
-    _saved(page, path, tmp_path)
-    expected = "3 rows answered; 1 outside the training range, 1 could not be read."
-    expect(page.locator("#summary")).to_have_text(expected)
-    page.get_by_label("answer good rows even if others are bad").uncheck()
-    path.write_text("\n".join(rows[:3]))
-    _saved(page, path, tmp_path)
-    expected = "2 rows answered; 1 outside the training range."
-    expect(page.locator("#summary")).to_have_text(expected)
+    for delimiter in ",;":
+        rows = [_joined(row, delimiter) for row in csv.reader(text.splitlines())]
+        path.write_text("\n".join(rows))
+        page.get_by_label("answer good rows even if others are bad").check()
+        _saved(page, path, tmp_path)
+        expected = "3 rows answered; 1 outside the training range, 1 could not be read."
+        expect(page.locator("#summary")).to_have_text(expected)
+        page.get_by_label("answer good rows even if others are bad").uncheck()
+        path.write_text("\n".join(rows[:3]))
+        _saved(page, path, tmp_path)
+        expected = "2 rows answered; 1 outside the training range."
+        expect(page.locator("#summary")).to_have_text(expected)
 
 
-def _quoted(row: list[str], delimiter: str) -> list[str]:
-    return [f'"{cell}"' if delimiter in cell else cell for cell in row]
+def _joined(row: list[str], delimiter: str) -> str:
+    return delimiter.join(f'"{cell}"' if delimiter in cell else cell for cell in row)
 
 
 def test_a_newline_in_a_cell_ends_no_row(page: Page, tmp_path: Path) -> None:
@@ -211,25 +204,23 @@ def test_a_newline_in_a_cell_ends_no_row(page: Page, tmp_path: Path) -> None:
     expect(rows.nth(1).locator("td").last).to_have_text("false")
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "a\n1\n2",
-        "a\r\n\r\n1\r\n2\r\n\r\n",
-        'a,b\n"x\n""y""\n",1\n2,"z\n"\n',
-        'disk\n3.5" disk\n5"" disk\n',
-    ],
+THREE_RECORDS = (
+    "a\n1\n2",
+    "a\r\n\r\n1\r\n2\r\n\r\n",
+    'a,b\n"x\n""y""\n",1\n2,"z\n"\n',
+    'disk\n3.5" disk\n5"" disk\n',
 )
-def test_records_are_counted_as_the_server_reads_them(page: Page, content: str) -> None:
-    assert len([row for row in csv.reader(content.splitlines(keepends=True)) if row]) == 3
-    counted = page.evaluate(
-        """async (text) => {
-            const { countRecords } = await import("/page/csvstream.js");
-            return countRecords(new File([text], "a.csv"), new AbortController().signal);
-        }""",
-        content,
-    )
-    assert counted == 3
+
+COUNT = """async (text) => {
+    const { countRecords } = await import("/page/csvstream.js");
+    return countRecords(new File([text], "a.csv"), new AbortController().signal);
+}"""
+
+
+def test_records_are_counted_as_the_server_reads_them(page: Page) -> None:
+    for text in THREE_RECORDS:
+        assert len([row for row in csv.reader(text.splitlines(keepends=True)) if row]) == 3
+        assert page.evaluate(COUNT, text) == 3
 
 
 def test_a_long_one_shows_its_progress(page: Page, site: Server, tmp_path: Path) -> None:
@@ -263,12 +254,12 @@ def test_it_can_be_cancelled(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#say-table")).to_have_text("Cancelled")
 
 
-@pytest.mark.parametrize("content", ["", "lat,long\n1,2\n"])
-def test_the_reason_is_the_servers(page: Page, site: Server, tmp_path: Path, content: str) -> None:
+def test_the_reason_is_the_servers(page: Page, site: Server, tmp_path: Path) -> None:
     path = tmp_path / "wrong.csv"
-    path.write_text(content)
-    answer = plainhttp.post(
-        f"{site.url}/predict", content=content, headers={"Content-Type": "text/csv"}
-    )
-    page.set_input_files("#file", path)
-    expect(page.locator("#table-problem")).to_have_text(answer.json()["detail"])
+    for content in ("", "lat,long\n1,2\n"):
+        path.write_text(content)
+        answer = plainhttp.post(
+            f"{site.url}/predict", content=content, headers={"Content-Type": "text/csv"}
+        )
+        page.set_input_files("#file", path)
+        expect(page.locator("#table-problem")).to_have_text(answer.json()["detail"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,15 @@ from tests.gpr.oracle import kernel, regression
 from tests.helpers import plainhttp
 from tests.helpers.serving import Server, serving
 from tests.web.page.breakingoff import breaking
-from tests.web.page.browser import new_page
-from tests.web.page.conftest import expect_answer, expected, fields, record, wait_until
+from tests.web.page.browser import new_window
+from tests.web.page.conftest import (
+    expect_answer,
+    expected,
+    fields,
+    record,
+    wait_drawn,
+    wait_until,
+)
 
 
 def test_a_busy_server_is_said_and_asked_again(page: Page, gpr: GPR) -> None:
@@ -35,19 +43,21 @@ def test_a_busy_server_is_said_and_asked_again(page: Page, gpr: GPR) -> None:
     expect(page.locator("#problem")).to_be_hidden()
 
 
-def test_a_refused_point_shows_the_detail(browser: Browser, tmp_path: Path) -> None:
-    with serving(tmp_path, max_points=50) as small, new_page(browser) as page:
-        page.goto(small.url)
-        expect(page.get_by_role("alert")).to_contain_text("165 points are more than 50")
+def test_a_refused_point_shows_the_detail(tab: Page, tmp_path: Path) -> None:
+    with serving(tmp_path, max_points=50) as small:
+        tab.goto(small.url)
+        expect(tab.get_by_role("alert")).to_contain_text(
+            "165 points are more than 50, the limit of one request"
+        )
 
 
-def test_a_server_that_is_gone_is_said(browser: Browser, tmp_path: Path) -> None:
-    with serving(tmp_path) as server, new_page(browser) as page:
-        page.goto(server.url)
-        page.locator(".plot .dot").last.wait_for()
+def test_a_server_that_is_gone_is_said(tab: Page, tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        tab.goto(server.url)
+        wait_drawn(tab)
         server.stop()
-        page.get_by_role("slider").first.press("ArrowRight")
-        expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+        tab.get_by_role("slider").first.press("ArrowRight")
+        expect(tab.get_by_role("alert")).to_contain_text("The server does not answer")
 
 
 def test_an_answer_that_breaks_off_says_where(page: Page, tmp_path: Path) -> None:
@@ -64,34 +74,39 @@ def test_an_answer_that_breaks_off_says_where(page: Page, tmp_path: Path) -> Non
     expect(page.locator("#work")).to_be_hidden()
 
 
-def test_a_new_version_takes_over(browser: Browser, site: Server, gpr: GPR) -> None:
+def test_a_new_version_takes_over(tab: Page, site: Server, gpr: GPR) -> None:
     """The page learns from an answer's header that another model is served now."""
     old = plainhttp.get(f"{site.url}/model").json() | {"version": "000000000000", "name": "old"}
-    with new_page(browser) as page:
-        page.route("**/model", lambda route: route.fulfill(json=old), times=1)
-        page.goto(site.url)
-        expect(page.locator("#name")).to_have_text(gpr.description.name)
-        expect(page.locator("#origin")).to_contain_text(gpr.description.version)
-        expect_answer(page, expected(gpr, fields(page)))
+    tab.route("**/model", lambda route: route.fulfill(json=old), times=1)
+    tab.goto(site.url)
+    expect(tab.locator("#name")).to_have_text(gpr.description.name)
+    expect(tab.locator("#origin")).to_contain_text(gpr.description.version)
+    expect_answer(tab, expected(gpr, fields(tab)))
 
 
-@pytest.mark.parametrize("behind", [1, 2])
-def test_a_new_version_with_other_inputs_takes_over(
-    browser: Browser, site: Server, gpr: GPR, behind: int
-) -> None:
-    """Such a version refuses every question, and the process asked for it may still be behind."""
+def test_a_new_version_with_other_inputs_takes_over(tab: Page, site: Server, gpr: GPR) -> None:
+    """Such a version refuses every question, and the process asked first for it is still behind."""
     served = plainhttp.get(f"{site.url}/model").json()
     ranges = {"lat": [-39.0, -10.0], "width": [0.0, 1.0]}
     old = {"version": "000000000000", "feature_names": list(ranges), "training_range": ranges}
-    with new_page(browser) as page:
-        page.route("**/model", lambda route: route.fulfill(json=served | old), times=behind)
-        page.goto(site.url)
-        expect(page.locator(".head label")).to_have_text(list(gpr.description.feature_names))
-        expect_answer(page, expected(gpr, fields(page)))
-        expect(page.locator("#problem")).to_be_hidden()
+    tab.route("**/model", lambda route: route.fulfill(json=served | old), times=2)
+    tab.goto(site.url)
+    expect(tab.locator(".head label")).to_have_text(list(gpr.description.feature_names))
+    expect_answer(tab, expected(gpr, fields(tab)))
+    expect(tab.locator("#problem")).to_be_hidden()
 
 
-def test_a_refused_question_asks_for_the_model_no_more_than_twice(page: Page) -> None:
+@pytest.fixture
+def patient(browser: Browser, site: Server) -> Iterator[Page]:
+    """The page in a window of its own, since a clock is the clock of all tabs."""
+    with new_window(browser) as window, window.new_page() as opened:
+        opened.goto(site.url)
+        wait_drawn(opened)
+        yield opened
+
+
+def test_a_refused_question_asks_for_the_model_no_more_than_twice(patient: Page) -> None:
+    page = patient
     problem = {"status": 422, "detail": "no use for it"}
     questions: list[str] = []
 
@@ -112,16 +127,16 @@ def test_a_refused_question_asks_for_the_model_no_more_than_twice(page: Page) ->
     assert (len(questions), len(asked)) == (1, 2)
 
 
-def test_names_are_text_and_never_markup(browser: Browser, tmp_path: Path) -> None:
+def test_names_are_text_and_never_markup(tab: Page, tmp_path: Path) -> None:
     names = ["<img src=x>", "a&b='c' é"]
     model = GPR.from_gpy(regression(20, 2, kernel("RBF", 2, ard=True)), feature_names=names)
     model.save(tmp_path / "strange.npz")
-    with serving(tmp_path, model=tmp_path / "strange.npz") as server, new_page(browser) as page:
-        page.goto(server.url)
-        expect_answer(page, expected(model, fields(page)))
-        expect(page.locator(".head label")).to_have_text(names)
-        expect(page.locator("img")).to_have_count(0)
-        expect(page.locator("#quality")).to_be_hidden()
-        address = (page.locator("#curl").text_content() or "").removeprefix("curl ").strip("'")
-        said = plainhttp.get(address).json()
-        assert abs(said["mean"] - expected(model, fields(page))[0]) < 1e-9
+    with serving(tmp_path, model=tmp_path / "strange.npz") as server:
+        tab.goto(server.url)
+        expect_answer(tab, expected(model, fields(tab)))
+        expect(tab.locator(".head label")).to_have_text(names)
+        expect(tab.locator("img")).to_have_count(0)
+        expect(tab.locator("#quality")).to_be_hidden()
+        address = (tab.locator("#curl").text_content() or "").removeprefix("curl ").strip("'")
+        answer = plainhttp.get(address).json()
+        assert abs(answer["mean"] - expected(model, fields(tab))[0]) < 1e-9
