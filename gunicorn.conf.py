@@ -12,6 +12,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.workers.base import Worker
 
+# None of these may import prometheus_client, which reads PROMETHEUS_MULTIPROC_DIR when imported.
 from service.runtime.logs import log_config
 from service.settings import Settings
 
