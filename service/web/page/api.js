@@ -1,45 +1,45 @@
-// The service's API: every answer or the reason why there is none.
+// Requests to the service's API. Each returns what the server answers, or throws an `ApiError`.
 
 /**
- * What the server, or the way to it, says is wrong: `status`, 0 when no answer came, and
- * `retryAfter` in seconds when it will pass.
+ * Why a request failed: `status` is 0 when no response came, and `retryAfter` is in seconds, 0
+ * when trying again is pointless.
  */
-export class Refused extends Error {
+export class ApiError extends Error {
   constructor(detail, status, retryAfter) {
     super(detail);
     Object.assign(this, { status, retryAfter });
   }
 }
 
-const UNREACHED = "The server does not answer. Is it running, and are you connected?";
+const UNREACHABLE = "The server cannot be reached. Is it running, and are you connected?";
 
-async function refusal(response) {
+async function errorOf(response) {
   const problem = await response.json().catch(() => ({}));
   const detail = problem.detail ?? `The server answered ${response.status} ${response.statusText}.`;
-  return new Refused(detail, response.status, Number(response.headers.get("Retry-After")) || 0);
+  return new ApiError(detail, response.status, Number(response.headers.get("Retry-After")) || 0);
 }
 
-/** fetch, with a `Refused` for whatever goes wrong; addresses are relative to the page. */
-async function ask(path, options = {}) {
+/** `fetch` that throws an `ApiError` for every failure; addresses are relative to the page. */
+async function request(path, options = {}) {
   let response;
   try {
     response = await fetch(path, options);
   } catch (error) {
     if (options.signal?.aborted && error.name === "AbortError") throw error;
-    throw new Refused(UNREACHED, 0, 2);
+    throw new ApiError(UNREACHABLE, 0, 2);
   }
-  if (!response.ok) throw await refusal(response);
+  if (!response.ok) throw await errorOf(response);
   return response;
 }
 
-/** What is served: GET /model. */
+/** The description of the model that is served. */
 export async function getModel() {
-  return (await ask("model", { cache: "no-cache" })).json();
+  return (await request("model", { cache: "no-cache" })).json();
 }
 
-/** Mean and 95 % band at points: {mean, lower, upper, ..., version}, arrays. */
+/** The arrays {mean, lower, upper, variance} at points, and the `version` of the model. */
 export async function predict(points, noise) {
-  const response = await ask("predict", {
+  const response = await request("predict", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ points, interval: 0.95, ...(noise ? {} : { noise: false }) }),
@@ -48,12 +48,12 @@ export async function predict(points, noise) {
   return { ...(await response.json()), version: response.headers.get("X-Model-Version") };
 }
 
-/** Send a CSV file; the response whose body is the CSV with the answer, or 202 with a job. */
+/** Send a CSV file; the body of the response is the CSV with predictions, or a job if it is 202. */
 export function sendTable(file, options, signal) {
-  // A day, so that only the server's own limit makes a job of what would take longer.
+  // The page can wait for a day, so only the server's own limit turns a long table into a job.
   const headers = { "Content-Type": "text/csv", Accept: "text/csv", Prefer: "wait=86400" };
   if (file.name.endsWith(".gz")) headers["Content-Encoding"] = "gzip";
-  return ask(`predict?${new URLSearchParams(options)}`, {
+  return request(`predict?${new URLSearchParams(options)}`, {
     method: "POST",
     headers,
     body: file,
@@ -61,17 +61,17 @@ export function sendTable(file, options, signal) {
   });
 }
 
-/** A job's document. */
+/** The status document of a job. */
 export async function getJob(id, signal) {
-  return (await ask(`jobs/${id}`, { signal })).json();
+  return (await request(`jobs/${id}`, { signal })).json();
 }
 
-/** The response whose body is the CSV of a job; the reason why there is none is the job's. */
+/** The response whose body is the CSV of a job; the error says why a job has no result. */
 export function getResults(id, signal) {
-  return ask(`jobs/${id}/results`, { headers: { Accept: "text/csv" }, signal });
+  return request(`jobs/${id}/results`, { headers: { Accept: "text/csv" }, signal });
 }
 
-/** Cancel a job; one that cannot be cancelled goes on, and nobody waits for it. */
-export function dismissJob(id) {
-  ask(`jobs/${id}`, { method: "DELETE" }).catch(() => {});
+/** Cancel a job, and do not wait; a job that can no longer be cancelled goes on. */
+export function cancelJob(id) {
+  request(`jobs/${id}`, { method: "DELETE" }).catch(() => {});
 }

@@ -1,16 +1,16 @@
-// Small charts as SVG.
+// Draws the plots along the features and the gauge of the answer, as SVG.
 
 import { clamp, decimalsFor, niceStep, show, ticks } from "./numbers.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const HEIGHT = 150;
-const PAD = { x: 10, top: 10, bottom: 2 }; // x: half a slider's thumb, so that it runs along the plot
+const PAD = { x: 10, top: 10, bottom: 2 }; // x: half the thumb of a slider, so that the two line up
 
 function element(name, attributes, text) {
-  const made = document.createElementNS(NAMESPACE, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
+  const created = document.createElementNS(NAMESPACE, name);
+  for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, value);
+  if (text !== undefined) created.textContent = text;
+  return created;
 }
 
 const path = (points) => `M${points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}`;
@@ -19,17 +19,17 @@ const path = (points) => `M${points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed
 const linear = ([from, to], start, end) => (v) =>
   start + ((v - from) / (to - from || 1)) * (end - start);
 
-/** The output's axis, shared by all plots: it grows at once, and fits anew when things settle. */
+/** The output's axis, which all plots share. It grows at once, but shrinks only in `settle`. */
 export class OutputAxis {
   domain = null;
 
-  /** Make room for [low, high]. */
+  /** Extend the axis to [low, high]. */
   include([low, high]) {
     const [a, b] = this.domain ?? [low, high];
     if (!this.domain || low < a || high > b) this.fit([Math.min(a, low), Math.max(b, high)]);
   }
 
-  /** Let go of much room that [low, high] does not need; true when it did. */
+  /** Shrink the axis if much of it is not needed for [low, high]; return whether it did. */
   settle([low, high]) {
     const loose = high - low < 0.6 * (this.domain[1] - this.domain[0]);
     if (loose) this.fit([low, high]);
@@ -46,7 +46,7 @@ export class OutputAxis {
   }
 }
 
-/** Draw the mean and its band along one feature, and the point that is asked for. */
+/** Draw the mean and its band along one feature, and the chosen point. */
 export function drawCurve(svg, { domain, ys }, range, value, point, axis) {
   const width = svg.clientWidth;
   if (!width) return;
@@ -54,7 +54,7 @@ export function drawCurve(svg, { domain, ys }, range, value, point, axis) {
   const y = linear(axis.domain, HEIGHT - PAD.bottom, PAD.top);
   svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
   svg.replaceChildren(
-    ...beyond(domain, range, x, width),
+    ...outside(domain, range, x, width),
     ...grid(axis, y, width),
     band(ys, x, y),
     element("path", { class: "line", d: path(ys.map((p) => [x(p.x), y(p.mean)])) }),
@@ -63,7 +63,7 @@ export function drawCurve(svg, { domain, ys }, range, value, point, axis) {
   );
 }
 
-function beyond(domain, [low, high], x, width) {
+function outside(domain, [low, high], x, width) {
   const zones = [];
   if (domain[0] < low) zones.push([0, x(low)]);
   if (domain[1] > high) zones.push([x(high), width]);
@@ -79,16 +79,16 @@ function grid(axis, y, width) {
 }
 
 function labels(axis, y) {
-  const found = ticks(...axis.domain, 4);
-  const decimals = Math.max(0, decimalsFor(found[1] - found[0]) - 2);
-  const fits = found.filter((t) => y(t) > PAD.top + 4);
+  const values = ticks(...axis.domain, 4);
+  const decimals = Math.max(0, decimalsFor(values[1] - values[0]) - 2);
+  const fits = values.filter((t) => y(t) > PAD.top + 4);
   return fits.map((t) => element("text", { x: 0, y: y(t) - 4 }, show(t, decimals)));
 }
 
 function band(ys, x, y) {
-  const there = ys.map((p) => [x(p.x), y(p.upper)]);
-  const back = ys.map((p) => [x(p.x), y(p.lower)]).reverse();
-  return element("path", { class: "band", d: `${path([...there, ...back])}Z` });
+  const upper = ys.map((p) => [x(p.x), y(p.upper)]);
+  const lower = ys.map((p) => [x(p.x), y(p.lower)]);
+  return element("path", { class: "band", d: `${path([...upper, ...lower.reverse()])}Z` });
 }
 
 function marker(x, y, at, { mean, lower, upper }) {
@@ -99,7 +99,7 @@ function marker(x, y, at, { mean, lower, upper }) {
   ];
 }
 
-/** Draw the answer on the output's axis, lying down. */
+/** Draw the answer on a horizontal axis of the output. */
 export function drawGauge(svg, { mean, lower, upper }, axis) {
   const width = svg.clientWidth;
   if (!width) return;

@@ -1,60 +1,100 @@
-// CSV as it streams: the records of a file, and the rows of an answer.
+// Reads CSV piece by piece as it streams: the rows of an answer, and how many records a file has.
 
 import { count } from "./numbers.js";
 
-const [NEWLINE, RETURN, QUOTE] = [10, 13, 34];
-const BEFORE_A_QUOTE = new Set([...'\n,;\t"'].map((sign) => sign.charCodeAt(0)));
+const PREVIEW_ROWS = 5;
+const MOST_PIECES = 256;
 
-/** Counts the rows of an answer and those that it marks, below its header. */
-export class Lines {
-  #decoder = new TextDecoder();
-  #rest = "";
-  #open = ""; // the lines of a record whose quoted cell goes on
-
-  constructor(keep) {
-    Object.assign(this, { keep, first: [], rows: 0, outside: 0, bad: 0 });
-  }
-
-  add(bytes) {
-    const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split("\n");
-    this.#rest = lines.pop();
-    for (const line of lines) this.#line(line);
-  }
-
-  end() {
-    if (this.#rest) this.#line(this.#rest);
-    this.#rest = "";
-  }
-
-  #line(line) {
-    const goesOn = splitsQuotes(line) !== (this.#open !== "");
-    const record = this.#open + line;
-    this.#open = goesOn ? `${record}\n` : "";
-    if (goesOn) return;
-    if (this.header) this.#row(record);
-    else this.#head(record);
-  }
-
-  #head(record) {
-    this.delimiter = delimiterOf(record);
-    this.header = cells(record, this.delimiter);
-    // The server's marks are the last columns: the table's own may have the same names.
-    this.mark = this.header.lastIndexOf("extrapolated");
-    this.reason = this.header.indexOf("error", this.mark + 1);
-  }
-
-  #row(record) {
-    const row = cells(record, this.delimiter);
-    if (this.first.length < this.keep) this.first.push(row);
-    this.rows += 1;
-    if (row[this.mark] === "true") this.outside += 1;
-    if (row[this.reason]) this.bad += 1;
+/** The connection was lost in the middle of an answer; the browser says only "network error". */
+export class Interrupted extends Error {
+  constructor(rows) {
+    const after = `${count(rows)} ${rows === 1 ? "row" : "rows"}`;
+    super(`The connection was lost after ${after} of the answer.`);
   }
 }
 
-const splitsQuotes = (line) => line.includes('"') && line.split('"').length % 2 === 0;
+/**
+ * Read an answer to its end: {blob, rows}, where `rows` are `AnswerRows`.
+ * @param onRows (rows so far) => void, after every piece
+ */
+export async function readAnswer(response, onRows, signal) {
+  const rows = new AnswerRows();
+  const pieces = [];
+  const reader = response.body.getReader();
+  for (let piece; !(piece = await nextPiece(reader, rows, signal)).done; ) {
+    signal.throwIfAborted();
+    rows.add(piece.value);
+    pieces.push(piece.value);
+    // A browser may keep a blob on disk, unlike the pieces.
+    if (pieces.length === MOST_PIECES) pieces.splice(0, MOST_PIECES, new Blob(pieces));
+    onRows(rows.total);
+  }
+  rows.end();
+  return { blob: new Blob(pieces, { type: "text/csv" }), rows };
+}
 
-/** An answer's delimiter: it stands before the server's marks, whatever the table's columns hold. */
+async function nextPiece(reader, rows, signal) {
+  try {
+    return await reader.read();
+  } catch (error) {
+    throw signal.aborted ? error : new Interrupted(rows.total);
+  }
+}
+
+/**
+ * The `header` of an answer, its `first` rows, and how many there are: in `total`, `outside` the
+ * training range, and `bad` ones that the server could not read.
+ */
+class AnswerRows {
+  total = 0;
+  outside = 0;
+  bad = 0;
+  header = null;
+  first = [];
+  #decoder = new TextDecoder();
+  #line = ""; // the beginning of a line whose end has not arrived
+  #record = ""; // the lines of a record so far, while a quoted cell has newlines
+
+  add(bytes) {
+    const lines = (this.#line + this.#decoder.decode(bytes, { stream: true })).split("\n");
+    this.#line = lines.pop();
+    for (const line of lines) this.#addLine(line);
+  }
+
+  end() {
+    if (this.#line) this.#addLine(this.#line);
+    this.#line = "";
+  }
+
+  #addLine(line) {
+    const continues = hasOddQuotes(line) !== (this.#record !== "");
+    const record = this.#record + line;
+    this.#record = continues ? `${record}\n` : "";
+    if (continues) return;
+    if (this.header) this.#addRow(record);
+    else this.#setHeader(record);
+  }
+
+  #setHeader(record) {
+    this.delimiter = delimiterOf(record);
+    this.header = cells(record, this.delimiter);
+    // The server adds its columns at the end; the table's own columns may have the same names.
+    this.extrapolated = this.header.lastIndexOf("extrapolated");
+    this.error = this.header.indexOf("error", this.extrapolated + 1);
+  }
+
+  #addRow(record) {
+    const row = cells(record, this.delimiter);
+    if (this.first.length < PREVIEW_ROWS) this.first.push(row);
+    this.total += 1;
+    if (row[this.extrapolated] === "true") this.outside += 1;
+    if (row[this.error]) this.bad += 1;
+  }
+}
+
+const hasOddQuotes = (line) => line.includes('"') && line.split('"').length % 2 === 0;
+
+/** The delimiter is found before the server's own columns, since the table's may hold any sign. */
 const delimiterOf = (header) => /(.)extrapolated(?:\1error)?$/.exec(header)?.[1] ?? ",";
 
 function cells(record, delimiter) {
@@ -68,76 +108,43 @@ function cells(record, delimiter) {
   return found;
 }
 
-/** The records of a file, gunzipped when its name says so. */
+/** Count the records of a file and its header; a file whose name ends with .gz is decompressed. */
 export async function countRecords(file, signal) {
-  const plain = file.stream();
-  const gunzipped = file.name.endsWith(".gz") ? plain.pipeThrough(new DecompressionStream("gzip")) : plain;
-  const reader = gunzipped.getReader();
-  const count = new RecordCount();
+  const stream = file.stream();
+  const gzipped = file.name.endsWith(".gz");
+  const text = gzipped ? stream.pipeThrough(new DecompressionStream("gzip")) : stream;
+  const reader = text.getReader();
+  const counter = new RecordCounter();
   for (let piece; !(piece = await reader.read()).done; ) {
     signal.throwIfAborted();
-    count.add(piece.value);
+    counter.add(piece.value);
   }
-  return count.end();
+  return counter.end();
 }
 
-/** As the server reads: a quote opens a cell only at its start, and an empty line is no record. */
-class RecordCount {
+const [NEWLINE, RETURN, QUOTE] = [10, 13, 34];
+const BEFORE_QUOTED_CELL = new Set([...'\n,;\t"'].map((sign) => sign.charCodeAt(0)));
+
+/** Counts as the server reads: a quote opens a cell only at its start; empty lines do not count. */
+class RecordCounter {
   records = 0;
   quoted = false;
   before = NEWLINE;
 
   add(bytes) {
-    let { records, quoted, before } = this; // a table has many bytes, and locals are quick
+    let { records, quoted, before } = this; // local variables are faster
     for (let i = 0; i < bytes.length; i += 1) {
       const byte = bytes[i];
       if (byte === RETURN) continue;
-      const opens = byte === QUOTE && (quoted || BEFORE_A_QUOTE.has(before));
-      if (opens) quoted = !quoted;
+      const toggles = byte === QUOTE && (quoted || BEFORE_QUOTED_CELL.has(before));
+      if (toggles) quoted = !quoted;
       if (byte === NEWLINE && before !== NEWLINE && !quoted) records += 1;
-      before = byte === QUOTE && !opens ? 0 : byte;
+      before = byte === QUOTE && !toggles ? 0 : byte;
     }
     Object.assign(this, { records, quoted, before });
   }
 
   end() {
     return this.records + (this.before === NEWLINE ? 0 : 1);
-  }
-}
-
-const PREVIEW_ROWS = 5;
-
-/** An answer that ended before its end; the reader's own error says "network error" only. */
-export class BrokenOff extends Error {
-  constructor(rows) {
-    const after = `${count(rows)} ${rows === 1 ? "row" : "rows"}`;
-    super(`The answer broke off after ${after}, as the connection was lost.`);
-  }
-}
-
-/**
- * Read an answer piece by piece, so that its progress shows and memory can be let go.
- * @param tell (rows) => void, after every piece
- */
-export async function receive(response, tell, signal) {
-  const lines = new Lines(PREVIEW_ROWS);
-  const pieces = [];
-  const reader = response.body.getReader();
-  for (let piece; !(piece = await next(reader, lines, signal)).done; ) {
-    signal.throwIfAborted();
-    pieces.push(piece.value);
-    lines.add(piece.value);
-    if (pieces.length === 256) pieces.splice(0, 256, new Blob(pieces));
-    tell(lines.rows);
-  }
-  lines.end();
-  return { blob: new Blob(pieces, { type: "text/csv" }), lines };
-}
-
-async function next(reader, { rows }, signal) {
-  try {
-    return await reader.read();
-  } catch (error) {
-    throw signal.aborted ? error : new BrokenOff(rows);
   }
 }

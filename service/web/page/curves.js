@@ -1,11 +1,12 @@
-// The points of one question, the point itself and a line along each feature, and their answer.
+// The points of one request, which are the chosen point and a line along each feature through it,
+// and the answer split in the same way.
 
 import { clamp } from "./numbers.js";
 
 const MOST_POINTS = 800;
 
-/** How far a plot reaches: the training range, and beyond it to the value, at most once more. */
-export function reach([low, high], value) {
+/** The range of a plot: the training range, extended to the value by at most its own width. */
+function plotRange([low, high], value) {
   const span = high - low || Math.abs(low) || 1;
   if (value >= low && value <= high) return high > low ? [low, high] : [low - span, high + span];
   const edge = clamp(value, low - span, high + span);
@@ -13,23 +14,23 @@ export function reach([low, high], value) {
   return value < low ? [edge - margin, high] : [low, edge + margin];
 }
 
-/** The steps along each feature around `point`: [{domain, xs}]. */
+/** The line through `point` along each feature: [{domain, xs}]. */
 export function lines(point, ranges) {
   const steps = clamp(Math.floor(MOST_POINTS / point.length), 9, 41);
   return point.map((value, j) => {
-    const domain = reach(ranges[j], value);
+    const domain = plotRange(ranges[j], value);
     const step = (domain[1] - domain[0]) / (steps - 1);
     return { domain, xs: Array.from({ length: steps }, (_, i) => domain[0] + i * step) };
   });
 }
 
-/** All points in one array: the point first, then those of each line. */
+/** All points in one array: the chosen point first, then those of each line. */
 export function pointsOf(point, along) {
   return [point, ...along.flatMap(({ xs }, j) => xs.map((x) => point.with(j, x)))];
 }
 
-/** The answer cut as the points were: {mean, lower, upper, variance, curves}. */
-export function cut(answer, along) {
+/** Split the answer to `pointsOf(point, along)`: {mean, lower, upper, variance, curves}. */
+export function split(answer, along) {
   const at = (i) => ({
     mean: answer.mean[i],
     lower: answer.lower[i],
@@ -44,7 +45,7 @@ export function cut(answer, along) {
   return { ...at(0), curves };
 }
 
-/** The lowest and highest end of the band anywhere in an answer. */
+/** The lowest and the highest value of the band in an answer. */
 export function extent({ lower, upper, curves }) {
   const all = curves.flatMap(({ ys }) => ys);
   return [

@@ -1,23 +1,24 @@
-// What GET /model says, in words.
+// Describes the model in words, and makes an example table for it.
 
 import { $ } from "./dom.js";
 import { count } from "./numbers.js";
 
 const EXAMPLE_ROWS = 20;
 
-export const listed = (words) => new Intl.ListFormat("en-GB").format(words);
-
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const plain = (value) => (typeof value === "number" ? Number(value.toPrecision(3)) : String(value));
 
 const SCORES = {
-  held_out_rows: ["rows it had not seen", count],
+  held_out_rows: ["held-out rows", count],
   rmse: ["root mean squared error", plain],
-  coverage_95: ["inside the 95 % band", percent],
+  coverage_95: ["within the 95 % band", percent],
   log_predictive_density: ["log predictive density", plain],
 };
 
-/** Say what is served and how good it is. */
+/** Words as a list: "lat, long and depth". */
+export const listed = (words) => new Intl.ListFormat("en-GB").format(words);
+
+/** Show what the model predicts, where it comes from and how good it is. */
 export function describe(model) {
   document.title = `${model.name} · gpserve`;
   $("name").textContent = model.name;
@@ -40,19 +41,18 @@ function origin({ kernel, training_points, created, version }) {
 function scores(given) {
   const known = Object.keys(SCORES).filter((name) => name in given);
   return [...new Set([...known, ...Object.keys(given)])].flatMap((name) => {
-    const value = given[name];
     const [words, format] = SCORES[name] ?? [name.replaceAll("_", " "), plain];
     const term = document.createElement("dt");
     const number = document.createElement("dd");
     term.textContent = words;
-    number.textContent = format(value);
+    number.textContent = format(given[name]);
     return [term, number];
   });
 }
 
 const quoted = (text) => (/[",\n;]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
-/** A small CSV with the right columns and values within the training range. */
+/** A small CSV with the columns of the model and random values within the training range. */
 export function exampleTable({ feature_names, training_range }) {
   const cell = ([low, high]) => Number((low + Math.random() * (high - low)).toPrecision(5));
   const row = () => feature_names.map((name) => cell(training_range[name])).join(",");

@@ -1,10 +1,14 @@
-// Elements of the page.
+// Finds and hides elements of the page.
 
+/** The element with an id. */
 export const $ = (id) => document.getElementById(id);
 
-/** Hide an element; a focus within it goes to `next`. */
+/**
+ * Hide an element. If the focus is within it, the focus moves to `next`: the browser would start
+ * over at the top of the page.
+ */
 export function hide(element, next) {
-  const lost = element.contains(document.activeElement);
+  const hadFocus = element.contains(document.activeElement);
   element.hidden = true;
-  if (lost) next.focus();
+  if (hadFocus) next.focus();
 }

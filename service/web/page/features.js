@@ -1,12 +1,12 @@
-// The inputs of the model: for each feature a number field, a slider, and the plot along it.
+// The inputs: for each feature of the model a number field, a slider, and the plot along it.
 
 import { drawCurve } from "./chart.js";
 import { $ } from "./dom.js";
-import { clamp, decimalsFor, niceStep, read, show } from "./numbers.js";
+import { clamp, decimalsFor, niceStep, parse, show } from "./numbers.js";
 
-const POSITIONS = 200;
+const POSITIONS = 200; // of a slider
 
-// A field of type "number" leaves out what it does not know: of 1,5 it makes 15, of −5 it makes 5.
+// The field is no input of type "number", which would drop signs: 1,5 becomes 15, and −5 becomes 5.
 const TEMPLATE = `
   <div class="head">
     <label></label>
@@ -17,67 +17,71 @@ const TEMPLATE = `
   <div class="ends muted"><span></span><span></span></div>
   <p class="hint" hidden></p>`;
 
-/** A number with the decimals that it has. */
+/** Format a number with all of its decimals. */
 const exact = (value) => show(value, (String(value).split(".")[1] ?? "").length);
 
-const notRead = (text) =>
-  text.includes(",") ? "Type a number with a decimal point, such as 1.5." : "Type a number.";
+const invalidHint = (text) =>
+  text.includes(",") ? "Enter a number with a decimal point, such as 1.5." : "Enter a number.";
 
 class Feature {
   /** @param onChange called after every change by the person */
   constructor(name, [low, high], index, onChange) {
     Object.assign(this, { name, low, high, onChange });
+    this.step = niceStep((high - low || 1) / POSITIONS);
     this.decimals = decimalsFor(((high - low) / POSITIONS) * 100);
-    this.root = document.createElement("div");
-    this.root.className = "feature";
-    this.root.setAttribute("role", "group");
-    this.root.setAttribute("aria-label", name);
-    this.root.innerHTML = TEMPLATE;
-    this.#find(index);
+    this.#createElements(index);
     this.#listen();
     this.reset();
   }
 
-  #find(index) {
-    const { root } = this;
+  #createElements(index) {
+    const root = document.createElement("div");
+    root.className = "feature";
+    root.setAttribute("role", "group");
+    root.setAttribute("aria-label", this.name);
+    root.innerHTML = TEMPLATE;
     [this.field, this.slider] = root.querySelectorAll("input");
     this.svg = root.querySelector("svg");
     this.hint = root.querySelector(".hint");
-    const label = root.querySelector("label");
+    this.root = root;
+    this.#label(index);
+  }
+
+  #label(index) {
+    const label = this.root.querySelector("label");
     label.textContent = this.name;
     label.htmlFor = this.field.id = `feature-${index}`;
     this.hint.id = `hint-${index}`;
     this.field.setAttribute("aria-describedby", this.hint.id);
-    this.step = niceStep((this.high - this.low || 1) / POSITIONS);
     this.slider.setAttribute("aria-label", `${this.name}, slider`);
-    const [from, to] = root.querySelectorAll(".ends span");
+    const [from, to] = this.root.querySelectorAll(".ends span");
     from.textContent = exact(this.low);
     to.textContent = exact(this.high);
   }
 
   #listen() {
     this.field.addEventListener("input", () => {
-      this.value = read(this.field.value);
-      this.#showValue(false);
+      this.value = parse(this.field.value);
+      this.#showValue();
       this.onChange();
     });
-    this.field.addEventListener("change", () => this.#showValue(!Number.isNaN(this.value)));
-    this.field.addEventListener("keydown", (event) => this.#stepped(event));
+    this.field.addEventListener("change", () => this.valid && this.set(this.value));
+    this.field.addEventListener("keydown", (event) => this.#pressed(event));
     this.slider.addEventListener("input", () => {
       this.set(this.#at(Number(this.slider.value)));
       this.onChange();
     });
   }
 
-  #stepped(event) {
+  #pressed(event) {
     const steps = { ArrowUp: 1, ArrowDown: -1 }[event.key];
-    if (!steps || Number.isNaN(this.value)) return;
-    event.preventDefault(); // the arrow would move the caret as well
+    if (!steps || !this.valid) return;
+    event.preventDefault(); // the arrow would also move the caret
     this.set(Number((this.value + steps * this.step).toPrecision(12)));
     this.onChange();
   }
 
-  /** The value at a position of the slider: the exact ends, and round numbers between them. */
+  /** The value at a position of the slider: the exact ends, and rounded values between them. */
   #at(position) {
     if (position === 0) return this.low;
     if (position === POSITIONS) return this.high;
@@ -85,52 +89,55 @@ class Feature {
     return clamp(Number(raw.toFixed(this.decimals)), this.low, this.high);
   }
 
-  /** "field" or "slider" when it has the focus. */
+  /** "field" or "slider", whichever has the focus. */
   get focused() {
     return ["field", "slider"].find((part) => this[part] === document.activeElement);
+  }
+
+  /** Whether the field holds a number. */
+  get valid() {
+    return !Number.isNaN(this.value);
   }
 
   get outside() {
     return this.value < this.low || this.value > this.high;
   }
 
-  /** Go to the middle of the training range. */
+  /** Return to the middle of the training range. */
   reset() {
     this.set(this.#at(POSITIONS / 2));
   }
 
   set(value) {
     this.value = value;
-    this.#showValue(true);
+    this.field.value = this.valid ? value : "";
+    this.#showValue();
   }
 
-  #showValue(fieldToo) {
-    if (fieldToo) this.field.value = Number.isNaN(this.value) ? "" : this.value;
+  /** Show the value everywhere but in the field, where the person may be typing. */
+  #showValue() {
     const share = (this.value - this.low) / (this.high - this.low || 1);
     if (Number.isFinite(share)) this.slider.value = Math.round(share * POSITIONS);
     this.slider.setAttribute("aria-valuetext", String(this.value));
-    this.field.ariaValueNow = Number.isNaN(this.value) ? null : this.value;
+    this.field.ariaValueNow = this.valid ? this.value : null;
+    this.field.setAttribute("aria-invalid", String(!this.valid));
     this.root.classList.toggle("outside", this.outside);
-    this.field.setAttribute("aria-invalid", String(Number.isNaN(this.value)));
-    this.hint.hidden = !this.outside && !Number.isNaN(this.value);
-    this.hint.textContent = Number.isNaN(this.value)
-      ? notRead(this.field.value)
-      : `Outside the training data: ${exact(this.low)} to ${exact(this.high)}.`;
+    this.hint.hidden = this.valid && !this.outside;
+    this.hint.textContent = this.valid
+      ? `Outside the training range: ${exact(this.low)} to ${exact(this.high)}.`
+      : invalidHint(this.field.value);
   }
 
-  /** Draw the curve of an answer; `value` is where it was asked for. */
+  /** Draw the curve of an answer; `value` is where the answer was computed. */
   draw(curve, value, point, axis) {
     const span = curve.domain[1] - curve.domain[0];
     this.root.style.setProperty("--from", (this.low - curve.domain[0]) / span);
     this.root.style.setProperty("--to", (curve.domain[1] - this.high) / span);
     drawCurve(this.svg, curve, [this.low, this.high], value, point, axis);
-    const [first, last] = [curve.ys[0], curve.ys.at(-1)];
     const decimals = decimalsFor(point.upper - point.lower);
-    this.svg.setAttribute(
-      "aria-label",
-      `Mean along ${this.name}: ${show(first.mean, decimals)} at ${show(first.x, this.decimals)}, ` +
-        `${show(last.mean, decimals)} at ${show(last.x, this.decimals)}`,
-    );
+    const at = ({ x, mean }) => `${show(mean, decimals)} at ${show(x, this.decimals)}`;
+    const text = `Mean along ${this.name}: ${at(curve.ys[0])}, ${at(curve.ys.at(-1))}`;
+    this.svg.setAttribute("aria-label", text);
   }
 }
 
@@ -142,46 +149,46 @@ export class Inputs {
     this.onChange = onChange;
   }
 
-  /** Where they stand, in the model's order; NaN for a field that holds no number. */
+  /** The values in the model's order; NaN for a field that holds no number. */
   get point() {
     return this.features.map((feature) => feature.value);
   }
 
-  /** Where they stand, by name. */
+  /** The values by feature name. */
   get values() {
     return new Map(this.features.map(({ name, value }) => [name, value]));
   }
 
-  /** The names of those that are outside the training range. */
+  /** The names of the features whose value is outside the training range. */
   get outside() {
     return this.features.filter((feature) => feature.outside).map(({ name }) => name);
   }
 
-  /** Become those of a model; `given` values by name are kept, and so is the focus. */
-  become({ feature_names, training_range }, given) {
+  /** Show the features of a model, with the values given by name; the focus stays where it is. */
+  show({ feature_names, training_range }, values) {
     const focus = this.#focus();
     this.features = feature_names.map(
       (name, j) => new Feature(name, training_range[name], j, this.onChange),
     );
-    this.set(given);
+    this.set(values);
     $("features").replaceChildren(...this.features.map((feature) => feature.root));
-    if (focus) this.#goOn(focus);
+    if (focus) this.#restore(focus);
   }
 
-  /** Where the focus is, and what is half typed there: a field that is taken away tidies itself. */
+  /** Where the focus is, and the text there, which the field changes when it is removed. */
   #focus() {
     const focused = this.features.find((feature) => feature.focused);
     return focused && { name: focused.name, part: focused.focused, text: focused.field.value };
   }
 
-  /** Let the person go on: a new version may come in the midst of typing. */
-  #goOn({ name, part, text }) {
-    const same = this.features.find((feature) => feature.name === name);
-    if (same) same.field.value = text;
-    (same?.[part] ?? $("middle")).focus();
+  /** A new version may arrive while the person is typing. */
+  #restore({ name, part, text }) {
+    const feature = this.features.find((candidate) => candidate.name === name);
+    if (feature) feature.field.value = text;
+    (feature?.[part] ?? $("middle")).focus();
   }
 
-  /** Go where values by name lead; the others stay. */
+  /** Set values by feature name; other features keep theirs. */
   set(values) {
     for (const feature of this.features) {
       if (values.has(feature.name)) feature.set(values.get(feature.name));
@@ -192,8 +199,8 @@ export class Inputs {
     for (const feature of this.features) feature.reset();
   }
 
-  /** Draw the curves of an answer; `at` is where it was asked for. */
-  draw(answer, at, axis) {
-    this.features.forEach((feature, j) => feature.draw(answer.curves[j], at[j], answer, axis));
+  /** Draw the curves of an answer that was computed at a point. */
+  draw(answer, point, axis) {
+    this.features.forEach((feature, j) => feature.draw(answer.curves[j], point[j], answer, axis));
   }
 }

@@ -1,35 +1,36 @@
-// A table that takes longer than one request may: the server has made a job of it.
+// Follows the job that the server makes of a table which takes too long for one request.
 
-import { dismissJob, getJob, getResults } from "./api.js";
+import { cancelJob, getJob, getResults } from "./api.js";
 
-const PAUSE = 1000; // ms between two looks at the job
-const OPEN = ["accepted", "running"];
+const PAUSE = 1000; // ms between two requests for the status
+const UNFINISHED = ["accepted", "running"];
+const KEY = "gpserve-job";
 
 /**
- * Follow a job to its end; the response whose body is its answer.
- * @param tell (job) => void, after every look; with `trouble` when the look failed
+ * Follow a job until it ends, and return the response whose body is its result.
+ * @param onStatus (job) => void, after every request for the status; a failed one sets `trouble`
  */
-export async function follow(job, tell, signal) {
+export async function follow(job, onStatus, signal) {
   try {
-    while (OPEN.includes(job.status)) {
-      tell(job);
+    while (UNFINISHED.includes(job.status)) {
+      onStatus(job);
       await pause(signal);
-      job = await lookAt(job, signal);
+      job = await statusOf(job, signal);
     }
   } catch (error) {
-    if (signal.aborted) dismissJob(job.jobID);
+    if (signal.aborted) cancelJob(job.jobID);
     throw error;
   }
   return getResults(job.jobID, signal);
 }
 
-/** The job goes on without us, so what will pass is no reason to let go of it. */
-async function lookAt(job, signal) {
+/** A temporary failure is no reason to give up, since the job goes on without the page. */
+async function statusOf(job, signal) {
   try {
     return await getJob(job.jobID, signal);
   } catch (error) {
-    const passes = error.status === 0 || error.status >= 500;
-    if (!passes) throw error;
+    const temporary = error.status === 0 || error.status >= 500;
+    if (!temporary) throw error;
     return { ...job, trouble: error.message };
   }
 }
@@ -45,18 +46,19 @@ function pause(signal) {
   });
 }
 
-const KEY = "gpserve-job";
+/**
+ * Remember a job's document and the name of its file until `forgetJob`, also when the tab is
+ * reloaded: a phone reloads a page that was in the background.
+ */
+export const rememberJob = (kept) => inStorage((store) => store.setItem(KEY, JSON.stringify(kept)));
 
-/** What `keepJob` kept, {job, name}; null when there is none. */
-export const keptJob = () => stored((storage) => JSON.parse(storage.getItem(KEY)));
+/** The {job, name} that `rememberJob` was given, or null. */
+export const rememberedJob = () => inStorage((store) => JSON.parse(store.getItem(KEY)));
 
-/** Keep a job's document, and the name of the file it answers. */
-export const keepJob = (kept) => stored((storage) => storage.setItem(KEY, JSON.stringify(kept)));
+export const forgetJob = () => inStorage((store) => store.removeItem(KEY));
 
-export const forgetJob = () => stored((storage) => storage.removeItem(KEY));
-
-/** A browser may forbid storage; then a reload forgets. */
-function stored(use) {
+/** A browser may refuse storage to the page; then nothing is remembered. */
+function inStorage(use) {
   try {
     return use(sessionStorage) ?? null;
   } catch {

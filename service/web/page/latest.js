@@ -1,11 +1,11 @@
-// One question at a time, always the newest: a moved slider floods neither the server nor the eye.
+// Asks one question at a time, always the newest: a moving slider must not flood the server.
 
-const PAUSE = 25; // ms, so that changes of one moment are one question
+const PAUSE = 25; // ms; changes that come together become one question
 
 /**
  * @param ask (question) => Promise of an answer
- * @param onAnswer (answer, question) for answers that no newer answer has overtaken
- * @param onProblem (error)
+ * @param onAnswer (answer, question)
+ * @param onProblem (error), which is not called when a newer question is waiting
  */
 export class Latest {
   constructor(ask, onAnswer, onProblem) {
@@ -16,14 +16,14 @@ export class Latest {
     this.epoch = 0;
   }
 
-  /** Ask soon; a question that still waits is replaced. */
+  /** Ask soon; this question replaces one that is still waiting. */
   put(question) {
     this.waiting = question;
     clearTimeout(this.timer);
     if (!this.busy) this.timer = setTimeout(() => this.#run(), PAUSE);
   }
 
-  /** Drop what waits and what is on its way. */
+  /** Forget the question that is waiting, and ignore the answer to the one that was asked. */
   drop() {
     this.waiting = null;
     this.epoch += 1;

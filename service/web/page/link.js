@@ -1,18 +1,22 @@
-// What is asked, in the page's address, so that it can be shared, and as a curl command.
+// Keeps what is asked, the point and the band, in the page's address, so that it can be shared, and
+// shows it as a curl command.
 
-import { read } from "./numbers.js";
+import { parse } from "./numbers.js";
+
+// The name of the option in the API, which no feature may have. The default is `true`.
+const WITHOUT_NOISE = "noise=false";
 
 const radios = () => [...document.querySelectorAll("[name=band]")];
 
-/** Whether the band counts the noise, as the API's option of this name does. */
+/** Whether the chosen band includes the noise of observations. */
 export const noise = () => radios().find((radio) => radio.checked).value === "observation";
 
-export function setNoise(on) {
+function setNoise(on) {
   for (const radio of radios()) radio.checked = (radio.value === "observation") === on;
 }
 
-/** Call `changed` after every choice of the person. */
-export function onChoice(changed) {
+/** Call `changed` when the person chooses the other band. */
+export function onBandChange(changed) {
   for (const radio of radios()) radio.addEventListener("change", changed);
 }
 
@@ -20,37 +24,34 @@ const encode = (text) => encodeURIComponent(text).replaceAll("'", "%27");
 
 const pairs = (names, point) => names.map((name, j) => `${encode(name)}=${encode(String(point[j]))}`);
 
-// As in the API, where no feature may have this name; without it the noise counts.
-const WITHOUT_NOISE = "noise=false";
-
 /** The command that asks for what the page shows. */
-export function curl(names, point, noise) {
-  const options = ["interval=0.95", ...(noise ? [] : [WITHOUT_NOISE])];
+export function curl(names, point) {
+  const options = ["interval=0.95", ...(noise() ? [] : [WITHOUT_NOISE])];
   const query = [...pairs(names, point), ...options].join("&");
   return `curl '${new URL("predict", document.baseURI)}?${query}'`;
 }
 
-/** Show a command in an element, with line breaks where its parts begin. */
+/** Show a command in an element, with line breaks between its parts. */
 export function showCommand(element, command) {
   const parts = command.split(/(?<=[&?])/);
   element.replaceChildren(...parts.flatMap((part) => [part, document.createElement("wbr")]));
 }
 
-/** Keep the point and whether its band counts the noise in the address. */
-export function remember(names, point, noise) {
-  const parts = [...pairs(names, point), ...(noise ? [] : [WITHOUT_NOISE])];
+/** Write the point and the chosen band to the address. */
+export function writeAddress(names, point) {
+  const parts = [...pairs(names, point), ...(noise() ? [] : [WITHOUT_NOISE])];
   history.replaceState(null, "", `#${parts.join("&")}`);
 }
 
-/** What the address holds: `values` by feature name, only numbers, and the `noise`. */
-export function remembered() {
+/** Choose the band of the address, and return its values by feature name. */
+export function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
-  const numbers = [...given].map(([name, text]) => [name, read(text)]);
-  const values = new Map(numbers.filter(([, value]) => !Number.isNaN(value)));
-  return { values, noise: given.get("noise") !== "false" };
+  setNoise(given.get("noise") !== "false");
+  const numbers = [...given].map(([name, text]) => [name, parse(text)]);
+  return new Map(numbers.filter(([, value]) => !Number.isNaN(value)));
 }
 
-/** Copy an element's text; also where the browser hides its clipboard, as on plain http. */
+/** Copy an element's text, also where the browser offers no clipboard, as on plain HTTP. */
 export async function copy(element) {
   try {
     await navigator.clipboard.writeText(element.textContent);

@@ -1,12 +1,12 @@
-// Numbers as people read and write them.
+// Reads and writes numbers as people do, and chooses round numbers for axes.
 
-/** Decimals that show `span` with about three significant digits. */
+/** How many decimals show `span` with about three significant digits. */
 export function decimalsFor(span) {
   if (!(span > 0)) return 3;
   return Math.min(12, Math.max(0, 2 - Math.floor(Math.log10(span))));
 }
 
-/** A number for the eye: a true minus sign, powers of ten when it is very large or small. */
+/** Format a number with a true minus sign, and a power of ten if it is very large or small. */
 export function show(value, decimals) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
@@ -16,20 +16,20 @@ export function show(value, decimals) {
 }
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-const THOUSANDS = /^[+-]?[1-9]\d{0,2},\d{3}(?!\d)/; // or a decimal comma: nobody can tell
+const THOUSANDS = /^[+-]?[1-9]\d{0,2},\d{3}(?!\d)/; // this may also be a decimal comma
 
-/** The number that a person wrote, with the true minus sign or a decimal comma; NaN when in doubt. */
-export function read(text) {
+/** Parse a number that may have a true minus sign or a decimal comma; NaN if it is ambiguous. */
+export function parse(text) {
   const written = text.trim().replaceAll("\u2212", "-");
   const plain = THOUSANDS.test(written) ? "" : written.replace(",", ".");
   const number = NUMBER.test(plain) ? Number(plain) : NaN;
   return Number.isFinite(number) ? number : NaN;
 }
 
-/** A count with its thousands apart. */
+/** Format a count with thousands separators. */
 export const count = (n) => n.toLocaleString("en");
 
-/** Round numbers within [low, high], about `wanted` of them. */
+/** About `wanted` round numbers within [low, high]. */
 export function ticks(low, high, wanted) {
   const step = niceStep((high - low) / wanted);
   const found = [];
@@ -37,10 +37,11 @@ export function ticks(low, high, wanted) {
   return found;
 }
 
-/** The number of the form 1, 2 or 5 times a power of ten that is nearest above `rough`. */
+/** The smallest number of the form 1, 2 or 5 times a power of ten that is at least `rough`. */
 export function niceStep(rough) {
   const power = 10 ** Math.floor(Math.log10(rough));
   return [1, 2, 5, 10].find((m) => m * power >= rough * 0.999999) * power;
 }
 
+/** The number of [low, high] that is nearest to `value`. */
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));

@@ -1,73 +1,70 @@
-// The page: what the person sets, what the model says.
+// Connects the inputs, the model's answer and the rest of the page. The browser starts here.
 
-import * as api from "./api.js";
+import { getModel, predict } from "./api.js";
 import { OutputAxis, drawGauge } from "./chart.js";
-import { cut, extent, lines, pointsOf } from "./curves.js";
+import { extent, lines, pointsOf, split } from "./curves.js";
 import { describe, exampleTable, listed } from "./describe.js";
 import { $ } from "./dom.js";
 import { Inputs } from "./features.js";
 import { Latest } from "./latest.js";
-import { copy, curl, noise, onChoice, remember, remembered, setNoise, showCommand } from "./link.js";
+import { copy, curl, noise, onBandChange, readAddress, showCommand, writeAddress } from "./link.js";
 import { decimalsFor, show } from "./numbers.js";
 import { TablePanel } from "./upload.js";
 
-const UNUSABLE = 422; // the status of a question that the model has no use for
-const FOLLOWED = 2000; // ms until all of the server's processes serve a new version
-const SETTLED = 600; // ms without a change until the axis fits anew and the answer is said
+const UNPROCESSABLE = 422; // the status of a question that does not fit the model
+const ALL_UPDATED = 2000; // ms until all processes of the server have a new version
+const SETTLED = 600; // ms without a change until the axis shrinks and the answer is announced
+const RETRY = 3000; // ms until the model is requested again
 
 let model;
 let axis = new OutputAxis();
-let shown = null; // the answer on the screen and its question
+let shown = null; // the {answer, point} on the screen
 let settling = 0;
-let looking = 0;
-
-const names = () => model.feature_names;
+let rechecking = 0;
 
 const inputs = new Inputs(changed);
+const latest = new Latest(ask, showAnswer, showProblem);
 
 function say(text) {
   $("say").textContent = text;
 }
 
-// An element of its own, so that neither silences the other.
+/** Announce news of the table in an element of its own, so that neither text replaces the other. */
 function sayOfTable(text) {
   $("say-table").textContent = text;
 }
 
-const latest = new Latest(
-  async ({ at, noise }) => {
-    const along = lines(at, Object.values(model.training_range));
-    const answer = await api.predict(pointsOf(at, along), noise);
-    return { ...cut(answer, along), version: answer.version };
-  },
-  showAnswer,
-  showProblem,
-);
+async function ask({ point, withNoise }) {
+  const along = lines(point, Object.values(model.training_range));
+  const answer = await predict(pointsOf(point, along), withNoise);
+  return { ...split(answer, along), version: answer.version };
+}
 
 function changed() {
-  const at = inputs.point;
+  const { point } = inputs;
   $("outside").hidden = true;
-  if (at.some(Number.isNaN)) {
+  if (point.some(Number.isNaN)) {
     latest.drop();
     $("result").classList.add("stale");
     return;
   }
   showOutside();
-  remember(names(), at, noise());
-  showCommand($("curl"), curl(names(), at, noise()));
-  latest.put({ at, noise: noise() });
+  writeAddress(model.feature_names, point);
+  showCommand($("curl"), curl(model.feature_names, point));
+  latest.put({ point, withNoise: noise() });
 }
 
 function showOutside() {
   const { outside } = inputs;
   $("outside").hidden = outside.length === 0;
-  $("outside").textContent = `Outside the training range in ${listed(outside)}: the model is guessing.`;
+  $("outside").textContent =
+    `Outside the training range in ${listed(outside)}: the model extrapolates.`;
 }
 
-function showAnswer(answer, { at }) {
+function showAnswer(answer, { point }) {
   if (answer.version !== model.version) load();
   axis.include(extent(answer));
-  shown = { answer, at };
+  shown = { answer, point };
   $("problem").hidden = true;
   $("result").classList.remove("stale");
   showNumbers(answer);
@@ -87,56 +84,56 @@ function showNumbers({ mean, lower, upper, variance }) {
 
 function draw() {
   if (!shown) return;
-  const { answer, at } = shown;
-  drawGauge($("gauge"), answer, axis);
-  inputs.draw(answer, at, axis);
+  drawGauge($("gauge"), shown.answer, axis);
+  inputs.draw(shown.answer, shown.point, axis);
 }
 
 function settle() {
   if (axis.settle(extent(shown.answer))) draw();
   const text = (id) => $(id).textContent;
   const warning = $("outside").hidden ? "" : ` ${text("outside")}`;
-  say(`${text("output")} ${text("mean")}, 95 % between ${text("lower")} and ${text("upper")}.${warning}`);
+  const interval = `95 % between ${text("lower")} and ${text("upper")}`;
+  say(`${text("output")} ${text("mean")}, ${interval}.${warning}`);
 }
 
 function showProblem(error) {
   $("result").classList.add("stale");
   $("problem").textContent = error.message;
   $("problem").hidden = false;
-  if (error.status === UNUSABLE) lookAgain();
+  if (error.status === UNPROCESSABLE) recheckTwice();
 }
 
-// The inputs may be those of an older model. Twice, as the first may ask a process that is behind.
-function lookAgain() {
-  look();
-  clearTimeout(looking);
-  looking = setTimeout(look, FOLLOWED);
+/** The inputs may be those of an older model; the process asked first may still serve that too. */
+function recheckTwice() {
+  recheck();
+  clearTimeout(rechecking);
+  rechecking = setTimeout(recheck, ALL_UPDATED);
 }
 
-async function look() {
-  const served = await api.getModel().catch(() => model);
+async function recheck() {
+  const served = await getModel().catch(() => model);
   if (served.version !== model.version) setUp(served);
 }
 
 async function load() {
   try {
-    const served = await api.getModel();
+    const served = await getModel();
     if (model?.version !== served.version) setUp(served);
   } catch (error) {
     $("lead").textContent = error.message;
-    setTimeout(load, 3000);
+    setTimeout(load, RETRY);
   }
 }
 
 function setUp(served) {
-  const given = model ? inputs.values : linked();
+  const values = model ? inputs.values : readAddress();
   if (model) say(`The model is now version ${served.version}.`);
-  latest.drop(); // an answer on its way has the old model's shape
+  latest.drop(); // the answer to come has the shape of the old model
   model = served;
   axis = new OutputAxis();
   shown = null;
   describe(model);
-  inputs.become(model, given);
+  inputs.show(model, values);
   $("main").hidden = false;
   $("example").href = URL.createObjectURL(exampleTable(model));
   changed();
@@ -147,18 +144,11 @@ function reset() {
   changed();
 }
 
-/** Go where a link leads that is opened in this tab. */
+/** Show the point of a link that is opened in this tab. */
 function visit() {
-  if (!model) return; // it is read once there is one
-  inputs.set(linked());
+  if (!model) return; // `setUp` reads the address
+  inputs.set(readAddress());
   changed();
-}
-
-/** The values of the address, whose band is chosen. */
-function linked() {
-  const { values, noise } = remembered();
-  setNoise(noise);
-  return values;
 }
 
 async function copyCommand() {
@@ -170,7 +160,7 @@ async function copyCommand() {
 
 $("middle").addEventListener("click", reset);
 $("copy").addEventListener("click", copyCommand);
-onChoice(changed);
+onBandChange(changed);
 addEventListener("hashchange", visit);
 new ResizeObserver(draw).observe($("main"));
 new TablePanel(sayOfTable);

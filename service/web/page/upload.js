@@ -1,45 +1,45 @@
-// A whole table: a CSV file to the server, and back with the answer, as it streams.
+// Predicts a whole table: sends a CSV file to the server, and saves the answer while it streams.
 
 import { sendTable } from "./api.js";
-import { BrokenOff, countRecords, receive } from "./csvstream.js";
+import { Interrupted, countRecords, readAnswer } from "./csvstream.js";
 import { $, hide } from "./dom.js";
-import { follow, forgetJob, keepJob, keptJob } from "./job.js";
+import { follow, forgetJob, rememberJob, rememberedJob } from "./job.js";
 import { noise } from "./link.js";
 import { count } from "./numbers.js";
 
-const RELOAD = "Reload the page: the server keeps the answer of its job.";
+const RELOAD = "Reload the page: the server keeps the result of the job.";
 
 export class TablePanel {
-  /** @param say (text) tells those who listen instead of look */
+  /** @param say (text) announces to screen readers */
   constructor(say) {
     this.say = say;
     this.stop = new AbortController();
-    takeFiles((file, more) => this.send(file, more));
+    onFiles((file, others) => this.#send(file, others));
     $("cancel").addEventListener("click", () => this.stop.abort());
-    const kept = keptJob();
-    if (kept) this.#work(kept.name, (signal) => this.#followed(kept.job, kept.name, signal));
+    const kept = rememberedJob();
+    if (kept) this.#work(kept.name, (signal) => this.#followJob(kept.job, kept.name, signal));
   }
 
-  /** Answer a file; one at a time, a new one ends the one before. `more` came with it. */
-  send(file, more) {
-    $("one-file").hidden = more === 0;
-    $("one-file").textContent = oneAtATime(file.name, more);
-    return this.#work(file.name, (signal) => this.#answered(file, signal));
+  /** Predict a file, and stop the one before; `others` were chosen with it. */
+  #send(file, others) {
+    $("one-file").hidden = others === 0;
+    $("one-file").textContent = oneAtATime(file.name, others);
+    this.#work(file.name, (signal) => this.#upload(file, signal));
   }
 
-  /** Show an answer; `answered` (signal) gives the response whose body it is. */
-  async #work(name, answered) {
+  /** Show the answer of the response that `request(signal)` returns. */
+  async #work(name, request) {
     this.stop.abort();
     const stop = (this.stop = new AbortController());
     this.#begin();
     try {
-      const response = await answered(stop.signal);
-      const answer = await receive(response, (rows) => this.#progress(rows), stop.signal);
+      const response = await request(stop.signal);
+      const answer = await readAnswer(response, (rows) => this.#showRows(rows), stop.signal);
       await this.counted;
       forgetJob();
       this.#finish(name, answer);
     } catch (error) {
-      if (stop === this.stop) this.#failed(error, stop.signal.aborted);
+      if (stop === this.stop) this.#fail(error, stop.signal.aborted);
     }
   }
 
@@ -52,33 +52,34 @@ export class TablePanel {
     $("progress").removeAttribute("value");
   }
 
-  async #answered(file, signal) {
-    $("stage").textContent = `Sending ${file.name} (${size(file.size)}), which is checked first …`;
+  async #upload(file, signal) {
+    $("stage").textContent =
+      `Sending ${file.name} (${size(file.size)}); the server checks it first …`;
     this.say(`Sending ${file.name}`);
     this.counted = countRecords(file, signal).then((n) => (this.total = n - 1), () => 0);
     const response = await sendTable(file, options(), signal);
     return response.status === 202
-      ? this.#followed(await response.json(), file.name, signal)
+      ? this.#followJob(await response.json(), file.name, signal)
       : response;
   }
 
-  #followed(job, name, signal) {
-    keepJob({ job, name });
-    this.say("This takes long: the server computes it as a job");
-    return follow(job, (looked) => this.#computed(looked), signal);
+  #followJob(job, name, signal) {
+    rememberJob({ job, name });
+    this.say("This takes a while: the server runs it as a job");
+    return follow(job, (status) => this.#showJob(status), signal);
   }
 
-  #computed({ points, trouble }) {
+  #showJob({ points, trouble }) {
     const rows = points
-      ? `${count(points.done)} of ${count(points.total)} rows are computed`
+      ? `${count(points.done)} of ${count(points.total)} rows are done`
       : "waiting for a worker";
-    $("stage").textContent = trouble ?? `This takes long; ${rows} …`;
+    $("stage").textContent = trouble ?? `This takes a while; ${rows} …`;
     if (!points) return;
     this.total ||= points.total;
     Object.assign($("progress"), { max: points.total, value: points.done });
   }
 
-  #progress(rows) {
+  #showRows(rows) {
     const { total } = this;
     $("stage").textContent = total
       ? `${count(Math.min(rows, total))} of ${count(total)} rows`
@@ -86,23 +87,23 @@ export class TablePanel {
     if (total) Object.assign($("progress"), { max: total, value: Math.min(rows, total) });
   }
 
-  #finish(name, { blob, lines }) {
+  #finish(name, { blob, rows }) {
     $("done").hidden = false;
     URL.revokeObjectURL($("save").href);
     $("save").href = URL.createObjectURL(blob);
     $("save").download = answerName(name);
     $("save").textContent = `Save ${answerName(name)}`;
-    const text = summary(lines);
-    $("summary").textContent = text;
-    $("preview").replaceChildren(preview(lines));
-    this.say(text);
+    $("summary").textContent = summary(rows);
+    $("preview").replaceChildren(preview(rows));
+    this.say(summary(rows));
     hide($("work"), $("save"));
     $("save").click();
   }
 
-  #failed(error, aborted) {
+  #fail(error, aborted) {
     hide($("work"), $("file"));
-    if (aborted || error.status) forgetJob(); // else the way to the server is at fault: try again
+    // Without a status the connection failed, and the job goes on.
+    if (aborted || error.status) forgetJob();
     if (aborted) {
       this.say("Cancelled");
       return;
@@ -113,80 +114,79 @@ export class TablePanel {
 }
 
 function advice(error) {
-  if (keptJob()) return RELOAD;
-  return error instanceof BrokenOff ? "Send the file again." : "";
+  if (rememberedJob()) return RELOAD;
+  return error instanceof Interrupted ? "Send the file again." : "";
 }
 
+/** The options of the API that the person has chosen. */
 function options() {
   return {
     extrapolated: true,
     ...(noise() ? {} : { noise: false }),
     ...($("with-interval").checked ? { interval: 0.95 } : {}),
-    ...($("spare-rows").checked ? { on_bad_row: "nan" } : {}),
+    ...($("skip-bad").checked ? { on_bad_row: "nan" } : {}),
   };
 }
 
-/** A cell of the preview: long numbers with six digits. */
-const shortened = (cell) => (/^-?\d*\.\d{6,}$/.test(cell) ? Number(cell).toPrecision(6) : cell);
+const hasFiles = ({ dataTransfer }) => dataTransfer.types.includes("Files");
+const highlight = (on) => $("drop").classList.toggle("over", on);
 
-function preview({ header, first }) {
-  const table = document.createElement("table");
-  const line = (cells, kind) => {
-    const row = table.insertRow();
-    for (const cell of cells) {
-      const made = row.appendChild(document.createElement(kind));
-      made.textContent = shortened(cell);
-    }
-  };
-  line(header, "th");
-  for (const row of first) line(row, "td");
-  return table;
-}
-
-const brings = ({ dataTransfer }) => dataTransfer.types.includes("Files");
-const mark = (on) => $("drop").classList.toggle("over", on);
-
-/** Call `take` (file, how many more came with it) for each choice and each drop. */
-export function takeFiles(take) {
+/** Call `use(file, number of others)` for files chosen in the field or dropped anywhere. */
+function onFiles(use) {
   $("file").addEventListener("change", ({ target }) => {
-    takeFirst(target.files, take);
+    useFirst(target.files, use);
     target.value = "";
   });
   addEventListener("dragover", (event) => {
-    if (!brings(event)) return;
+    if (!hasFiles(event)) return;
     event.preventDefault();
-    mark(true);
+    highlight(true);
   });
-  addEventListener("dragleave", (event) => event.relatedTarget ?? mark(false));
+  addEventListener("dragleave", (event) => event.relatedTarget ?? highlight(false));
   addEventListener("drop", (event) => {
-    if (!brings(event)) return;
+    if (!hasFiles(event)) return;
     event.preventDefault();
-    mark(false);
-    takeFirst(event.dataTransfer.files, take);
+    highlight(false);
+    useFirst(event.dataTransfer.files, use);
   });
 }
 
-function takeFirst([first, ...more], take) {
-  if (first) take(first, more.length);
+function useFirst([first, ...others], use) {
+  if (first) use(first, others.length);
 }
 
-/** The name under which the answer of a file is saved. */
-export const answerName = (name) =>
-  `${name.replace(/(\.[a-z]{2,4})?(\.gz)?$/i, "")}-predicted.csv`;
+/** The name of the file in which the answer is saved. */
+const answerName = (name) => `${name.replace(/(\.[a-z]{2,4})?(\.gz)?$/i, "")}-predicted.csv`;
 
-export const size = (bytes) =>
+const size = (bytes) =>
   bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 
-/** What becomes of several files that came at once. */
-export const oneAtATime = (name, more) =>
-  `Files are answered one at a time: this is ${name}. ` +
-  `Bring the other ${more === 1 ? "one" : count(more)} when it is done.`;
+const oneAtATime = (name, others) =>
+  `One file at a time: this is ${name}. ` +
+  `Add the other ${others === 1 ? "one" : count(others)} when it is done.`;
 
-/** How many rows an answer has, and what is special about some. */
-export function summary({ rows, outside, bad }) {
+/** How many rows an answer has, and how many of them are outside the training range or bad. */
+function summary({ total, outside, bad }) {
   const notes = [
     outside ? `${count(outside)} outside the training range` : "",
     bad ? `${count(bad)} could not be read` : "",
   ].filter(Boolean);
-  return `${count(rows)} ${rows === 1 ? "row" : "rows"} answered${notes.length ? `; ${notes.join(", ")}` : ""}.`;
+  const rows = `${count(total)} ${total === 1 ? "row" : "rows"} predicted`;
+  return `${rows}${notes.length ? `; ${notes.join(", ")}` : ""}.`;
+}
+
+/** Shorten the numbers of the preview to six digits. */
+const shortened = (cell) => (/^-?\d*\.\d{6,}$/.test(cell) ? Number(cell).toPrecision(6) : cell);
+
+function preview({ header, first }) {
+  const table = document.createElement("table");
+  const addRow = (cells, kind) => {
+    const row = table.insertRow();
+    for (const cell of cells) {
+      row.appendChild(document.createElement(kind)).textContent = shortened(cell);
+    }
+  };
+  addRow(header, "th");
+  for (const row of first) addRow(row, "td");
+  return table;
 }

@@ -18,7 +18,7 @@ from tests.web.page.conftest import record
 
 ROWS = 3000
 TABLE = "id,lat,long,depth,stations\n" + 'a,-20,181,500,30\n"b, c",-60,182,90,60\n' * (ROWS // 2)
-WAITING = "This takes long; waiting for a worker …"
+WAITING = "This takes a while; waiting for a worker …"
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +76,9 @@ def test_a_long_table_is_followed_to_its_answer(
     result = plainhttp.get(f"{_newest(jobs)}/results")
     assert target.read_bytes() == result.content
     assert result.content.count(b"\n") == ROWS + 1
-    expected = "3,000 rows answered; 1,500 outside the training range."
+    expected = "3,000 rows predicted; 1,500 outside the training range."
     expect(page.locator("#summary")).to_have_text(expected)
-    assert "The server does not answer. Is it running, and are you connected?" in stages()
+    assert "The server cannot be reached. Is it running, and are you connected?" in stages()
 
 
 def test_cancel_dismisses_the_job(page: Page, jobs: Stack, table: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_jobs_answer_that_broke_off_is_fetched_again(
         expect(page.locator("#stage")).to_have_text("2 of 3,000 rows")
         server.broken.set()
         problem = page.locator("#table-problem")
-        expect(problem).to_contain_text("The answer broke off after 2 rows")
+        expect(problem).to_contain_text("The connection was lost after 2 rows of the answer.")
         expect(problem).to_contain_text("Reload the page")
     page.unroute(results)
     with page.expect_download() as download:

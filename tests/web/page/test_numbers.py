@@ -50,7 +50,7 @@ def test_numbers_as_people_write_them(page: Page, gpr: GPR) -> None:
 
 def test_what_could_be_two_numbers_is_none(page: Page) -> None:
     field = page.get_by_role("spinbutton", name="depth")
-    hint = page.get_by_text("Type a number with a decimal point, such as 1.5.")
+    hint = page.get_by_text("Enter a number with a decimal point, such as 1.5.")
     for written in ("1,234", "\u221212,345", "1,234.5", "1.234,5", "1,2,3", "12,345e3"):
         field.fill(written)
         expect(hint).to_be_visible()
@@ -64,7 +64,7 @@ def test_what_could_be_two_numbers_is_none(page: Page) -> None:
 
 def test_what_is_no_number_is_none(page: Page) -> None:
     field = page.get_by_role("spinbutton", name="depth")
-    hint = page.get_by_text("Type a number.")
+    hint = page.get_by_text("Enter a number.")
     for written in ("12a", "1 2", "0x10", "1e999", "--1", "Infinity"):
         field.fill(written)
         expect(hint).to_be_visible()

@@ -68,7 +68,7 @@ def test_outside_the_training_range_it_warns(page: Page, gpr: GPR) -> None:
     warning = page.locator("#outside")
     expect(warning).to_be_visible()
     expect(warning).to_contain_text("Outside the training range in lat")
-    expect(page.get_by_text("Outside the training data: −38.59 to −10.78.")).to_be_visible()
+    expect(page.get_by_text("Outside the training range: −38.59 to −10.78.")).to_be_visible()
     expect_answer(page, expected(gpr, fields(page)))
     expect(page.locator(".beyond")).to_have_count(1)
     expect(page.locator("#say")).to_contain_text("Outside")
@@ -83,11 +83,11 @@ def test_a_field_without_a_number_says_so(page: Page) -> None:
     for text in ("", "-", "1e"):
         field.fill("")
         field.press_sequentially(text)
-        expect(page.get_by_text("Type a number.")).to_be_visible()
+        expect(page.get_by_text("Enter a number.")).to_be_visible()
         expect(field).to_have_attribute("aria-invalid", "true")
         expect(page.locator("#result")).to_have_class(re.compile("stale"))
         field.fill("300")
-        expect(page.get_by_text("Type a number.")).to_be_hidden()
+        expect(page.get_by_text("Enter a number.")).to_be_hidden()
         expect(page.locator("#result")).not_to_have_class(re.compile("stale"))
 
 

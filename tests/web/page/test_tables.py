@@ -57,7 +57,7 @@ def test_round_trip(page: Page, site: Server, tmp_path: Path) -> None:
     path = tmp_path / "quakes.csv"
     path.write_text(HEADER + ROWS)
     assert _saved(page, path, tmp_path) == _direct(site, HEADER + ROWS, interval=0.95)
-    expect(page.locator("#summary")).to_have_text("2 rows answered.")
+    expect(page.locator("#summary")).to_have_text("2 rows predicted.")
     expect(page.locator("#save")).to_have_attribute("download", "quakes-predicted.csv")
     expect(page.locator("#preview td").nth(10)).to_have_text("b, c")
 
@@ -65,7 +65,7 @@ def test_round_trip(page: Page, site: Server, tmp_path: Path) -> None:
 def test_without_the_band(page: Page, site: Server, tmp_path: Path) -> None:
     path = tmp_path / "quakes.csv"
     path.write_text(HEADER + ROWS)
-    page.get_by_label("add the ends of the 95 % band").uncheck()
+    page.get_by_label("add the limits of the 95 % band").uncheck()
     assert _saved(page, path, tmp_path) == _direct(site, HEADER + ROWS)
 
 
@@ -74,7 +74,7 @@ def test_the_band_is_the_one_on_the_screen(page: Page, site: Server, tmp_path: P
     path.write_text(HEADER + ROWS)
     page.get_by_label("the true mean, without noise").check()
     for options in ({"interval": 0.95}, {}):
-        page.get_by_label("add the ends of the 95 % band").set_checked(options != {})
+        page.get_by_label("add the limits of the 95 % band").set_checked(options != {})
         noisy = _direct(site, HEADER + ROWS, **options)
         without = _direct(site, HEADER + ROWS, noise="false", **options)
         assert _saved(page, path, tmp_path) == without != noisy
@@ -113,8 +113,7 @@ def test_of_several_dropped_tables_one_is_taken(page: Page) -> None:
             _drop(page, *names)
         assert download.value.suggested_filename == "a-predicted.csv"
         expect(page.locator("#one-file")).to_have_text(
-            "Files are answered one at a time: this is a.csv. "
-            f"Bring the other {other} when it is done."
+            f"One file at a time: this is a.csv. Add the other {other} when it is done."
         )
     with page.expect_download():
         _drop(page, "b.csv")
@@ -136,7 +135,7 @@ def test_a_drop_without_a_file_changes_nothing(page: Page) -> None:
 
 def test_the_example_can_be_sent_as_it_is(page: Page, tmp_path: Path) -> None:
     with page.expect_download() as download:
-        page.get_by_role("link", name="An example to start from").click()
+        page.get_by_role("link", name="Download an example").click()
     path = tmp_path / "example.csv"
     download.value.save_as(path)
     rows = list(csv.DictReader(_saved(page, path, tmp_path).decode().splitlines()))
@@ -151,18 +150,18 @@ def test_a_bad_table_says_where(page: Page, tmp_path: Path) -> None:
     problem = page.locator("#table-problem")
     expect(problem).to_have_text("line 4: depth is not a number: 'deep'")
     expect(page.locator("#work")).to_be_hidden()
-    page.get_by_label("answer good rows even if others are bad").check()
+    page.get_by_label("predict the good rows even if others are bad").check()
     with page.expect_download():
         page.set_input_files("#file", path)
     expect(problem).to_be_hidden()
-    expect(page.locator("#summary")).to_have_text("3 rows answered; 1 could not be read.")
+    expect(page.locator("#summary")).to_have_text("3 rows predicted; 1 could not be read.")
 
 
 def test_rows_outside_are_counted(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "outside.csv"
     path.write_text(f"{HEADER}a,-20,181,500,30\nb,-60,181,500,30\nc,-20,181,9999,30\n")
     _saved(page, path, tmp_path)
-    expected = "3 rows answered; 2 outside the training range."
+    expected = "3 rows predicted; 2 outside the training range."
     expect(page.locator("#summary")).to_have_text(expected)
 
 
@@ -178,14 +177,14 @@ def test_columns_of_the_table_are_no_marks(page: Page, tmp_path: Path) -> None:
     for delimiter in ",;":
         rows = [_joined(row, delimiter) for row in csv.reader(text.splitlines())]
         path.write_text("\n".join(rows))
-        page.get_by_label("answer good rows even if others are bad").check()
+        page.get_by_label("predict the good rows even if others are bad").check()
         _saved(page, path, tmp_path)
-        expected = "3 rows answered; 1 outside the training range, 1 could not be read."
+        expected = "3 rows predicted; 1 outside the training range, 1 could not be read."
         expect(page.locator("#summary")).to_have_text(expected)
-        page.get_by_label("answer good rows even if others are bad").uncheck()
+        page.get_by_label("predict the good rows even if others are bad").uncheck()
         path.write_text("\n".join(rows[:3]))
         _saved(page, path, tmp_path)
-        expected = "2 rows answered; 1 outside the training range."
+        expected = "2 rows predicted; 1 outside the training range."
         expect(page.locator("#summary")).to_have_text(expected)
 
 
@@ -197,7 +196,7 @@ def test_a_newline_in_a_cell_ends_no_row(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     path.write_text(f'{HEADER}"first, ""\n\nsecond""",-20,181,500,30\nb,-20,181,500,30\n')
     _saved(page, path, tmp_path)
-    expect(page.locator("#summary")).to_have_text("2 rows answered.")
+    expect(page.locator("#summary")).to_have_text("2 rows predicted.")
     rows = page.locator("#preview tr")
     expect(rows).to_have_count(3)
     expect(rows.nth(1).locator("td").first).to_have_text('first, " second"')
@@ -231,14 +230,14 @@ def test_a_long_one_shows_its_progress(page: Page, site: Server, tmp_path: Path)
     stages = record(page, "stage")
     assert _saved(page, path, tmp_path).count(b"\n") == rows + 1
     first, *counting = stages()
-    assert first == "Sending long.csv (341 kB), which is checked first …"
+    assert first == "Sending long.csv (341 kB); the server checks it first …"
     said = [re.fullmatch(r"([\d,]+)(?: of 20,000)? rows", stage) for stage in counting]
     counts = [int(found[1].replace(",", "")) for found in said if found]
     assert len(counts) == len(counting)
     assert counts == sorted(counts)
     assert len(set(counts)) > 3
     assert counts[-1] == rows
-    expect(page.locator("#summary")).to_have_text("20,000 rows answered.")
+    expect(page.locator("#summary")).to_have_text("20,000 rows predicted.")
 
 
 def test_it_can_be_cancelled(page: Page, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_server_that_is_gone_is_said(tab: Page, tmp_path: Path) -> None:
         wait_drawn(tab)
         server.stop()
         tab.get_by_role("slider").first.press("ArrowRight")
-        expect(tab.get_by_role("alert")).to_contain_text("The server does not answer")
+        expect(tab.get_by_role("alert")).to_contain_text("The server cannot be reached")
 
 
 def test_an_answer_that_breaks_off_says_where(page: Page, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_an_answer_that_breaks_off_says_where(page: Page, tmp_path: Path) -> Non
         expect(page.locator("#stage")).to_have_text("2 of 3 rows")
         server.broken.set()
         expect(page.locator("#table-problem")).to_have_text(
-            "The answer broke off after 2 rows, as the connection was lost. Send the file again."
+            "The connection was lost after 2 rows of the answer. Send the file again."
         )
     expect(page.locator("#work")).to_be_hidden()
 
