@@ -32,19 +32,20 @@ class Watcher(threading.Thread):
         self._finished = threading.Event()
 
     def run(self) -> None:
-        while not self._finished.is_set():
-            for id in self._ids:
-                with suppress(httpx.TransportError):
-                    self._look(id)
-            time.sleep(0.2)
+        with plainhttp.Client(base_url=self._made.http) as client:
+            while not self._finished.is_set():
+                for id in self._ids:
+                    with suppress(httpx.TransportError):
+                        self._look(client, id)
+                time.sleep(0.2)
 
     def finish(self) -> None:
         """Follow them no longer."""
         self._finished.set()
         self.join()
 
-    def _look(self, id: str) -> None:
-        answer = plainhttp.get(f"{self._made.http}/jobs/{id}")
+    def _look(self, client: httpx.Client, id: str) -> None:
+        answer = client.get(f"/jobs/{id}")
         if answer.status_code != 200:
             return
         status = answer.json()["status"]
