@@ -9,19 +9,11 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from service.gpr import GPR
-<<<<<<<< HEAD:tests/web/page/test_trouble.py
 from tests.gpr.oracle import kernel, regression
 from tests.helpers import plainhttp
 from tests.helpers.serving import Server, serving
-from tests.web.page.breakingoff import breaking
 from tests.web.page.browser import new_window
 from tests.web.page.conftest import (
-========
-from tests.helpers import plainhttp
-from tests.gpr.oracle import kernel, regression
-from tests.web.page.browser import new_window
-from tests.web.page.conftest import (
->>>>>>>> 579f026dddf7c5b5a771549c9361468e5f8c8822:tests/web/page/test_failures.py
     expect_answer,
     expected,
     fields,
@@ -29,11 +21,7 @@ from tests.web.page.conftest import (
     wait_drawn,
     wait_until,
 )
-<<<<<<<< HEAD:tests/web/page/test_trouble.py
-========
 from tests.web.page.interrupted import interrupting
-from tests.helpers.serving import Server, serving
->>>>>>>> 579f026dddf7c5b5a771549c9361468e5f8c8822:tests/web/page/test_failures.py
 
 
 def test_a_busy_server_is_asked_again(page: Page, gpr: GPR) -> None:
