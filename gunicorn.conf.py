@@ -12,6 +12,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.workers.base import Worker
 
+# None of these may import prometheus_client, which reads PROMETHEUS_MULTIPROC_DIR when imported.
+from service.runtime.logs import log_config
 from service.settings import Settings
 
 settings = Settings.from_environ()
@@ -33,9 +35,6 @@ _shared = str(_memory) if os.access(_memory, os.W_OK) else tempfile.gettempdir()
 
 if _processes() > 1:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="gpserve-", dir=_shared)
-
-# Only now: prometheus_client, which this imports, decides by the variable where counts are kept.
-from service.runtime.logs import log_config  # noqa: E402
 
 bind = settings.bind
 workers = settings.workers

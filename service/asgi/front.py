@@ -213,7 +213,8 @@ class Front:
 
     def __init__(self, runtime: Runtime, flask: WSGI) -> None:
         self.runtime, settings = runtime, runtime.settings
-        self._log = RequestLog(LoopCounts(runtime.metrics), settings.access_log)
+        counts = LoopCounts(runtime.metrics)
+        self._log = RequestLog(counts.begin, counts.end, settings.access_log)
         self._routes = {path: route(runtime) for path, route in FAST_PATHS.items()}
         self.shedder = LoadShedder(runtime, self._routes, self._log)
         self._flask = WSGIMiddleware(_with_chunked_bodies(flask))

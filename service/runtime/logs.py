@@ -7,10 +7,10 @@ import logging
 import os
 import re
 import secrets
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from service.runtime.metrics import LoopCounts, Metrics
 from service.services.errors import Problem
 
 log = logging.getLogger("service.request")
@@ -58,19 +58,21 @@ def log_unexpected(request_id: str) -> Problem:
     return Problem(500, "internal server error; the server's log has the details by request id")
 
 
+Begin = Callable[[], None]
+End = Callable[[tuple[str, str, int], float], None]
+
+
 class RequestLog:
     """Counts requests and logs those that the settings want logged.
 
     Parameters
     ----------
-    counts : the metrics, or what collects for them
+    begin, end : count a request in progress, and one answered by (method, route, status), seconds
     wanted : "off", "errors" or "all"
     """
 
-    def __init__(self, counts: Metrics | LoopCounts, wanted: str) -> None:
-        self.begin = counts.begin
-        self._end = counts.end
-        self._wanted = wanted
+    def __init__(self, begin: Begin, end: End, wanted: str) -> None:
+        self.begin, self._end, self._wanted = begin, end, wanted
 
     def finish(
         self, request_id: str, method: str, route: str, path: str, status: int, started: float

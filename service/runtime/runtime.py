@@ -37,7 +37,7 @@ class Runtime:
         self.settings = settings
         self.live = Live(settings)
         self.metrics = Metrics()
-        self.requests = RequestLog(self.metrics, settings.access_log)
+        self.requests = RequestLog(self.metrics.begin, self.metrics.end, settings.access_log)
         self.pool = TilePool()
         cost = _measure(self.live.model)
         self.batcher = Batcher(Backlog(settings.max_backlog_seconds, cost), self.pool, self.metrics)

@@ -65,11 +65,6 @@ class Layout:
     covariance: FloatArray | None = None
 
 
-def needs_count(media_type: str) -> bool:
-    """Whether an answer of this type begins with the number of its rows."""
-    return media_type == negotiation.NPY
-
-
 def pieces(
     model: Model,
     source: Source,

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote_plus
 from flask import Request
 
 from service.model import Model
-from service.services import negotiation, writing
+from service.services import negotiation
 from service.services.body import decompressed, open_body, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, malformed, too_large, unusable
@@ -46,7 +46,7 @@ def read_with(
     if request.method in ("GET", "HEAD"):
         return reader.fields(query)
     refuse_larger(request.content_length, settings.max_body_bytes)
-    counted = writing.needs_count(media_type)
+    counted = media_type == negotiation.NPY  # such an answer begins with the number of rows
     kind = request.mimetype
     if kind in ("multipart/form-data", _FORM):
         if _encoding(request) not in ("", "identity"):

@@ -113,7 +113,7 @@ def test_writing_needs_the_token(stack: Stack, gp: Client) -> None:
         with pytest.raises(ServiceError) as refused:
             stranger.activate(gp.model().version)
         assert refused.value.status == 401
-    with pytest.raises(ServiceError, match="404: no such version 'cccccccccccc'"):
+    with pytest.raises(ServiceError, match="404: no such version: 'cccccccccccc'"):
         gp.activate("cccccccccccc")
 
 

@@ -124,7 +124,7 @@ function options() {
     extrapolated: true,
     ...(noise() ? {} : { noise: false }),
     ...($("with-interval").checked ? { interval: 0.95 } : {}),
-    ...($("skip-bad").checked ? { on_bad_row: "nan" } : {}),
+    ...($("allow-bad-rows").checked ? { on_bad_row: "nan" } : {}),
   };
 }
 
@@ -171,7 +171,7 @@ function summary({ total, outside, bad }) {
     outside ? `${count(outside)} outside the training range` : "",
     bad ? `${count(bad)} could not be read` : "",
   ].filter(Boolean);
-  const rows = `${count(total)} ${total === 1 ? "row" : "rows"} predicted`;
+  const rows = `${count(total)} ${total === 1 ? "row" : "rows"} done`;
   return `${rows}${notes.length ? `; ${notes.join(", ")}` : ""}.`;
 }
 

@@ -1,4 +1,4 @@
-"""A way to the server that breaks off in the midst of an answer."""
+"""A server that breaks the connection in the middle of an answer."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ BEGINNING = b"id,mean,extrapolated\na,5.1,false\nb,5.2,false\nc,5."
 
 
 @dataclass
-class Breaking:
-    """Answers that have two rows and a half, until `broken` is set."""
+class Interrupting:
+    """Sends two and a half rows of every answer, and breaks the connection when `stop` is set."""
 
     url: str
-    broken: Event = field(default_factory=Event)
+    stop: Event = field(default_factory=Event)
 
 
 @contextmanager
-def breaking() -> Iterator[Breaking]:
-    """A server whose answers all break off. A browser drops what it has not read by then."""
+def interrupting() -> Iterator[Interrupting]:
+    """Start the server. A test waits for the rows first: a browser drops what it has not read."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -31,21 +31,21 @@ def breaking() -> Iterator[Breaking]:
             self.send_header("Content-Length", str(2 * len(BEGINNING)))
             self.end_headers()
             self.wfile.write(BEGINNING)
-            made.broken.wait()
+            running.stop.wait()
 
         def do_POST(self) -> None:
             self.do_GET()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made = Breaking(f"http://127.0.0.1:{server.server_port}")
-        thread = Thread(target=server.serve_forever)
+        running = Interrupting(f"http://127.0.0.1:{server.server_port}")
+        thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            yield made
+            yield running
         finally:
-            made.broken.set()
+            running.stop.set()
             server.shutdown()
             thread.join()

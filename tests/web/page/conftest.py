@@ -1,4 +1,4 @@
-"""One browser and one server for the page's tests, and what they expect of the page."""
+"""The browser and the server of the page's tests, and what the tests expect of the page."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from tests.web.page.browser import CHROMIUM, chromium, new_window
 DESKTOP = ViewportSize(width=1280, height=720)
 
 
-@pytest.fixture(scope="package")  # playwright occupies the thread's event loop until it stops
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """The browser of this package: until it stops, playwright occupies the thread's event loop."""
     if CHROMIUM is None:
         pytest.skip("the page's tests use Debian's chromium: apt-get install chromium")
     with chromium() as running:
@@ -29,7 +30,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def only_tab(browser: Browser) -> Iterator[Page]:
-    """The tab of all tests: opening a window or a tab costs more than most tests."""
+    """The tab of all tests, since opening a window or a tab takes more time than most tests."""
     with new_window(browser, permissions=["clipboard-read", "clipboard-write"]) as window:
         yield window.new_page()
 
@@ -42,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def tab(only_tab: Page) -> Iterator[Page]:
-    """An empty tab, whatever the test before did with it."""
+    """An empty tab without routes, in which no setting of another test is left."""
     yield only_tab
     only_tab.unroute_all()
     only_tab.goto("about:blank")
@@ -96,19 +97,19 @@ def wait_drawn(page: Page) -> None:
 
 
 def middle(gpr: GPR) -> FloatArray:
-    """Where the sliders stand at first: the middle of the training range, shape (d,)."""
+    """The middle of the training range, where the sliders are at first, shape (d,)."""
     return np.asarray(gpr.description.training_range.mean(axis=1))
 
 
 def fields(page: Page) -> FloatArray:
-    """What the number fields say, shape (d,), once the page has drawn them."""
+    """The values of the number fields, shape (d,), once the page has drawn them."""
     wait_drawn(page)
     values = page.locator(".number").evaluate_all("found => found.map((field) => field.value)")
     return np.array([float(value) for value in values])
 
 
 def shown(page: Page) -> FloatArray:
-    """The mean and the ends of the band that the page shows, shape (3,)."""
+    """The mean and the limits of the band that the page shows, shape (3,)."""
     values = page.locator("#mean, #lower, #upper").evaluate_all(
         "found => found.map((e) => e.value)"
     )
@@ -116,34 +117,34 @@ def shown(page: Page) -> FloatArray:
 
 
 def expected(gpr: GPR, x: FloatArray, *, noise: bool = True) -> FloatArray:
-    """What the model says at x, shape (3,): mean, and the ends of the 95 % band."""
+    """The model's mean at x and the limits of its 95 % band, shape (3,)."""
     mean, variance = gpr.predict(x[None, :], noise=noise)[0]
     half = 1.959963984540054 * variance**0.5
     return np.array([mean, mean - half, mean + half])
 
 
 def expect_answer(page: Page, answer: FloatArray) -> None:
-    """Wait until the page shows an answer; the last digits depend on who is asked along."""
+    """Wait until the page shows an answer; its last digits depend on the other points."""
     wait_until(page, lambda: np.allclose(shown(page), answer, rtol=1e-9, atol=0))
     np.testing.assert_allclose(shown(page), answer, rtol=1e-9)
 
 
 def record(page: Page, id: str) -> Callable[[], list[str]]:
-    """From now on, what an element said while it was to be seen, however short that was."""
+    """Record every text that an element shows from now on, however briefly."""
     page.evaluate(_RECORD, id)
     return lambda: list(page.evaluate("id => window.recorded[id]", id))
 
 
 _RECORD = """(id) => {
     const element = document.getElementById(id);
-    const said = ((window.recorded ??= {})[id] = []);
-    new MutationObserver(() => element.hidden || said.push(element.textContent))
+    const texts = ((window.recorded ??= {})[id] = []);
+    new MutationObserver(() => element.hidden || texts.push(element.textContent))
         .observe(element, { childList: true, attributeFilter: ["hidden"] });
 }"""
 
 
-def wait_until(page: Page, true: Callable[[], bool]) -> None:
-    """Let the browser go on until it is true, or patience ends."""
+def wait_until(page: Page, condition: Callable[[], bool]) -> None:
+    """Let the browser work until the condition is true, or patience ends."""
     end = time.monotonic() + PATIENCE_SECONDS
-    while not true() and time.monotonic() < end:
+    while not condition() and time.monotonic() < end:
         page.wait_for_timeout(50)

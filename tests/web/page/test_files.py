@@ -1,4 +1,4 @@
-"""The page's files over HTTP: tags, types, and the rule that nothing comes from elsewhere."""
+"""The page's files over HTTP: ETags, media types, and nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_head(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_is_sent_once_and_then_its_tag(http: httpx.Client, name: str) -> None:
+def test_a_file_is_sent_only_if_its_etag_is_another(http: httpx.Client, name: str) -> None:
     first = http.get(f"/page/{name}")
     assert first.content == (FOLDER / name).read_bytes()
     again = http.get(f"/page/{name}", headers={"If-None-Match": first.headers["ETag"]})
@@ -47,7 +47,7 @@ def test_types(http: httpx.Client, suffix: str, kind: str) -> None:
         assert kind in http.get(f"/page/{name}").headers["Content-Type"]
 
 
-def test_nothing_from_elsewhere_is_allowed(http: httpx.Client) -> None:
+def test_no_other_host_is_allowed(http: httpx.Client) -> None:
     policy = http.get("/").headers["Content-Security-Policy"]
     sources = dict(part.strip().split(" ", 1) for part in policy.split(";"))
     assert sources["default-src"] == "'none'"
@@ -62,11 +62,11 @@ def test_no_address_of_another_host(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/page/none.js", "/page/..%2fapp.py", "/page/"])
-def test_other_files_are_not_there(http: httpx.Client, path: str) -> None:
+def test_other_files_are_not_found(http: httpx.Client, path: str) -> None:
     answer = http.get(path)
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_nobody_writes_to_the_page(http: httpx.Client) -> None:
+def test_the_page_cannot_be_written(http: httpx.Client) -> None:
     assert http.post("/").status_code == 405

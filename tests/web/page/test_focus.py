@@ -1,4 +1,4 @@
-"""The focus stays where the person is, also when its element vanishes."""
+"""The focus stays near the person's place when its element disappears."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _hold(page: Page, url: str) -> list[Route]:
 
 
 def _send_held(page: Page, table: Path, focused: str) -> Route:
-    """Send a table whose answer waits, with the focus on an element."""
+    """Send a table, hold its answer back, and focus an element."""
     held = _hold(page, "**/predict?*")
     page.set_input_files("#file", table)
     wait_until(page, lambda: held != [])
@@ -36,20 +36,20 @@ def _send_held(page: Page, table: Path, focused: str) -> Route:
     return held[0]
 
 
-def test_after_cancel_it_is_where_files_are_chosen(page: Page, table: Path) -> None:
+def test_after_cancel_the_file_field_has_the_focus(page: Page, table: Path) -> None:
     _send_held(page, table, "#cancel")
     page.keyboard.press("Enter")
     expect(page.locator("#work")).to_be_hidden()
     expect(page.locator("#file")).to_be_focused()
 
 
-def test_after_a_failure_it_is_where_files_are_chosen(page: Page, table: Path) -> None:
+def test_after_a_failure_the_file_field_has_the_focus(page: Page, table: Path) -> None:
     _send_held(page, table, "#cancel").abort()
     expect(page.locator("#table-problem")).to_be_visible()
     expect(page.locator("#file")).to_be_focused()
 
 
-def test_after_the_end_it_is_where_the_answer_is_saved(page: Page, table: Path) -> None:
+def test_after_success_the_save_link_has_the_focus(page: Page, table: Path) -> None:
     with page.expect_download():
         _send_held(page, table, "#cancel").continue_()
     expect(page.locator("#save")).to_be_focused()
@@ -57,7 +57,7 @@ def test_after_the_end_it_is_where_the_answer_is_saved(page: Page, table: Path) 
     page.locator("#done").wait_for(state="hidden")
 
 
-def test_a_new_table_takes_the_place_of_an_answer(page: Page, table: Path) -> None:
+def test_a_new_table_moves_the_focus_from_the_old_answer(page: Page, table: Path) -> None:
     with page.expect_download():
         page.set_input_files("#file", table)
     page.locator("#save").focus()
@@ -67,7 +67,7 @@ def test_a_new_table_takes_the_place_of_an_answer(page: Page, table: Path) -> No
     expect(page.locator("#cancel")).to_be_focused()
 
 
-def test_elsewhere_it_stays(page: Page, table: Path) -> None:
+def test_the_focus_elsewhere_stays(page: Page, table: Path) -> None:
     with page.expect_download():
         _send_held(page, table, ".number").continue_()
     expect(page.locator("#work")).to_be_hidden()
@@ -76,7 +76,7 @@ def test_elsewhere_it_stays(page: Page, table: Path) -> None:
 
 @pytest.fixture
 def behind(tab: Page, site: Server) -> Page:
-    """A page that shows an older model, with an input more, until `_catch_up`."""
+    """The page with an older model, which has one more input, until `_catch_up`."""
     old: dict[str, Any] = plainhttp.get(f"{site.url}/model").json() | {"version": "000000000000"}
     old["feature_names"] = [*old["feature_names"], "width"]
     old["training_range"] = {**old["training_range"], "width": [0.0, 1.0]}
@@ -88,12 +88,12 @@ def behind(tab: Page, site: Server) -> Page:
 
 
 def _catch_up(page: Page, gpr: GPR) -> None:
-    """The server refuses the older model's question, and the page learns of the new one."""
+    """Let the server refuse a question for the older model; the page then asks for the new one."""
     page.unroute("**/predict")
     expect(page.locator("#origin")).to_contain_text(gpr.description.version)
 
 
-def test_a_new_version_lets_one_type_on(behind: Page, gpr: GPR) -> None:
+def test_typing_continues_when_a_new_version_arrives(behind: Page, gpr: GPR) -> None:
     field = behind.get_by_role("spinbutton", name="lat")
     field.fill("-20,")
     _catch_up(behind, gpr)
@@ -107,7 +107,7 @@ def test_a_new_version_lets_one_type_on(behind: Page, gpr: GPR) -> None:
     assert fields(behind)[0] == -20.5
 
 
-def test_a_new_version_lets_one_slide_on(behind: Page, gpr: GPR) -> None:
+def test_sliding_continues_when_a_new_version_arrives(behind: Page, gpr: GPR) -> None:
     slider = behind.get_by_role("slider", name="depth")
     slider.press("Home")
     _catch_up(behind, gpr)
@@ -117,7 +117,7 @@ def test_a_new_version_lets_one_slide_on(behind: Page, gpr: GPR) -> None:
     assert fields(behind)[2] == gpr.description.training_range[2, 1]
 
 
-def test_an_input_that_is_gone_leaves_it_beside_the_inputs(behind: Page, gpr: GPR) -> None:
+def test_the_focus_of_a_removed_input_moves_to_the_button_beside(behind: Page, gpr: GPR) -> None:
     behind.get_by_role("spinbutton", name="width").focus()
     _catch_up(behind, gpr)
     expect(behind.get_by_role("button", name="Back to the middle")).to_be_focused()

@@ -1,4 +1,4 @@
-"""A table that takes longer than one request may is a job, and the page follows it."""
+"""A table that takes too long for one request becomes a job, which the page follows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 from tests.helpers import plainhttp
 from tests.helpers.patience import until
 from tests.helpers.stack import Stack, stack
-from tests.web.page.breakingoff import breaking
 from tests.web.page.conftest import record
+from tests.web.page.interrupted import interrupting
 
 ROWS = 3000
 TABLE = "id,lat,long,depth,stations\n" + 'a,-20,181,500,30\n"b, c",-60,182,90,60\n' * (ROWS // 2)
@@ -39,7 +39,7 @@ def add_worker(jobs: Stack) -> Iterator[Callable[[], object]]:
 @pytest.fixture
 def page(tab: Page, jobs: Stack) -> Iterator[Page]:
     tab.goto(jobs.http)
-    tab.locator("#drop").wait_for()  # its sliders are refused: they are no table
+    tab.locator("#drop").wait_for()  # there is no answer: only tables become jobs
     yield tab
     tab.evaluate("sessionStorage.clear()")
 
@@ -57,8 +57,8 @@ def _newest(jobs: Stack) -> str:
     return f"{jobs.http}/jobs/{job['jobID']}"
 
 
-def _kept(page: Page) -> int:
-    """How much the tab would remember after a reload."""
+def _remembered(page: Page) -> int:
+    """How many things the tab remembers after a reload."""
     return int(page.evaluate("sessionStorage.length"))
 
 
@@ -76,12 +76,12 @@ def test_a_long_table_is_followed_to_its_answer(
     result = plainhttp.get(f"{_newest(jobs)}/results")
     assert target.read_bytes() == result.content
     assert result.content.count(b"\n") == ROWS + 1
-    expected = "3,000 rows predicted; 1,500 outside the training range."
+    expected = "3,000 rows done; 1,500 outside the training range."
     expect(page.locator("#summary")).to_have_text(expected)
     assert "The server cannot be reached. Is it running, and are you connected?" in stages()
 
 
-def test_cancel_dismisses_the_job(page: Page, jobs: Stack, table: Path) -> None:
+def test_cancelling_dismisses_the_job(page: Page, jobs: Stack, table: Path) -> None:
     page.set_input_files("#file", table)
     expect(page.locator("#stage")).to_have_text(WAITING)
     page.get_by_role("button", name="Cancel").click()
@@ -89,19 +89,19 @@ def test_cancel_dismisses_the_job(page: Page, jobs: Stack, table: Path) -> None:
     expect(page.locator("#say-table")).to_have_text("Cancelled")
     job = _newest(jobs)
     until(lambda: plainhttp.get(job).json()["status"] == "dismissed")
-    assert _kept(page) == 0
+    assert _remembered(page) == 0
 
 
-def test_a_job_without_a_result_says_why(page: Page, jobs: Stack, table: Path) -> None:
+def test_the_page_says_why_a_job_has_no_result(page: Page, jobs: Stack, table: Path) -> None:
     page.set_input_files("#file", table)
     expect(page.locator("#stage")).to_have_text(WAITING)
     plainhttp.delete(_newest(jobs))
     expect(page.locator("#table-problem")).to_contain_text("the job was dismissed")
     expect(page.locator("#work")).to_be_hidden()
-    assert _kept(page) == 0
+    assert _remembered(page) == 0
 
 
-def test_a_reloaded_tab_goes_on_with_its_job(
+def test_a_reloaded_tab_follows_its_job_again(
     page: Page, jobs: Stack, table: Path, add_worker: Callable[[], object]
 ) -> None:
     page.set_input_files("#file", table)
@@ -115,20 +115,20 @@ def test_a_reloaded_tab_goes_on_with_its_job(
     download.value.save_as(target)
     result = plainhttp.get(f"{_newest(jobs)}/results")
     assert target.read_bytes() == result.content
-    assert _kept(page) == 0
+    assert _remembered(page) == 0
 
 
-def test_a_jobs_answer_that_broke_off_is_fetched_again(
+def test_an_interrupted_result_is_fetched_again(
     page: Page, jobs: Stack, table: Path, add_worker: Callable[[], object]
 ) -> None:
     results = re.compile("/jobs/[^/]+/results$")
-    with breaking() as server:
+    with interrupting() as server:
         page.route(results, lambda route: route.continue_(url=server.url))
         page.set_input_files("#file", table)
         expect(page.locator("#stage")).to_have_text(WAITING)
         add_worker()
         expect(page.locator("#stage")).to_have_text("2 of 3,000 rows")
-        server.broken.set()
+        server.stop.set()
         problem = page.locator("#table-problem")
         expect(problem).to_contain_text("The connection was lost after 2 rows of the answer.")
         expect(problem).to_contain_text("Reload the page")
@@ -139,10 +139,10 @@ def test_a_jobs_answer_that_broke_off_is_fetched_again(
     download.value.save_as(target)
     result = plainhttp.get(f"{_newest(jobs)}/results")
     assert target.read_bytes() == result.content
-    assert _kept(page) == 0
+    assert _remembered(page) == 0
 
 
-def test_a_job_that_ended_while_nobody_looked(page: Page, jobs: Stack, table: Path) -> None:
+def test_a_job_that_ended_while_the_tab_was_closed(page: Page, jobs: Stack, table: Path) -> None:
     page.set_input_files("#file", table)
     expect(page.locator("#stage")).to_have_text(WAITING)
     page.goto("about:blank")

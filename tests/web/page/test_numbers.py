@@ -1,4 +1,4 @@
-"""What a person writes into a number field is that number, or none."""
+"""A number field accepts numbers as people write them, and nothing ambiguous."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.gpr import GPR
 from tests.web.page.conftest import expect_answer, expected, fields
 
 
-def test_a_number_that_the_page_shows_can_be_pasted(page: Page, gpr: GPR) -> None:
+def test_a_number_from_the_page_can_be_pasted(page: Page, gpr: GPR) -> None:
     end = page.get_by_role("group", name="lat").locator(".ends span").first
     expect(end).to_have_text("−38.59")
     page.evaluate("text => navigator.clipboard.writeText(text)", end.text_content())
@@ -48,7 +48,7 @@ def test_numbers_as_people_write_them(page: Page, gpr: GPR) -> None:
         expect(field).to_have_value(f"{number:g}" if number < 1000 else str(number))
 
 
-def test_what_could_be_two_numbers_is_none(page: Page) -> None:
+def test_an_ambiguous_number_is_refused(page: Page) -> None:
     field = page.get_by_role("spinbutton", name="depth")
     hint = page.get_by_text("Enter a number with a decimal point, such as 1.5.")
     for written in ("1,234", "\u221212,345", "1,234.5", "1.234,5", "1,2,3", "12,345e3"):
@@ -62,7 +62,7 @@ def test_what_could_be_two_numbers_is_none(page: Page) -> None:
         expect(hint).to_be_hidden()
 
 
-def test_what_is_no_number_is_none(page: Page) -> None:
+def test_what_is_not_a_number_is_refused(page: Page) -> None:
     field = page.get_by_role("spinbutton", name="depth")
     hint = page.get_by_text("Enter a number.")
     for written in ("12a", "1 2", "0x10", "1e999", "--1", "Infinity"):

@@ -1,4 +1,4 @@
-"""For everybody: by keyboard only, in light and dark, on a phone, and with clear words."""
+"""Accessibility: keyboard, screen reader, contrast, narrow screens, large letters, plain words."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ CONTRAST = Path(__file__).with_name("contrast.js").read_text()
 
 
 def _tab_to(page: Page, selector: str) -> None:
-    """Press Tab until an element has the focus, and see that the focus shows."""
+    """Press Tab until an element has the focus, and check that the focus is visible."""
     page.locator("body").press("Tab")
     for _ in range(40):
         focused: dict[str, Any] = page.evaluate(
-            """s => ({ there: document.activeElement.matches(s), outline:
+            """s => ({ reached: document.activeElement.matches(s), outline:
                 getComputedStyle(document.activeElement).outlineStyle })""",
             selector,
         )
-        if focused["there"]:
+        if focused["reached"]:
             assert focused["outline"] != "none", selector
             return
         page.keyboard.press("Tab")
     raise AssertionError(f"Tab does not reach {selector}")
 
 
-def test_by_keyboard_only(page: Page, gpr: GPR) -> None:
+def test_the_inputs_work_by_keyboard(page: Page, gpr: GPR) -> None:
     _tab_to(page, "[type=range]")
     before = fields(page)
     for _ in range(3):
@@ -82,7 +82,7 @@ def test_everything_has_a_name(page: Page, names: tuple[str, ...]) -> None:
 
 
 def test_contrast(page: Page) -> None:
-    """Every text stands out from its background by 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+    """Every text has a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3)."""
     page.get_by_role("spinbutton", name="lat").fill("-50")
     expect(page.locator(".beyond")).to_be_visible()
     for scheme in SCHEMES:
@@ -114,7 +114,7 @@ def _content_width(page: Page) -> int:
 
 
 def test_no_word_is_broken(page: Page) -> None:
-    """Names and headings, on the narrowest phone and in letters twice as large (WCAG 1.4.4)."""
+    """Names and headings fit the narrowest phone, and letters of double size (WCAG 1.4.4)."""
     for width, size in ((320, "100%"), (320, "200%"), (640, "200%")):
         _resize(page, width)
         page.evaluate("size => { document.documentElement.style.fontSize = size }", size)
@@ -122,7 +122,7 @@ def test_no_word_is_broken(page: Page) -> None:
         assert _content_width(page) == width
 
 
-# A word on two lines is two boxes.
+# A word that is broken over two lines has two boxes.
 _BROKEN = """() => {
     const broken = [];
     for (const { firstChild: text } of document.querySelectorAll("h1, h2, .head label")) {
@@ -137,10 +137,10 @@ _BROKEN = """() => {
 }"""
 
 
-def test_with_forced_colours_a_track_is_seen(page: Page) -> None:
+def test_a_track_is_visible_with_forced_colours(page: Page) -> None:
     page.emulate_media(forced_colors="active")
     slider = page.get_by_role("slider").first
-    slider.press("End")  # the thumb is at the right, and off what is looked at
+    slider.press("End")  # the thumb is at the right, outside the part that is checked
     picture = np.asarray(Image.open(BytesIO(slider.screenshot())).convert("L"))
     width = picture.shape[1]
     assert np.ptp(picture[:, width // 4 : width // 2]) > 128
@@ -152,7 +152,7 @@ def test_on_a_phone_the_answer_stays_in_view(page: Page) -> None:
     expect(page.locator("#mean")).to_be_in_viewport()
 
 
-def test_the_copied_command_says_what_the_page_says(page: Page, gpr: GPR) -> None:
+def test_the_copied_command_returns_what_the_page_shows(page: Page, gpr: GPR) -> None:
     page.get_by_role("spinbutton", name="lat").fill("-31.5")
     expect_answer(page, expected(gpr, fields(page)))
     page.get_by_role("button", name="Copy").click()
@@ -164,11 +164,11 @@ def test_the_copied_command_says_what_the_page_says(page: Page, gpr: GPR) -> Non
         timeout=PATIENCE_SECONDS,
         check=True,
     )
-    said = json.loads(done.stdout)
-    assert [said[k] for k in ("mean", "lower", "upper")] == pytest.approx(shown(page), rel=1e-9)
+    answer = json.loads(done.stdout)
+    assert [answer[k] for k in ("mean", "lower", "upper")] == pytest.approx(shown(page), rel=1e-9)
 
 
-def test_what_is_served_and_how_good_it_is(page: Page, gpr: GPR) -> None:
+def test_the_model_and_its_quality_are_described(page: Page, gpr: GPR) -> None:
     d = gpr.description
     expect(page.get_by_role("heading", level=1)).to_have_text(d.name)
     expect(page.locator("#origin")).to_contain_text(f"Version {d.version}")

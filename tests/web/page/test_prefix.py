@@ -1,4 +1,4 @@
-"""Behind an ingress that strips a prefix: the page, and the pages on the API."""
+"""The page and the API documentation behind an ingress that strips a path prefix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREFIX = "/team/gp"
 
 @pytest.fixture(scope="module")
 def prefixed() -> Iterator[str]:
-    """The service under a prefix, of which it knows nothing; the root has nothing."""
+    """The address of a service behind a prefix that it does not know; the root is not served."""
     service = create_app(Runtime(Settings())).wsgi_app
 
     def ingress(environ: dict[str, Any], start_response: Any) -> Any:
@@ -35,7 +35,7 @@ def prefixed() -> Iterator[str]:
 
 @pytest.fixture
 def page(tab: Page, prefixed: str) -> Iterator[Page]:
-    """An empty tab; a request past the prefix fails the test."""
+    """An empty tab; a request outside the prefix fails the test."""
     with requested(tab) as urls:
         yield tab
     assert urls
@@ -48,7 +48,7 @@ def test_the_page(page: Page, prefixed: str) -> None:
     expect(page.locator("#curl")).to_contain_text(f"{prefixed}/predict")
 
 
-def test_the_api_is_described_and_tried(page: Page, prefixed: str) -> None:
+def test_the_api_is_documented_and_can_be_tried(page: Page, prefixed: str) -> None:
     page.goto(f"{prefixed}/docs")
     liveness = page.locator(".opblock", has_text="/healthz")
     liveness.locator(".opblock-summary-control").click()

@@ -1,4 +1,4 @@
-"""Sliders and number fields: the page shows what the model says."""
+"""Sliders, number fields and links: the page shows the model's answer."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_field_without_a_number_says_so(page: Page) -> None:
         expect(page.locator("#result")).not_to_have_class(re.compile("stale"))
 
 
-def test_one_question_at_a_time_and_the_newest_wins(page: Page, gpr: GPR) -> None:
+def test_one_request_at_a_time_and_the_newest_wins(page: Page, gpr: GPR) -> None:
     asked: list[Route] = []
     page.route("**/predict", lambda route: asked.append(route))
     field = page.get_by_role("spinbutton", name="depth")
@@ -106,7 +106,7 @@ def test_one_question_at_a_time_and_the_newest_wins(page: Page, gpr: GPR) -> Non
     expect_answer(page, expected(gpr, fields(page)))
 
 
-def test_an_answer_that_comes_too_late_is_dropped(page: Page) -> None:
+def test_a_late_answer_is_dropped(page: Page) -> None:
     asked: list[Route] = []
     page.route("**/predict", lambda route: asked.append(route))
     field = page.get_by_role("spinbutton", name="depth")

@@ -1,4 +1,4 @@
-"""A CSV in, the same CSV with the answer out."""
+"""A CSV file is sent, and comes back with the predictions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.web.page.conftest import record
 HEADER = "id,lat,long,depth,stations\n"
 ROWS = 'a,-20,181,500,30\n"b, c",-21,182,90,60\n'
 
-# A browser that was stalled reads all that has come meanwhile as one piece.
+# A browser that was busy reads everything that has arrived as one piece.
 SMALL_PIECES = """() => {
     const whole = window.fetch;
     const cut = () => new TransformStream({
@@ -33,7 +33,7 @@ SMALL_PIECES = """() => {
 
 
 def _direct(site: Server, text: str, **options: float | str) -> bytes:
-    """What the API answers to the same table."""
+    """The API's answer to the same table."""
     answer = plainhttp.post(
         f"{site.url}/predict",
         params={"extrapolated": "true", **options},
@@ -57,7 +57,7 @@ def test_round_trip(page: Page, site: Server, tmp_path: Path) -> None:
     path = tmp_path / "quakes.csv"
     path.write_text(HEADER + ROWS)
     assert _saved(page, path, tmp_path) == _direct(site, HEADER + ROWS, interval=0.95)
-    expect(page.locator("#summary")).to_have_text("2 rows predicted.")
+    expect(page.locator("#summary")).to_have_text("2 rows done.")
     expect(page.locator("#save")).to_have_attribute("download", "quakes-predicted.csv")
     expect(page.locator("#preview td").nth(10)).to_have_text("b, c")
 
@@ -121,7 +121,7 @@ def test_of_several_dropped_tables_one_is_taken(page: Page) -> None:
 
 
 def test_a_drop_without_a_file_changes_nothing(page: Page) -> None:
-    """Its error would fail the test."""
+    """An error in a script fails the test."""
     page.evaluate(
         """() => {
             const event = new DragEvent("drop", { cancelable: true });
@@ -154,19 +154,19 @@ def test_a_bad_table_says_where(page: Page, tmp_path: Path) -> None:
     with page.expect_download():
         page.set_input_files("#file", path)
     expect(problem).to_be_hidden()
-    expect(page.locator("#summary")).to_have_text("3 rows predicted; 1 could not be read.")
+    expect(page.locator("#summary")).to_have_text("3 rows done; 1 could not be read.")
 
 
 def test_rows_outside_are_counted(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "outside.csv"
     path.write_text(f"{HEADER}a,-20,181,500,30\nb,-60,181,500,30\nc,-20,181,9999,30\n")
     _saved(page, path, tmp_path)
-    expected = "3 rows predicted; 2 outside the training range."
+    expected = "3 rows done; 2 outside the training range."
     expect(page.locator("#summary")).to_have_text(expected)
 
 
-def test_columns_of_the_table_are_no_marks(page: Page, tmp_path: Path) -> None:
-    """Only the columns that the server adds say what is outside, and what could not be read."""
+def test_columns_of_the_table_are_not_the_servers(page: Page, tmp_path: Path) -> None:
+    """Only the columns that the server adds count, whatever the table's own columns are called."""
     text = (
         "converged,extrapolated,error,lat,long,depth,stations\n"
         'true,true,"no, none",-20,181,500,30\n'
@@ -179,12 +179,12 @@ def test_columns_of_the_table_are_no_marks(page: Page, tmp_path: Path) -> None:
         path.write_text("\n".join(rows))
         page.get_by_label("predict the good rows even if others are bad").check()
         _saved(page, path, tmp_path)
-        expected = "3 rows predicted; 1 outside the training range, 1 could not be read."
+        expected = "3 rows done; 1 outside the training range, 1 could not be read."
         expect(page.locator("#summary")).to_have_text(expected)
         page.get_by_label("predict the good rows even if others are bad").uncheck()
         path.write_text("\n".join(rows[:3]))
         _saved(page, path, tmp_path)
-        expected = "2 rows predicted; 1 outside the training range."
+        expected = "2 rows done; 1 outside the training range."
         expect(page.locator("#summary")).to_have_text(expected)
 
 
@@ -196,7 +196,7 @@ def test_a_newline_in_a_cell_ends_no_row(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     path.write_text(f'{HEADER}"first, ""\n\nsecond""",-20,181,500,30\nb,-20,181,500,30\n')
     _saved(page, path, tmp_path)
-    expect(page.locator("#summary")).to_have_text("2 rows predicted.")
+    expect(page.locator("#summary")).to_have_text("2 rows done.")
     rows = page.locator("#preview tr")
     expect(rows).to_have_count(3)
     expect(rows.nth(1).locator("td").first).to_have_text('first, " second"')
@@ -231,13 +231,13 @@ def test_a_long_one_shows_its_progress(page: Page, site: Server, tmp_path: Path)
     assert _saved(page, path, tmp_path).count(b"\n") == rows + 1
     first, *counting = stages()
     assert first == "Sending long.csv (341 kB); the server checks it first …"
-    said = [re.fullmatch(r"([\d,]+)(?: of 20,000)? rows", stage) for stage in counting]
-    counts = [int(found[1].replace(",", "")) for found in said if found]
+    matches = [re.fullmatch(r"([\d,]+)(?: of 20,000)? rows", stage) for stage in counting]
+    counts = [int(match[1].replace(",", "")) for match in matches if match]
     assert len(counts) == len(counting)
     assert counts == sorted(counts)
     assert len(set(counts)) > 3
     assert counts[-1] == rows
-    expect(page.locator("#summary")).to_have_text("20,000 rows predicted.")
+    expect(page.locator("#summary")).to_have_text("20,000 rows done.")
 
 
 def test_it_can_be_cancelled(page: Page, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_it_can_be_cancelled(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#say-table")).to_have_text("Cancelled")
 
 
-def test_the_reason_is_the_servers(page: Page, site: Server, tmp_path: Path) -> None:
+def test_the_servers_reason_is_shown(page: Page, site: Server, tmp_path: Path) -> None:
     path = tmp_path / "wrong.csv"
     for content in ("", "lat,long\n1,2\n"):
         path.write_text(content)

@@ -1,4 +1,4 @@
-"""When the server refuses, is gone, or serves another model."""
+"""The server refuses, is gone, or serves another model."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from service.gpr import GPR
+<<<<<<<< HEAD:tests/web/page/test_trouble.py
 from tests.gpr.oracle import kernel, regression
 from tests.helpers import plainhttp
 from tests.helpers.serving import Server, serving
 from tests.web.page.breakingoff import breaking
 from tests.web.page.browser import new_window
 from tests.web.page.conftest import (
+========
+from tests.helpers import plainhttp
+from tests.gpr.oracle import kernel, regression
+from tests.web.page.browser import new_window
+from tests.web.page.conftest import (
+>>>>>>>> 579f026dddf7c5b5a771549c9361468e5f8c8822:tests/web/page/test_failures.py
     expect_answer,
     expected,
     fields,
@@ -22,9 +29,14 @@ from tests.web.page.conftest import (
     wait_drawn,
     wait_until,
 )
+<<<<<<<< HEAD:tests/web/page/test_trouble.py
+========
+from tests.web.page.interrupted import interrupting
+from tests.helpers.serving import Server, serving
+>>>>>>>> 579f026dddf7c5b5a771549c9361468e5f8c8822:tests/web/page/test_failures.py
 
 
-def test_a_busy_server_is_said_and_asked_again(page: Page, gpr: GPR) -> None:
+def test_a_busy_server_is_asked_again(page: Page, gpr: GPR) -> None:
     problem = '{"type":"about:blank","title":"…","status":503,"detail":"2.0 s of work is waiting"}'
 
     def refuse(route: Route) -> None:
@@ -51,7 +63,7 @@ def test_a_refused_point_shows_the_detail(tab: Page, tmp_path: Path) -> None:
         )
 
 
-def test_a_server_that_is_gone_is_said(tab: Page, tmp_path: Path) -> None:
+def test_a_server_that_is_gone_is_reported(tab: Page, tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         tab.goto(server.url)
         wait_drawn(tab)
@@ -60,14 +72,14 @@ def test_a_server_that_is_gone_is_said(tab: Page, tmp_path: Path) -> None:
         expect(tab.get_by_role("alert")).to_contain_text("The server cannot be reached")
 
 
-def test_an_answer_that_breaks_off_says_where(page: Page, tmp_path: Path) -> None:
+def test_an_interrupted_answer_says_after_how_many_rows(page: Page, tmp_path: Path) -> None:
     table = tmp_path / "three.csv"
     table.write_text("lat,long,depth,stations\n" + "-20,181,500,30\n" * 3)
-    with breaking() as server:
+    with interrupting() as server:
         page.route("**/predict?*", lambda route: route.continue_(url=server.url))
         page.set_input_files("#file", table)
         expect(page.locator("#stage")).to_have_text("2 of 3 rows")
-        server.broken.set()
+        server.stop.set()
         expect(page.locator("#table-problem")).to_have_text(
             "The connection was lost after 2 rows of the answer. Send the file again."
         )
@@ -75,7 +87,7 @@ def test_an_answer_that_breaks_off_says_where(page: Page, tmp_path: Path) -> Non
 
 
 def test_a_new_version_takes_over(tab: Page, site: Server, gpr: GPR) -> None:
-    """The page learns from an answer's header that another model is served now."""
+    """A header of an answer tells the page that another model is served now."""
     old = plainhttp.get(f"{site.url}/model").json() | {"version": "000000000000", "name": "old"}
     tab.route("**/model", lambda route: route.fulfill(json=old), times=1)
     tab.goto(site.url)
@@ -85,7 +97,7 @@ def test_a_new_version_takes_over(tab: Page, site: Server, gpr: GPR) -> None:
 
 
 def test_a_new_version_with_other_inputs_takes_over(tab: Page, site: Server, gpr: GPR) -> None:
-    """Such a version refuses every question, and the process asked first for it is still behind."""
+    """Every question is refused, and the process that is asked for the model is not up to date."""
     served = plainhttp.get(f"{site.url}/model").json()
     ranges = {"lat": [-39.0, -10.0], "width": [0.0, 1.0]}
     old = {"version": "000000000000", "feature_names": list(ranges), "training_range": ranges}
@@ -97,16 +109,18 @@ def test_a_new_version_with_other_inputs_takes_over(tab: Page, site: Server, gpr
 
 
 @pytest.fixture
-def patient(browser: Browser, site: Server) -> Iterator[Page]:
-    """The page in a window of its own, since a clock is the clock of all tabs."""
-    with new_window(browser) as window, window.new_page() as opened:
+def page_with_clock(browser: Browser, site: Server) -> Iterator[Page]:
+    """The page in a window of its own, since all tabs of a window share the clock."""
+    with new_window(browser) as window:
+        opened = window.new_page()
         opened.goto(site.url)
         wait_drawn(opened)
+        opened.clock.install()
         yield opened
 
 
-def test_a_refused_question_asks_for_the_model_no_more_than_twice(patient: Page) -> None:
-    page = patient
+def test_a_refused_question_requests_the_model_only_twice(page_with_clock: Page) -> None:
+    page = page_with_clock
     problem = {"status": 422, "detail": "no use for it"}
     questions: list[str] = []
 
@@ -117,7 +131,6 @@ def test_a_refused_question_asks_for_the_model_no_more_than_twice(patient: Page)
     asked: list[str] = []
     page.on("request", lambda sent: asked.extend([sent.url] * sent.url.endswith("/model")))
     page.route("**/predict", refuse)
-    page.clock.install()
     page.get_by_role("slider").first.press("ArrowRight")
     page.clock.run_for(1000)
     expect(page.get_by_role("alert")).to_have_text("no use for it")
