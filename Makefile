@@ -5,9 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # `make test COVERAGE=--cov` measures coverage; the tests then take half as long again.
 COVERAGE ?=
-# The tests of a file share their servers, so one process runs the whole file. Many tests wait
-# rather than compute, so there are more processes than CPUs.
-TOGETHER := -n 5 --dist loadfile --no-loadscope-reorder
+# The tests of a server share it, so one process runs them all (tests/conftest.py). Many tests wait
+# rather than compute, so there are more processes than CPUs, but each takes seconds to start.
+TOGETHER := -n 3 --dist loadfile --no-loadscope-reorder
 # What `make quick-tests` runs: tests that start no server, worker or browser.
 CHECK_TESTS := tests/gpr tests/services tests/runtime tests/deploy/chart tests/tools/loadtest tests/tools/test_import_order.py tests/docs/test_architecture.py
 # The service that the examples call.
