@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a new cluster lacks: an ingress controller (Traefik, on port 30080 of every node)
-# and a source of request load. That is KEDA, or with METRICS=prometheus a Prometheus and
-# prometheus-adapter with the rules of the chart.
+# and a source for the request load: KEDA, or with METRICS=prometheus Prometheus and
+# prometheus-adapter with the chart's rules.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -101,9 +101,9 @@ def present() -> list[Path]:
 
 def drift(wanted: dict[str, str]) -> list[str]:
     """Return the paths in k8s/ that are missing, changed or superfluous."""
-    there = {f"{path.parent.name}/{path.name}": path.read_text() for path in present()}
-    names = wanted.keys() | there.keys()
-    return sorted(name for name in names if wanted.get(name) != there.get(name))
+    existing = {f"{path.parent.name}/{path.name}": path.read_text() for path in present()}
+    names = wanted.keys() | existing.keys()
+    return sorted(name for name in names if wanted.get(name) != existing.get(name))
 
 
 def write(wanted: dict[str, str]) -> None:

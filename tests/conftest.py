@@ -1,4 +1,4 @@
-"""What all tests share: the bundled model, and servers that run once for all of them."""
+"""Fixtures shared by all tests: the bundled model, and servers that start once per session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.helpers import plainhttp
 from tests.helpers.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
 from tests.helpers.toys import GATE
 
-# A slow example is no wrong one: see patience.py.
+# A busy machine is slow, which is not a failure: see patience.py.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
@@ -28,11 +28,11 @@ PRETRAINED = ROOT / "service" / "pretrained.npz"
 
 
 _SHARED = re.compile(r"\[(front|flask|files|redis)\b|^tests/client/test_(jobs|versions)")
-"""Tests of one server or stack: by the fixture's parameter, or by their files."""
+"""Matches tests that share a server or stack, by fixture parameter or by file."""
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Have one process run all tests of a shared server, and otherwise all tests of a file."""
+    """Run all tests that share a server in one process; group the others by file."""
     scheduler: Any = LoadFileScheduling(config, log)
     by_file = scheduler._split_scope
 
@@ -60,7 +60,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_blas_thread() -> Iterator[None]:
-    """As in the service, whose bits are compared: a product on several rounds otherwise."""
+    """Use one BLAS thread, as the service does: tests compare bits, and more threads round\
+    differently.\
+    """
     with threadpool_limits(1, "blas"):
         yield
 
@@ -85,7 +87,7 @@ def X(gpr: GPR) -> FloatArray:
 
 @pytest.fixture(scope="session")
 def P(gpr: GPR, X: FloatArray) -> FloatArray:
-    """What the model says at these points, shape (20, 2)."""
+    """The model's predictions at these points, shape (20, 2)."""
     return gpr.predict(X)
 
 
@@ -93,7 +95,7 @@ def P(gpr: GPR, X: FloatArray) -> FloatArray:
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """The article's command, with the front and as Flask alone: the answers are the same."""
+    """A server started by the article's command, or Flask alone: both must answer the same."""
     arguments = ARTICLE if request.param == "front" else FLASK_ALONE
     with serving(tmp_path_factory.mktemp(request.param), *arguments) as running:
         yield running
@@ -107,7 +109,7 @@ def http(server: Server) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """While this file is there, the gated toys compute nothing."""
+    """A file that keeps the gated toy models waiting while it exists."""
     path = tmp_path / "gate"
     monkeypatch.setenv(GATE, str(path))
     return path

@@ -1,6 +1,6 @@
-"""The tree in docs/architecture.md: each file with the first sentence of its documentation.
+"""The tree in docs/architecture.md: each file with the first line of its documentation.
 
-`python -m tests.docs.architecture` writes it anew.
+`python -m tests.docs.architecture` updates it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _OTHERS = {
     "supervisord.conf": "The processes and when to restart them.",
     "pretrained.npz": "The bundled model.",
 }
-"""What is neither Python nor JavaScript."""
+"""Descriptions of files that are neither Python nor JavaScript."""
 
 _WIDTH = 24
 
 
 def entries(folder: Path = SERVICE, depth: int = 1) -> Iterator[tuple[int, str, str]]:
-    """Each file and folder with its depth and what it holds; of a package, what its module says."""
+    """Yield each file and folder with its depth and purpose; a package's is in `__init__.py`."""
     found = sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name))
     for path in found:
         if path.name.startswith((".", "__init__", "__pycache__")):
@@ -43,7 +43,7 @@ def entries(folder: Path = SERVICE, depth: int = 1) -> Iterator[tuple[int, str, 
 
 
 def purpose(path: Path) -> str:
-    """The first line of a file's documentation."""
+    """Return the first line of a file's documentation."""
     if path.suffix == ".py" and path.exists():
         return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
     if path.suffix == ".js":
@@ -53,7 +53,7 @@ def purpose(path: Path) -> str:
 
 
 def tree() -> str:
-    """The whole tree, a line for each file."""
+    """Return the whole tree, with one line per file."""
     lines = ["service/"]
     for depth, name, text in entries():
         lines.append(f"{'  ' * depth}{name}".ljust(_WIDTH) + text)
@@ -61,7 +61,7 @@ def tree() -> str:
 
 
 def section(title: str) -> str:
-    """The text of the document below a title that begins like this, up to the next one."""
+    """Return the section of the document whose title begins like this."""
     found = re.search(rf"^#+ {re.escape(title)}.*?(?=^#|\Z)", text(), re.MULTILINE | re.DOTALL)
     assert found, title
     return found[0]
@@ -71,12 +71,12 @@ def text() -> str:
     return DOCUMENT.read_text()
 
 
-def write_anew() -> None:
-    """Put today's tree into the document."""
+def update() -> None:
+    """Write the current tree into the document."""
     before, rest = text().split(BEGIN)
     after = rest.split(END)[1]
     DOCUMENT.write_text(before + BEGIN + tree() + END + after)
 
 
 if __name__ == "__main__":
-    write_anew()
+    update()

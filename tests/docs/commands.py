@@ -1,7 +1,7 @@
-"""The commands in the documents, with the outputs that stand below them.
+"""Run the commands in the documents, and compare or update the output shown below them.
 
-In a ``console`` block a line that begins with ``$ `` is a command; what follows is its output.
-`python -m tests.docs.commands` runs them all and writes the outputs anew.
+In a ``console`` block, a line that begins with ``$ `` is a command; its output follows.
+`python -m tests.docs.commands` runs all of them and updates the outputs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ADDRESS = "localhost:5000"
 _BLOCK = re.compile(r"```console\n.*?```", re.DOTALL)
 _COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ |```).*\n)*)", re.MULTILINE)
 _IN_A_SHELL = "set -a; . ./.variables 2>/dev/null\n{}\ns=$?; export -p > .variables; exit $s"
-"""Each command has a process of its own: variables go from one to the next through a file."""
+"""Each command runs in its own process; a file carries variables from one to the next."""
 
 
 @dataclass
@@ -41,14 +41,14 @@ class Command:
 
 
 def commands(document: str) -> Iterator[Command]:
-    """The commands of a document that show a prompt."""
+    """Yield the commands of a document that have a prompt."""
     for block in _BLOCK.findall((ROOT / document).read_text()):
         for text, output in _COMMAND.findall(block):
             yield Command(text, output.rstrip("\n"))
 
 
 def run(text: str, folder: Path, port: int) -> str:
-    """What a command prints when it is run in `folder` against a server on `port`."""
+    """Run a command in `folder` against a server on `port`, and return what it prints."""
     text = text.replace(ADDRESS, f"127.0.0.1:{port}")
     text = text.replace(".venv/bin", str(Path(sys.executable).parent))
     done = subprocess.run(
@@ -56,7 +56,7 @@ def run(text: str, folder: Path, port: int) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=3 * PATIENCE_SECONDS,  # one trains a model
+        timeout=3 * PATIENCE_SECONDS,  # one command trains a model
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -64,15 +64,15 @@ def run(text: str, folder: Path, port: int) -> str:
 
 
 def as_a_clone(folder: Path) -> Path:
-    """The folder with the data that a reader has before him."""
+    """Add the data that a clone of the repository has to a folder, and return the folder."""
     folder.mkdir(exist_ok=True)
     if not (data := folder / "data").exists():
         data.symlink_to(ROOT / "data")
     return folder
 
 
-def anew(document: str, folder: Path, port: int) -> str:
-    """The document with today's outputs below its commands."""
+def updated(document: str, folder: Path, port: int) -> str:
+    """Return the document with current outputs below its commands."""
 
     def command(found: re.Match[str]) -> str:
         output = run(found[1], folder, port)
@@ -82,13 +82,13 @@ def anew(document: str, folder: Path, port: int) -> str:
     return _BLOCK.sub(lambda block: _COMMAND.sub(command, block[0]), text)
 
 
-def write_anew() -> None:
-    """Put today's outputs into all documents."""
+def update() -> None:
+    """Write the current outputs into all documents."""
     with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as running:
         for document in DOCUMENTS:
             here = as_a_clone(Path(folder) / Path(document).name)
-            (ROOT / document).write_text(anew(document, here, running.servers[0].port))
+            (ROOT / document).write_text(updated(document, here, running.servers[0].port))
 
 
 if __name__ == "__main__":
-    write_anew()
+    update()

@@ -1,6 +1,6 @@
-"""The clients' pages: the code of a page is one script; a ``text`` block is what it prints so far.
+"""Run the code on the clients' pages: each page is one script, with its output in ``text`` blocks.
 
-`python -m tests.docs.scripts` runs them all and writes the outputs anew.
+`python -m tests.docs.scripts` runs all of them and updates the outputs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BLOCK = re.compile(r"```(\w+)\n(.*?)```\n", re.DOTALL)
 
 @dataclass(frozen=True)
 class Language:
-    """How a page's code is run, and how it prints the mark between two outputs."""
+    """How to run a page's code, and the code that prints a mark between two outputs."""
 
     page: str
     fence: str
@@ -52,14 +52,14 @@ def path(language: Language) -> Path:
 
 
 def shown(language: Language) -> list[str]:
-    """The outputs that the page shows."""
+    """Return the outputs that the page shows."""
     return [
         body.strip() for kind, body in _BLOCK.findall(path(language).read_text()) if kind == "text"
     ]
 
 
 def run(language: Language, folder: Path, port: int) -> list[str]:
-    """What the page's code prints, cut where the page shows it."""
+    """Run the page's code, and return its output split at the page's ``text`` blocks."""
     parts = []
     for kind, body in _BLOCK.findall(path(language).read_text()):
         if kind == language.fence:
@@ -74,7 +74,7 @@ def run(language: Language, folder: Path, port: int) -> list[str]:
         env=_environment(),
         capture_output=True,
         text=True,
-        timeout=3 * PATIENCE_SECONDS,  # a whole page, with a training
+        timeout=3 * PATIENCE_SECONDS,  # a whole page, which trains a model
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -85,8 +85,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT / "client")}
 
 
-def write_anew() -> None:
-    """Put today's outputs below the code."""
+def update() -> None:
+    """Write the current outputs below the code."""
     with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as running:
         port = running.servers[0].port
         for language in LANGUAGES:
@@ -106,4 +106,4 @@ def write_anew() -> None:
 
 
 if __name__ == "__main__":
-    write_anew()
+    update()

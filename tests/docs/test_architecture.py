@@ -1,4 +1,4 @@
-"""docs/architecture.md describes the tree and the imports as they are."""
+"""docs/architecture.md describes the current tree and imports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.docs.architecture import SERVICE, section, text, tree
 
 Imports = dict[str, set[str]]
-"""Rooms, and the modules beside them, with those that they import."""
+"""Packages and top-level modules of service/, with those that they import."""
 
 TITLE = "Which room may import which"
 
@@ -31,21 +31,21 @@ def imports() -> Imports:
 
 
 def names(cell: str) -> set[str]:
-    """The rooms and modules in a cell of a table."""
+    """Return the packages and modules in a cell of a table."""
     return {name.removesuffix(".py") for name in re.findall(r"`(\w+(?:\.py|(?=/)))/?`", cell)}
 
 
-def test_the_tree_is_that_of_the_files() -> None:
+def test_the_tree_matches_the_files() -> None:
     assert tree() in text(), "run python -m tests.docs.architecture"
 
 
-def test_the_files_that_it_names_exist() -> None:
+def test_the_files_it_names_exist() -> None:
     named = set(re.findall(r"`((?:\w+/)?\w+\.(?:py|npz))`", text()))
     assert len(named) > 40
     assert [name for name in named if not (SERVICE / name).exists()] == []
 
 
-def test_the_table_lists_what_is_imported(imports: Imports) -> None:
+def test_the_table_lists_the_imports(imports: Imports) -> None:
     listed: Imports = {}
     for rooms, allowed in re.findall(r"^\| (`.*?) \| (.*) \|$", section(TITLE), re.MULTILINE):
         for room in names(rooms):

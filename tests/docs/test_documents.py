@@ -1,4 +1,4 @@
-"""Every command in the documents runs, and prints what the documents say it prints."""
+"""Every command in the documents runs, and prints the output that the documents show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ID = re.compile(r"\b(?:[0-9a-f]{32}|[0-9a-f]{12})\b")
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Of a server with a worker and a Valkey, as `make run` starts them."""
+    """The port of a server with a worker and Valkey, as started by `make run`."""
     with stack(tmp_path_factory.mktemp("documents")) as running:
         yield running.servers[0].port
 
@@ -35,7 +35,7 @@ def test_commands(document: str, port: int, tmp_path: Path) -> None:
     for command in commands(document):
         output = run(command.text, tmp_path, port)
         assert printed.text(output) == shown.text(command.output), command.text
-        # The last digits depend on the processor; how well a training ends, too.
+        # The last digits depend on the processor, and so do the scores of a training.
         rel = 0.02 if "rmse" in output.lower() else 1e-9
         assert _numbers(output) == pytest.approx(_numbers(command.output), rel=rel), command.text
         count += 1
@@ -53,13 +53,13 @@ def test_scripts(language: Language, port: int, tmp_path: Path) -> None:
 
 
 class Ids:
-    """Ids of jobs and versions, numbered as they appear: they differ, but stay the same ones."""
+    """Replaces the ids of jobs and versions, which vary, by numbers in order of appearance."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
 
     def text(self, output: str) -> str:
-        """The output without what varies."""
+        """Return the output without the parts that vary."""
         return _ID.sub(self._name, _NUMBER.sub("#", _VARIES.sub("", output)))
 
     def _name(self, found: re.Match[str]) -> str:
@@ -70,7 +70,7 @@ def _numbers(output: str) -> list[float]:
     return [float(number) for number in _NUMBER.findall(_VARIES.sub("", output))]
 
 
-def test_links_between_documents_lead_somewhere() -> None:
+def test_links_between_documents_work() -> None:
     for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name}: {link}"

@@ -1,4 +1,4 @@
-"""Serves a WSGI application in this process: one that misbehaves on purpose, or looks on."""
+"""Serve a WSGI application from this process, for example one that misbehaves on purpose."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Http11(WSGIRequestHandler):
 
 @contextmanager
 def in_process(app: WSGI) -> Iterator[str]:
-    """The application on a port, as its URL."""
+    """Serve the application on a free port, and yield its URL."""
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Http11)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

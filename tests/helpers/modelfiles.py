@@ -1,4 +1,4 @@
-"""Model files that differ, made of the bundled one without training."""
+"""Variants of the bundled model file, created without training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.gpr import GPR
 
 
 def another(gpr: GPR, folder: Path, shift: float) -> Path:
-    """A model whose mean is higher by `shift`, saved in `folder`."""
+    """Save a model whose mean is higher by `shift` in `folder`, and return its path."""
     posterior = gpr.posterior
     moved = replace(
         posterior,

@@ -1,7 +1,7 @@
-"""How long a test waits for what must come. A busy machine is late, and that is not wrong.
+"""Timeouts that are long enough for a busy machine, where slow is not wrong.
 
-Large tables are computed at a lower priority (service/runtime/pool.py): beside busy neighbours they
-get a tenth of a core and less, and half a second's work takes ten.
+Large tables are computed at a lower priority (service/runtime/pool.py): next to other busy
+processes they get a tenth of a core or less, and half a second of work takes ten seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 120.0
 
 
 def until(found: Callable[[], T | None], seconds: float = PATIENCE_SECONDS) -> T:
-    """Ask until the answer is true, and return it."""
+    """Call a function until its result is true, and return that result."""
     end = time.monotonic() + seconds
     while True:
         value = found()
@@ -29,6 +29,6 @@ def until(found: Callable[[], T | None], seconds: float = PATIENCE_SECONDS) -> T
 
 
 def report_if_late(what: str, took: float, seconds: float) -> None:
-    """Warn, in pytest's summary, when it took more time than is promised."""
+    """Add a warning to pytest's summary if something took longer than promised."""
     if took > seconds:
         warnings.warn(f"{what} took {took:.1f} s; promised are {seconds:g} s", stacklevel=2)

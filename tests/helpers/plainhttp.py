@@ -1,6 +1,6 @@
-"""httpx for addresses on this machine, with patience.
+"""httpx for local addresses, with long timeouts.
 
-Reading the authorities of TLS would cost 17 ms a client. Proxies are none of theirs.
+Without `verify=False`, loading the TLS certificate authorities costs 17 ms per client.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starts the real server in a process of its own, as a user would."""
+"""Start the real server in its own process, as a user would."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ class Server:
         return children_of(self.process.pid)
 
     def connect(self) -> socket.socket:
-        """A connection of its own, for what no HTTP client would send."""
+        """Open a socket, for requests that no HTTP client would send."""
         return socket.create_connection(("127.0.0.1", self.port), PATIENCE_SECONDS)
 
     def stop(self) -> int:
-        """Ask it to stop, as Kubernetes does, and return its exit status."""
+        """Send SIGTERM, as Kubernetes does, and return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_SECONDS)
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes that a process has started."""
+    """Return the process ids of a process's children."""
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
@@ -61,22 +61,22 @@ _ports: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port that the kernel gives to nobody else while this process runs.
+    """Return a port that stays reserved while this process runs.
 
-    A socket that is bound but does not listen keeps it; a server that reuses addresses, as all
-    do, can still listen there.
+    A socket that is bound but not listening reserves it; a server that sets SO_REUSEADDR, as
+    ours all do, can still listen on it.
     """
-    kept = socket.socket()
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    kept.bind(("127.0.0.1", 0))
-    _ports.append(kept)
-    port: int = kept.getsockname()[1]
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    _ports.append(reserved)
+    port: int = reserved.getsockname()[1]
     return port
 
 
 @contextmanager
 def serving(tmp: Path, *arguments: str, **settings: object) -> Iterator[Server]:
-    """`gunicorn service.app:app` with more arguments and settings, ready."""
+    """Run `gunicorn service.app:app` with more arguments and settings; yield it when ready."""
     port = free_port()
     environ = dict(os.environ)
     environ.update({f"GPSERVE_{name.upper()}": str(value) for name, value in settings.items()})
@@ -94,7 +94,7 @@ def serving(tmp: Path, *arguments: str, **settings: object) -> Iterator[Server]:
 
 
 def wait_ready(server: Server) -> None:
-    """Return once it answers; raise a `RuntimeError` with its log if it ends before."""
+    """Wait until it answers; raise `RuntimeError` with its log if it exits first."""
 
     def ready() -> bool:
         if server.process.poll() is not None:

@@ -1,4 +1,4 @@
-"""A Redis, a server and workers, each a real process that can be killed and started again."""
+"""Redis, a server and workers: real processes that can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FINAL = {"successful", "failed", "dismissed"}
 
 @dataclass
 class Process:
-    """One process and how to start it again."""
+    """A process that can be restarted."""
 
     command: Sequence[str]
     environ: dict[str, str]
@@ -47,7 +47,7 @@ class Process:
 
 @dataclass
 class Stack:
-    """What a test talks to."""
+    """The running processes of one test, and their addresses."""
 
     folder: Path
     environ: dict[str, str]
@@ -86,7 +86,7 @@ class Stack:
         until(answers)
 
     def follow(self, id: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
-        """The job's document once it has ended."""
+        """Wait until a job has ended, and return its document."""
         return until(lambda: self._ended(id), seconds)
 
     def _ended(self, id: str) -> dict[str, Any] | None:
@@ -96,17 +96,17 @@ class Stack:
 
 
 def valkey_command(folder: Path) -> tuple[list[str], str]:
-    """The embedded Valkey of the package, and its URL."""
+    """Return the command that starts the Valkey of the package, and its URL."""
     return valkey.command(folder), valkey.url_of(folder)
 
 
 def debian_command(folder: Path) -> tuple[list[str], str]:
-    """Debian's redis-server, as a cluster would run it."""
+    """Return the command that starts Debian's redis-server, as in a cluster, and its URL."""
     program = shutil.which("redis-server")
     assert program
     port = str(free_port())
-    said = [program, "--port", port, "--dir", str(folder), "--appendonly", "yes", "--save", ""]
-    return said, f"redis://127.0.0.1:{port}/0"
+    command = [program, "--port", port, "--dir", str(folder), "--appendonly", "yes", "--save", ""]
+    return command, f"redis://127.0.0.1:{port}/0"
 
 
 @contextmanager
@@ -119,26 +119,26 @@ def stack(
     arguments: Sequence[str] = (),
     **settings: object,
 ) -> Iterator[Stack]:
-    """Redis, server and workers in a folder of their own."""
+    """Run Redis, a server and workers in a folder."""
     data = folder / "redis"
     data.mkdir(parents=True)
     command, url = (debian_command if debian else valkey_command)(data)
     settings = {"redis_url": url, "token": "secret", "drain_seconds": 0.3} | settings
     settings |= {"store": store or f"file://{folder / 'store'}"}
-    said = {f"GPSERVE_{name.upper()}": str(value) for name, value in settings.items()}
+    environ = {f"GPSERVE_{name.upper()}": str(value) for name, value in settings.items()}
     redis = Process(command, dict(os.environ), folder / "redis.log")
-    made = Stack(folder, os.environ | said, redis, url)
+    system = Stack(folder, os.environ | environ, redis, url)
     redis.start()
     try:
-        made.wait_for_redis()
+        system.wait_for_redis()
         with ExitStack() as servers:
             running = serving(folder, *arguments, **settings)
-            made.servers.append(servers.enter_context(running))
+            system.servers.append(servers.enter_context(running))
             for _ in range(workers):
-                made.add_worker()
-            yield made
+                system.add_worker()
+            yield system
     finally:
-        for process in made.others:
+        for process in system.others:
             process.end(signal.SIGTERM)
-        for process in [*made.workers, redis]:
+        for process in [*system.workers, redis]:
             process.end()

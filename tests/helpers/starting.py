@@ -1,8 +1,8 @@
-"""Starts `python -m` programs from a process that has imported their packages already.
+"""Start `python -m` programs by forking a process that has already imported their packages.
 
-Importing them takes two thirds of a server's start, and the tests start a hundred servers and
-workers. Where branches are counted the commands run as users run them, since only those are
-followed by coverage.
+Imports take two thirds of a server's start-up time, and the tests start a hundred servers and
+workers. When branch coverage is measured, the commands run as users run them instead, because
+coverage does not follow forked processes.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _context.set_forkserver_preload(
         "werkzeug.serving",
     ]
 )
-# What reads the environment when it is imported is missing: service.app and prometheus_client.
+# Modules that read the environment on import are left out: service.app and prometheus_client.
 
 
 class Forked:
-    """A process that was forked, with the methods of `subprocess.Popen`."""
+    """A forked process, with the methods of `subprocess.Popen`."""
 
     def __init__(self, args: list[str], environ: dict[str, str], folder: Path, log: Path) -> None:
         self.args = args
@@ -50,12 +50,12 @@ class Forked:
         self.pid: int = self._process.pid or 0
 
     def poll(self) -> int | None:
-        """Its exit status, negative for a signal, or None while it runs."""
+        """Return the exit status (negative for a signal), or None while it runs."""
         self._process.join(0)
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end, and return its exit status."""
+        """Wait until the process exits, and return its exit status."""
         self._process.join(timeout)
         code = self._process.exitcode
         if code is None:
@@ -77,7 +77,7 @@ Started = subprocess.Popen[bytes] | Forked
 
 
 def start(command: Sequence[str], environ: dict[str, str], folder: Path, log: Path) -> Started:
-    """Start a command whose outputs are added to a log."""
+    """Start a command and append its output to a log."""
     args = list(command)
     if args[:2] == [sys.executable, "-m"] and args[2] in _PROGRAMS and not _counts_branches():
         return Forked(args, environ, folder, log)

@@ -1,4 +1,4 @@
-"""Simple models, for tests of the server around a model."""
+"""Simple models for testing the server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Sum(Model):
 
 
 class Slow(Sum):
-    """Takes a twentieth of a second per call, like a large model on a small CPU."""
+    """Takes 50 ms per call, like a large model on a small CPU."""
 
     seconds_per_call = 0.05
 
@@ -62,7 +62,7 @@ def _wait_at_the_gate() -> None:
 
 
 class Gated(Sum):
-    """Waits while the file exists that the environment names, so that a test can hold it."""
+    """Waits while the file named by the environment exists, so that a test can block it."""
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         _wait_at_the_gate()
@@ -70,7 +70,7 @@ class Gated(Sum):
 
 
 class GatedGPR(GPR):
-    """A Gaussian process that waits in the same way."""
+    """A Gaussian process that waits in the same way as `Gated`."""
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         _wait_at_the_gate()
@@ -78,7 +78,7 @@ class GatedGPR(GPR):
 
 
 class Costly(Gated):
-    """So slow that a thread computes it and the event loop answers other requests meanwhile."""
+    """Slow enough to be computed by a thread while the event loop answers other requests."""
 
     seconds_per_call = 0.5
 

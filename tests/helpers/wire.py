@@ -1,4 +1,4 @@
-"""A request as bytes, and a reader of responses."""
+"""Read and write HTTP as raw bytes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ REQUEST = (
 
 
 def read_answer(wire: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """Read a response that no other follows: status, headers, body."""
+    """Read the last response on a connection: status, headers, body."""
     return read_next(wire.makefile("rb"))
 
 
 def read_next(stream: BinaryIO) -> tuple[int, dict[str, str], bytes]:
-    """Read the next of several responses."""
+    """Read the next response of a stream: status, headers, body."""
     status = int(stream.readline().split()[1])
     headers = {}
     while line := stream.readline().strip():

@@ -1,4 +1,4 @@
-"""One stack for all tests that kill nothing."""
+"""One stack shared by all tests that kill no process."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.helpers.stack import Stack, stack
 def jobs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """A server and two workers, with the data in files, and with the data in Redis."""
+    """A server and two workers, once with data in files and once with data in Redis."""
     folder = tmp_path_factory.mktemp("jobs")
     redis = f"unix://{folder / 'redis' / 'valkey.sock'}"
     store = redis if request.param == "redis" else ""
-    with stack(folder, workers=2, store=store, chunk_seconds=0.02) as made:
-        yield made
+    with stack(folder, workers=2, store=store, chunk_seconds=0.02) as system:
+        yield system
 
 
 @pytest.fixture(scope="package")
@@ -34,14 +34,14 @@ def http(jobs: Stack) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def many(gpr: GPR) -> FloatArray:
-    """So many points that there is more than one chunk."""
+    """Enough points to need more than one chunk."""
     low, high = gpr.description.training_range.T
     return np.random.default_rng(2).uniform(low, high, (6000, len(low))).round(3)
 
 
 @pytest.fixture(scope="session")
 def table(many: FloatArray, names: tuple[str, ...]) -> bytes:
-    """The same as a CSV with quoted cells, blank lines and another column."""
+    """The same points as CSV, with quoted cells, blank lines and an extra column."""
     lines = [f"id,{','.join(names)}"]
     for i, row in enumerate(many.tolist()):
         lines.append(f'"row ""{i}"", é",' + ",".join(map(str, row)))

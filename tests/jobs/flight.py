@@ -1,4 +1,4 @@
-"""A hundred jobs in flight, a scenario in the middle, and what became of the jobs."""
+"""Run a scenario while a hundred jobs are in flight, and check every job afterwards."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from tests.jobs.watching import Watcher
 from tests.worker.scenarios import SCENARIOS
 
 HEADERS = {"Content-Type": "application/x-npy", "Accept": "text/csv", "Prefer": "respond-async"}
-DISMISSED_OF = 10
-"""One of so many jobs is dismissed before the kill, and must stay so."""
+DISMISSED_EVERY = 10
+"""Every tenth job is dismissed before the kill, and must stay dismissed."""
 
-BIG_OF = 10
-"""One of so many jobs is cut into chunks."""
+BIG_EVERY = 10
+"""Every tenth job is large enough to be split into chunks."""
 
 _PATIENCE_SECONDS = 300
 
 
 @dataclass
 class Outcome:
-    """A row of the table.
+    """One row of the table.
 
     Attributes
     ----------
-    recovered : seconds from the kill until the jobs that ran then had ended
-    total : seconds from the kill until all had ended
+    recovered : seconds from the kill until the jobs running at that time had ended
+    total : seconds from the kill until all jobs had ended
     """
 
     scenario: str
@@ -55,33 +55,33 @@ class Outcome:
     remarks: list[str] = field(default_factory=list)
 
     def row(self) -> str:
-        """The row in Markdown."""
-        said = "; ".join(self.remarks)
+        """Return the row in Markdown."""
+        remarks = "; ".join(self.remarks)
         return (
             f"| {self.scenario} | {self.jobs} | {self.lost} | {self.wrong} "
-            f"| {self.recovered:.0f} | {self.total:.0f} | {said} |"
+            f"| {self.recovered:.0f} | {self.total:.0f} | {remarks} |"
         )
 
 
 def run(scenario: str, folder: Path, *, count: int = 100, debian: bool = False) -> Outcome:
-    """One scenario from start to end, with processes of its own."""
+    """Run one scenario from start to end, with its own processes."""
     model = SlowGPR.load(ROOT / "service" / "pretrained.npz")
     name = "tests.jobs.slow:SlowGPR"
-    with stack(folder, workers=2, debian=debian, model_class=name, chunk_seconds=0.5) as made:
-        ids = _submit(made, model, count)
-        dismissed = {id for id in ids[count // 2 :: DISMISSED_OF] if _dismiss(made, id)}
-        watcher = Watcher(made, ids)
+    with stack(folder, workers=2, debian=debian, model_class=name, chunk_seconds=0.5) as system:
+        ids = _submit(system, model, count)
+        dismissed = {id for id in ids[count // 2 :: DISMISSED_EVERY] if _dismiss(system, id)}
+        watcher = Watcher(system, ids)
         watcher.start()
         until(lambda: len(watcher.ended) > len(dismissed) + count // 20)
-        ledger = Ledger(made.client(), 0)
+        ledger = Ledger(system.client(), 0)
         running = [id for id in ids if ledger.status(id) == RUNNING]
         killed = time.monotonic()
-        SCENARIOS[scenario](made)
+        SCENARIOS[scenario](system)
         with suppress(TimeoutError):
             until(lambda: len(watcher.ended) == count, _PATIENCE_SECONDS)
         watcher.finish()
-        with threadpool_limits(1, "blas"):  # as in the service, whose bits are compared
-            wrong = _wrong(made, watcher, ids, dismissed, model)
+        with threadpool_limits(1, "blas"):  # as in the service: the bits are compared
+            wrong = _wrong(system, watcher, ids, dismissed, model)
         last = {id: watcher.ended.get(id, time.monotonic()) - killed for id in ids}
         return Outcome(
             scenario,
@@ -90,37 +90,37 @@ def run(scenario: str, folder: Path, *, count: int = 100, debian: bool = False) 
             wrong,
             max((last[id] for id in running), default=0.0),
             max(last.values()),
-            _remarks(made),
+            _remarks(system),
         )
 
 
-def _submit(made: Stack, model: SlowGPR, count: int) -> list[str]:
+def _submit(system: Stack, model: SlowGPR, count: int) -> list[str]:
     ids = []
     for i in range(count):
         body = io.BytesIO()
         np.save(body, _points(model, i))
-        answer = plainhttp.post(f"{made.http}/predict", content=body.getvalue(), headers=HEADERS)
+        answer = plainhttp.post(f"{system.http}/predict", content=body.getvalue(), headers=HEADERS)
         assert answer.status_code == 202, answer.text
         ids.append(answer.json()["jobID"])
     return ids
 
 
-def _dismiss(made: Stack, id: str) -> bool:
-    """Whether it could be: one that had ended before says so, and must stay as it was."""
-    answer = plainhttp.delete(f"{made.http}/jobs/{id}").raise_for_status()
+def _dismiss(system: Stack, id: str) -> bool:
+    """Return whether the job was dismissed; one that has already ended must not change."""
+    answer = plainhttp.delete(f"{system.http}/jobs/{id}").raise_for_status()
     return bool(answer.json()["status"] == DISMISSED)
 
 
 def _points(model: SlowGPR, i: int) -> FloatArray:
     low, high = model.description.training_range.T
-    rows = 6000 if i % BIG_OF == 0 else 300
+    rows = 6000 if i % BIG_EVERY == 0 else 300
     return np.random.default_rng(i).uniform(low, high, (rows, len(low)))
 
 
 def _wrong(
-    made: Stack, watcher: Watcher, ids: list[str], dismissed: set[str], model: SlowGPR
+    system: Stack, watcher: Watcher, ids: list[str], dismissed: set[str], model: SlowGPR
 ) -> int:
-    """How many of the jobs that ended changed after that, or ended with a wrong state or bytes."""
+    """Count the ended jobs that changed afterwards, or have a wrong state or wrong bytes."""
     wrong = set(watcher.changed)
     for i, id in enumerate(ids):
         status = watcher.status.get(id)
@@ -129,7 +129,7 @@ def _wrong(
         if id in dismissed:
             right = status == DISMISSED
         else:
-            result = plainhttp.get(f"{made.http}/jobs/{id}/results")
+            result = plainhttp.get(f"{system.http}/jobs/{id}/results")
             right = status == SUCCESSFUL and result.content == _expected(model, i)
         if not right:
             wrong.add(id)
@@ -137,7 +137,7 @@ def _wrong(
 
 
 def _expected(model: SlowGPR, i: int) -> bytes:
-    """What a synchronous request would answer, computed here."""
+    """Compute the body of a synchronous response, in this process."""
     X = _points(model, i)
     quick = super(SlowGPR, model).predict
     source = Source(list(model.feature_names), (len(X),), iter([Chunk(X)]))
@@ -148,10 +148,10 @@ def _expected(model: SlowGPR, i: int) -> bytes:
     return b"".join(answer)
 
 
-def _remarks(made: Stack) -> list[str]:
-    logs = "".join(worker.log.read_text() for worker in made.workers)
-    said = {
+def _remarks(system: Stack) -> list[str]:
+    logs = "".join(worker.log.read_text() for worker in system.workers)
+    counts = {
         "jobs queued again by the sweeper": logs.count("it is queued again"),
         "lost deliveries given back": logs.count("were lost on the way"),
     }
-    return [f"{number} {what}" for what, number in said.items() if number]
+    return [f"{number} {what}" for what, number in counts.items() if number]

@@ -1,4 +1,4 @@
-"""Gaussian processes that take their time, so that there is something to interrupt."""
+"""Slow Gaussian processes, so that tests have something to interrupt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.model import FloatArray
 
 
 class SlowGPR(GPR):
-    """A tenth of a second a tile, once it has proved itself."""
+    """Takes 0.1 s per tile, once its reference answers have been checked."""
 
     seconds_per_tile = 0.0
 
@@ -27,7 +27,7 @@ class SlowGPR(GPR):
 
 
 class StuckGPR(GPR):
-    """Takes for ever over more than a tile."""
+    """Never finishes a prediction of more than one tile."""
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         if len(X) > self.large_tile:

@@ -1,4 +1,4 @@
-"""schemathesis reads our OpenAPI and finds no 5xx and no undocumented answer."""
+"""Schemathesis tests the server against /openapi.json: no 5xx, no undocumented response."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ OPTIONS = (
     "--phases=examples,coverage,fuzzing",
     "--checks=not_a_server_error,status_code_conformance,content_type_conformance",
     "--header=Authorization: Bearer secret",
-    "--max-examples=5",  # of random requests for each operation, after 2500 systematic ones
+    "--max-examples=5",  # random requests per operation, after 2500 systematic ones
     "--seed=1",
-    "--workers=1",  # more of them run into a race of CPython 3.11's ast module
+    "--workers=1",  # more workers hit a race in CPython 3.11's ast module
     f"--request-timeout={PATIENCE_SECONDS:g}",
 )
 
 
 def test_schemathesis(tmp_path: Path) -> None:
-    with stack(tmp_path / "stack") as made:
+    with stack(tmp_path / "stack") as system:
         done = subprocess.run(
             [
                 SCHEMATHESIS,
                 f"--config-file={CONFIGURATION}",
                 "run",
-                f"{made.http}/openapi.json",
+                f"{system.http}/openapi.json",
                 *OPTIONS,
             ],
             cwd=tmp_path,

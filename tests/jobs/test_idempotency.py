@@ -1,4 +1,4 @@
-"""Idempotency keys: a repeated request is the same job, and one that breaks off frees its key."""
+"""Idempotency keys: repeating a request returns the same job; an aborted one frees its key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def post(http: httpx.Client, key: str, body: bytes = ROW + ROW) -> httpx.Respons
 
 @contextmanager
 def half_an_upload(jobs: Stack, key: str) -> Iterator[socket.socket]:
-    """The first of two rows have been sent, and the key is held."""
+    """Send the first of two rows, so that the key is held; yield the open connection."""
     head = "POST /predict HTTP/1.1\r\nHost: gp\r\nConnection: close\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
     head += f"Idempotency-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -45,7 +45,7 @@ def finish(wire: socket.socket) -> bytes:
     return read_to_the_end(wire)
 
 
-def test_an_idempotency_key_makes_a_repeated_request_the_same_job(
+def test_repeating_a_request_with_its_idempotency_key_returns_the_same_job(
     jobs: Stack, http: httpx.Client
 ) -> None:
     headers = ASYNC | {"Idempotency-Key": "an-experiment"}
@@ -61,7 +61,7 @@ def test_an_idempotency_key_makes_a_repeated_request_the_same_job(
     assert http.post("/predict", json=POINT, headers=bad).status_code == 202
 
 
-def test_a_repeated_form_is_the_same_job_whatever_its_boundary(http: httpx.Client) -> None:
+def test_a_repeated_form_returns_the_same_job_despite_a_new_boundary(http: httpx.Client) -> None:
     headers = ASYNC | {"Idempotency-Key": "a-form"}
     sent = [ROW, ROW, b"-21,181,500,30\n"]
     first, again, other = (
@@ -71,7 +71,7 @@ def test_a_repeated_form_is_the_same_job_whatever_its_boundary(http: httpx.Clien
     assert other.status_code == 422
 
 
-def test_a_key_is_held_no_longer_than_a_lease(jobs: Stack, http: httpx.Client) -> None:
+def test_a_key_is_released_when_its_lease_expires(jobs: Stack, http: httpx.Client) -> None:
     with half_an_upload(jobs, "lease") as wire:
         refused = post(http, "lease")
         assert (refused.status_code, refused.headers["Retry-After"]) == (409, "1")
@@ -81,23 +81,25 @@ def test_a_key_is_held_no_longer_than_a_lease(jobs: Stack, http: httpx.Client) -
     assert jobs.client().ttl(name_of("lease")) > 5
 
 
-def test_a_request_that_lost_its_key_makes_no_second_job(jobs: Stack, http: httpx.Client) -> None:
+def test_a_request_that_lost_its_key_creates_no_second_job(jobs: Stack, http: httpx.Client) -> None:
     with half_an_upload(jobs, "lost") as wire:
-        jobs.client().delete(name_of("lost"))  # as the end of the lease does
-        taken = post(http, "lost").json()["jobID"]
+        jobs.client().delete(name_of("lost"))  # as when the lease expires
+        winner = post(http, "lost").json()["jobID"]
         assert finish(wire).startswith(b"HTTP/1.1 409 ")
-    assert post(http, "lost").json()["jobID"] == taken
+    assert post(http, "lost").json()["jobID"] == winner
 
 
-def test_a_lease_that_ended_harms_nobody_when_nobody_came(jobs: Stack, http: httpx.Client) -> None:
+def test_an_expired_lease_does_no_harm_if_the_key_is_unclaimed(
+    jobs: Stack, http: httpx.Client
+) -> None:
     with half_an_upload(jobs, "late") as wire:
         jobs.client().delete(name_of("late"))
-        said = finish(wire)
-    assert said.startswith(b"HTTP/1.1 202 ")
-    assert post(http, "late").json()["jobID"].encode() in said
+        answer = finish(wire)
+    assert answer.startswith(b"HTTP/1.1 202 ")
+    assert post(http, "late").json()["jobID"].encode() in answer
 
 
-def test_a_key_whose_job_is_lost_makes_a_new_one(jobs: Stack, http: httpx.Client) -> None:
+def test_a_key_whose_job_is_gone_creates_a_new_job(jobs: Stack, http: httpx.Client) -> None:
     first = post(http, "gone").json()["jobID"]
     jobs.client().delete(f"gpserve:job:{first}")
     again = post(http, "gone")

@@ -1,4 +1,4 @@
-"""The life of a job: cancelled, repeated, listed, refused, forgotten."""
+"""The life of a job: cancelled, queued again, rejected, expired."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TTL_SECONDS = 3600
 
 @pytest.fixture(scope="module")
 def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A worker that never ends a prediction of more than 256 rows, and cuts none shorter."""
+    """A worker that never finishes a prediction of more than 256 rows, and uses no chunks."""
     with stack(
         tmp_path_factory.mktemp("stuck"),
         model_class="tests.jobs.slow:StuckGPR",
@@ -33,12 +33,12 @@ def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         job_ttl_seconds=TTL_SECONDS,
         graceful_seconds=1,
         chunk_seconds=1000,
-    ) as made:
-        yield made
+    ) as system:
+        yield system
 
 
-def _post(made: Stack, content: bytes, **headers: str) -> httpx.Response:
-    return plainhttp.post(f"{made.http}/predict", content=content, headers=CSV | ASYNC | headers)
+def _post(system: Stack, content: bytes, **headers: str) -> httpx.Response:
+    return plainhttp.post(f"{system.http}/predict", content=content, headers=CSV | ASYNC | headers)
 
 
 def test_a_running_job_is_cancelled_within_two_seconds(stuck: Stack) -> None:
@@ -48,7 +48,7 @@ def test_a_running_job_is_cancelled_within_two_seconds(stuck: Stack) -> None:
     early = plainhttp.get(f"{url}/results")
     assert early.status_code == 404
     assert early.json()["type"].endswith("/result-not-ready")
-    time.sleep(1)  # it is in the call that nothing interrupts
+    time.sleep(1)  # now it is inside the call that cannot be interrupted
     dismissed = plainhttp.delete(url)
     assert dismissed.status_code == 200
     assert dismissed.json()["status"] == "dismissed"
@@ -60,14 +60,14 @@ def test_a_running_job_is_cancelled_within_two_seconds(stuck: Stack) -> None:
     assert plainhttp.get(f"{url}/results").status_code == 410
     assert plainhttp.delete(url).json()["status"] == "dismissed"
 
-    after = _post(stuck, ROW).json()["jobID"]  # the worker goes on
+    after = _post(stuck, ROW).json()["jobID"]  # the worker still takes jobs
     ended = stuck.follow(after)
     assert ended["status"] == "successful"
     assert plainhttp.delete(f"{stuck.http}/jobs/{after}").json() == ended
     assert plainhttp.get(f"{stuck.http}/jobs/{after}/results").status_code == 200
 
 
-def test_too_many_open_jobs_are_refused_and_dismissing_helps(stuck: Stack) -> None:
+def test_too_many_open_jobs_are_rejected_until_some_are_dismissed(stuck: Stack) -> None:
     mine = {"Authorization": "Bearer mine"}
     ids = [_post(stuck, ROW * 1000, **mine).json()["jobID"] for _ in range(3)]
     refused = _post(stuck, ROW, **mine)
@@ -81,7 +81,7 @@ def test_too_many_open_jobs_are_refused_and_dismissing_helps(stuck: Stack) -> No
     assert _post(stuck, ROW, **mine).status_code == 202
 
 
-def test_a_job_is_forgotten_with_its_data(stuck: Stack) -> None:
+def test_an_expired_job_is_deleted_with_its_data(stuck: Stack) -> None:
     id = _post(stuck, ROW).json()["jobID"]
     stuck.follow(id)
     blobs = open_blobs(f"file://{stuck.folder / 'store'}")
@@ -92,13 +92,13 @@ def test_a_job_is_forgotten_with_its_data(stuck: Stack) -> None:
     for key in keys:
         redis.expire(key, 0)
     assert plainhttp.get(f"{stuck.http}/jobs/{id}").status_code == 404
-    redis.delete("gpserve:sweeper")  # otherwise in a minute
+    redis.delete("gpserve:sweeper")  # otherwise the sweeper waits a minute
     until(lambda: blobs.names(f"jobs/{id}/") == [])
     assert id not in plainhttp.get(f"{stuck.http}/jobs").text
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n"])
-def test_an_upload_that_breaks_off_is_no_job(jobs: Stack, http: httpx.Client, end: bytes) -> None:
+def test_an_aborted_upload_creates_no_job(jobs: Stack, http: httpx.Client, end: bytes) -> None:
     before = {document["jobID"] for document in http.get("/jobs").json()["jobs"]}
     with jobs.servers[0].connect() as connection:
         head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
@@ -111,34 +111,34 @@ def test_an_upload_that_breaks_off_is_no_job(jobs: Stack, http: httpx.Client, en
 
 
 def test_a_request_that_would_take_too_long_is_offered_as_a_job(tmp_path: Path) -> None:
-    with stack(tmp_path, max_sync_seconds=0.001) as made:
+    with stack(tmp_path, max_sync_seconds=0.001) as system:
         body = ROW * 3000
-        offered = plainhttp.post(f"{made.http}/predict", content=body, headers=CSV)
-        assert offered.status_code == 413
-        assert "respond-async" in offered.json()["detail"]
-        taken = plainhttp.post(
-            f"{made.http}/predict", content=body, headers=CSV | {"Prefer": "wait=10"}
+        refused = plainhttp.post(f"{system.http}/predict", content=body, headers=CSV)
+        assert refused.status_code == 413
+        assert "respond-async" in refused.json()["detail"]
+        accepted = plainhttp.post(
+            f"{system.http}/predict", content=body, headers=CSV | {"Prefer": "wait=10"}
         )
-        assert taken.status_code == 202
-        assert made.follow(taken.json()["jobID"])["points"]["total"] == 3000
-        small = plainhttp.post(f"{made.http}/predict", json=POINT, headers={"Prefer": "wait=10"})
+        assert accepted.status_code == 202
+        assert system.follow(accepted.json()["jobID"])["points"]["total"] == 3000
+        small = plainhttp.post(f"{system.http}/predict", json=POINT, headers={"Prefer": "wait=10"})
         assert small.status_code == 200
 
 
 @pytest.mark.parametrize("wait", ["soon", "-1", "nan", "inf", ""])
-def test_a_wait_that_is_no_time_is_refused(http: httpx.Client, wait: str) -> None:
+def test_an_invalid_wait_is_rejected(http: httpx.Client, wait: str) -> None:
     answer = http.post("/predict", json=POINT, headers={"Prefer": f"wait={wait}"})
     assert answer.status_code == 400
     assert "wait" in answer.json()["detail"]
 
 
-def test_preferences_are_read_whatever_their_case(http: httpx.Client) -> None:
+def test_preferences_are_case_insensitive(http: httpx.Client) -> None:
     answer = http.post("/predict", json=POINT, headers={"Prefer": "Respond-Async"})
     assert answer.status_code == 202
 
 
 @pytest.mark.parametrize("arguments", [(), FLASK_ALONE])
-def test_without_a_queue_predictions_go_on_and_job_calls_say_so(
+def test_without_a_queue_predictions_work_and_job_requests_fail(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     with serving(tmp_path, *arguments, token="secret") as plain:
@@ -156,7 +156,7 @@ def test_without_a_queue_predictions_go_on_and_job_calls_say_so(
             assert "REDIS_URL" in answer.json()["detail"]
 
 
-def test_a_worker_hands_back_what_it_cannot_finish(stuck: Stack) -> None:
+def test_a_worker_requeues_what_it_cannot_finish(stuck: Stack) -> None:
     id = _post(stuck, ROW * 1000).json()["jobID"]
     until(lambda: plainhttp.get(f"{stuck.http}/jobs/{id}").json()["status"] == "running")
     assert stuck.workers[0].end(signal.SIGTERM) == 0
@@ -167,7 +167,7 @@ def test_a_worker_hands_back_what_it_cannot_finish(stuck: Stack) -> None:
     assert stuck.follow(_post(stuck, ROW).json()["jobID"])["status"] == "successful"
 
 
-def test_server_and_workers_show_the_depth_of_the_queue(stuck: Stack) -> None:
+def test_server_and_workers_export_the_queue_depth(stuck: Stack) -> None:
     ids = [_post(stuck, ROW * 1000).json()["jobID"] for _ in range(2)]
     worker = f"http://{stuck.workers[0].environ['GPSERVE_WORKER_BIND']}"
     for url in (stuck.http, worker):

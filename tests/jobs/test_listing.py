@@ -1,4 +1,4 @@
-"""The list of one's jobs, chosen by the parameters of OGC API – Processes."""
+"""The list of a caller's jobs, filtered by the parameters of OGC API – Processes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ POINT = "/predict?lat=-20&long=181&depth=500&stations=30"
 
 @pytest.fixture
 def mine() -> dict[str, str]:
-    """Credentials of nobody else."""
+    """Credentials that no other test uses."""
     return {"Authorization": f"Bearer {uuid.uuid4()}"}
 
 
-def test_it_is_chosen(jobs: Stack, http: httpx.Client, mine: dict[str, str]) -> None:
+def test_jobs_are_filtered_by_parameters(
+    jobs: Stack, http: httpx.Client, mine: dict[str, str]
+) -> None:
     ids = []
     for _ in range(3):
         ids.append(http.get(POINT, headers=ASYNC | mine).json()["jobID"])
@@ -47,7 +49,9 @@ def test_it_is_chosen(jobs: Stack, http: httpx.Client, mine: dict[str, str]) -> 
         ("offset=3", "offset"),
     ],
 )
-def test_what_cannot_be_chosen_is_said(http: httpx.Client, parameters: str, reason: str) -> None:
+def test_an_invalid_filter_is_rejected_with_a_reason(
+    http: httpx.Client, parameters: str, reason: str
+) -> None:
     answer = http.get(f"/jobs?{parameters}")
     assert answer.status_code == 422
     assert reason in answer.json()["detail"]

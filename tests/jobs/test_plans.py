@@ -1,4 +1,4 @@
-"""The size of a chunk follows from what a row takes, not from what else the machine did."""
+"""The chunk size depends on the time per row, not on what else the machine was doing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODEL = GPR.load(Path("service/pretrained.npz"))
 
 
 class Clock:
-    """A CPU on which a prediction takes what is said, and some calls lose their turn."""
+    """A fake CPU clock with a given time per row, on which some calls are delayed."""
 
     def __init__(self, row: float, lost: dict[int, float]) -> None:
         self.now, self.row, self.lost, self.calls = 0.0, row, lost, 0
@@ -33,13 +33,13 @@ class Clock:
 
 @pytest.mark.parametrize("lost", [{}, {0: 0.1}, {1: 5}, {0: 0.1, 2: 0.1, 4: 1}])
 @pytest.mark.parametrize("row", [1e-6, 40e-6, 1e-3, 0.2, 10])
-def test_a_lost_turn_of_the_cpu_makes_no_smaller_chunks(
+def test_cpu_contention_does_not_shrink_the_chunks(
     monkeypatch: pytest.MonkeyPatch, row: float, lost: dict[int, float]
 ) -> None:
     clock = Clock(row, lost)
     monkeypatch.setattr(plans, "perf_counter", clock.read)
     rows = rows_per_part(MODEL, Options(), clock.predict, seconds=1)
     tile = MODEL.large_tile
-    asked = 1 / (row + READ_SECONDS_PER_ROW)
+    ideal = 1 / (row + READ_SECONDS_PER_ROW)
     assert rows % tile == 0
-    assert max(tile, asked - tile) <= rows <= max(tile, asked + tile)
+    assert max(tile, ideal - tile) <= rows <= max(tile, ideal + tile)

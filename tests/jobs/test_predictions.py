@@ -1,4 +1,4 @@
-"""Predictions as jobs: the same bytes as at once, in every format, however they are cut."""
+"""Predictions as jobs: the same bytes as synchronous ones, in every format and chunking."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def _run(jobs: Stack, http: httpx.Client, path: str = "/predict", **request: Any
 
 @pytest.mark.parametrize("accept", ["text/csv", "application/json", "application/x-npy",
                                     "application/x-ndjson"])  # fmt: skip
-def test_a_table_gives_the_same_bytes(
+def test_a_table_returns_the_same_bytes(
     jobs: Stack, http: httpx.Client, table: bytes, accept: str
 ) -> None:
     at_once = http.post("/predict", content=table, headers=CSV | {"Accept": accept})
     id = _run(jobs, http, content=table, headers=CSV | {"Accept": accept})
     assert http.get(f"/jobs/{id}").json()["points"] == {"done": 6000, "total": 6000}
-    result = http.get(f"/jobs/{id}/results")  # in the form that was asked for at first
+    result = http.get(f"/jobs/{id}/results")  # in the format of the original request
     assert result.headers["Content-Type"] == accept
     assert result.content == at_once.content
     assert result.headers["X-Model-Version"] == at_once.headers["X-Model-Version"]
@@ -55,7 +55,7 @@ def test_a_table_gives_the_same_bytes(
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("accept", ["text/csv", "application/json", "application/x-npy"])
-def test_an_array_gives_the_same_bytes(
+def test_an_array_returns_the_same_bytes(
     jobs: Stack, http: httpx.Client, many: FloatArray, order: Any, accept: str
 ) -> None:
     data = _npy(np.array(many.reshape(6, 1000, 4), order=order))
@@ -100,7 +100,7 @@ def test_a_query_string(jobs: Stack, http: httpx.Client) -> None:
     assert http.get(f"/jobs/{id}/results").json() == http.get("/predict", params=query).json()
 
 
-def test_bad_rows_in_every_chunk_are_spared(jobs: Stack, http: httpx.Client, table: bytes) -> None:
+def test_bad_rows_in_every_chunk_are_skipped(jobs: Stack, http: httpx.Client, table: bytes) -> None:
     lines = table.split(b"\r\n")
     lines[100] = b"only,three,cells"
     lines[-2] = b"id,1,2,deep,4"
@@ -151,7 +151,7 @@ def test_a_bad_row_fails_the_job_by_its_line(jobs: Stack, http: httpx.Client, ta
         (b"1,2,3,4\n", CSV | {"If-Match": '"000000000000"'}, 412),
     ],
 )
-def test_what_can_be_seen_at_once_is_refused_at_once(
+def test_an_error_visible_at_submission_is_rejected_at_once(
     jobs: Stack, http: httpx.Client, content: bytes, headers: dict[str, str], status: int
 ) -> None:
     before = {document["jobID"] for document in http.get("/jobs").json()["jobs"]}
@@ -178,7 +178,7 @@ def test_the_document_of_a_job(jobs: Stack, http: httpx.Client) -> None:
     json.dumps(document)
 
 
-def test_unknown_jobs_are_404(http: httpx.Client) -> None:
+def test_an_unknown_job_is_404(http: httpx.Client) -> None:
     for method, path in (("GET", ""), ("GET", "/results"), ("DELETE", "")):
         answer = http.request(method, f"/jobs/0123456789{path}")
         assert answer.status_code == 404
@@ -193,7 +193,7 @@ def test_head_starts_no_job(http: httpx.Client) -> None:
     assert http.get("/jobs").json() == before
 
 
-def test_too_many_draws_of_an_array_are_refused_at_once(http: httpx.Client) -> None:
+def test_too_many_draws_of_an_array_are_rejected_at_once(http: httpx.Client) -> None:
     answer = http.post(
         "/predict?samples=1000", content=_npy(np.ones((1001, 4))), headers=NPY | ASYNC
     )

@@ -1,4 +1,4 @@
-"""Training over HTTP: refused at once with reasons, followed, served by every process, undone."""
+"""Training over HTTP: validated, followed, served by every process, and rolled back."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def test_train_follow_serve_and_go_back(jobs: Stack, http: httpx.Client) -> None
     until(lambda: http.get("/model").json()["version"] == version)
     assert http.get("/model").json()["name"] == "hill"
     assert http.get("/predict?left=0.5&right=0.5").headers["X-Model-Version"] == version
-    listed = {said["version"]: said for said in http.get("/models").json()["models"]}
+    listed = {model["version"]: model for model in http.get("/models").json()["models"]}
     assert listed[version]["current"]
     assert not listed[before]["current"]
     assert http.post(f"/models/{before}/activate", headers=TOKEN).status_code == 200
     until(lambda: http.get("/model").json()["version"] == before)
-    # A job keeps the version that it was accepted with.
+    # A job keeps the version that was current when it was accepted.
     points = {"points": [-20, 181, 500, 30]}
     job = http.post("/predict", json=points, headers={"Prefer": "respond-async"}).json()["jobID"]
     http.post(f"/models/{version}/activate", headers=TOKEN)
@@ -61,7 +61,7 @@ def test_train_follow_serve_and_go_back(jobs: Stack, http: httpx.Client) -> None
     until(lambda: http.get("/model").json()["version"] == before)
 
 
-def test_json_and_a_version_that_waits(jobs: Stack, http: httpx.Client) -> None:
+def test_train_from_json_without_activating(jobs: Stack, http: httpx.Client) -> None:
     before = http.get("/models").json()["current"]
     rows = [[float(c) for c in line.split(",")] for line in _table().split()[1:]]
     body = {"inputs": [row[:2] for row in rows], "output": [row[2] for row in rows]}
@@ -76,7 +76,7 @@ def test_json_and_a_version_that_waits(jobs: Stack, http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "query", "status", "says"),
+    ("table", "query", "status", "reason"),
     [
         ("left,height\n1,2\n", {}, 422, "too few rows: 1;"),
         ("", {}, 422, "no input column"),
@@ -96,12 +96,12 @@ def test_json_and_a_version_that_waits(jobs: Stack, http: httpx.Client) -> None:
         ("noise,b\n" + "".join(f"{i},{i}\n" for i in range(30)), {}, 422, "noise"),
     ],
 )
-def test_data_that_cannot_train_are_refused_at_once(
-    http: httpx.Client, table: str, query: dict[str, Any], status: int, says: str
+def test_unusable_training_data_are_rejected_at_once(
+    http: httpx.Client, table: str, query: dict[str, Any], status: int, reason: str
 ) -> None:
     answer = http.post("/train", params=query, content=table, headers=CSV)
     assert answer.status_code == status, answer.text
-    assert says in answer.json()["detail"]
+    assert reason in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_data_that_cannot_train_are_refused_at_once(
         ({"inputs": {"y": [1, 2]}, "output": [1, 2]}, "$.target"),
     ],
 )
-def test_json_that_is_no_table_is_refused_by_its_path(
+def test_json_that_is_not_a_table_is_rejected_with_its_path(
     http: httpx.Client, body: Any, path: str
 ) -> None:
     answer = http.post("/train", json=body, headers=TOKEN)
@@ -127,7 +127,7 @@ def test_json_that_is_no_table_is_refused_by_its_path(
     assert answer.json()["path"] == path
 
 
-def test_training_needs_the_token(http: httpx.Client) -> None:
+def test_training_requires_the_token(http: httpx.Client) -> None:
     csv = {"Content-Type": "text/csv"}
     assert http.post("/train", content=_table(), headers=csv).status_code == 401
 

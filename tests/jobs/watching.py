@@ -1,4 +1,4 @@
-"""Follows jobs from outside, as their owner would."""
+"""Poll jobs over HTTP, as their owner would."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.helpers.stack import FINAL, Stack
 
 
 class Watcher(threading.Thread):
-    """Follows all jobs on a thread.
+    """Polls all jobs from a thread.
 
     Attributes
     ----------
-    ended : when each job was first seen at its end, monotonic
-    status : what each was seen to be last
+    ended : when each job was first seen in a final state, on the monotonic clock
+    status : the last status seen of each job
     changed : jobs whose final state changed
     """
 
-    def __init__(self, made: Stack, ids: list[str]) -> None:
+    def __init__(self, system: Stack, ids: list[str]) -> None:
         super().__init__(daemon=True)
-        self._made = made
+        self._system = system
         self._ids = ids
         self.ended: dict[str, float] = {}
         self.status: dict[str, str] = {}
@@ -32,7 +32,7 @@ class Watcher(threading.Thread):
         self._finished = threading.Event()
 
     def run(self) -> None:
-        with plainhttp.Client(base_url=self._made.http) as client:
+        with plainhttp.Client(base_url=self._system.http) as client:
             while not self._finished.is_set():
                 for id in self._ids:
                     with suppress(httpx.TransportError):
@@ -40,7 +40,7 @@ class Watcher(threading.Thread):
                 time.sleep(0.2)
 
     def finish(self) -> None:
-        """Follow them no longer."""
+        """Stop polling."""
         self._finished.set()
         self.join()
 

@@ -1,8 +1,8 @@
-"""The files of service/ that one request enters: `make entered` prints them.
+"""Record which files of service/ a request enters; `make entered` prints them.
 
 A file is entered when one of its functions is called, in the server, in the worker or in the
-worker's computing process. They run as always, with a profiler in each of them. What also runs
-without a request is not counted, nor is the connection, through which every request comes.
+worker's computing process. Each of them runs as usual, with a profiler. Calls that also happen
+without a request are not counted, nor are the connection's files, which every request enters.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ POINT = {"lat": -20.42, "long": 181.62, "depth": 562, "stations": 41}
 TABLE = "id,lat,long,depth,stations\na,-20,181,500,30\nb,-21,182,90,60\n"
 
 _IDLE_SECONDS = 7.0
-"""Longer than the longest pause of a thread in the background, the worker's sweeper."""
+"""Longer than the longest interval of any background thread (the worker's sweeper)."""
 
 _SETTLE_SECONDS = 0.5
 
 Call = tuple[str, str, str]
-"""A file, a function in it and the name of its thread."""
+"""A file, a function in it, and the name of the calling thread."""
 
 
 class Recorder:
-    """Records calls in all processes that were started since its construction."""
+    """Records calls in all processes that start after its construction."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         start = folder / "start"
@@ -51,7 +51,7 @@ class Recorder:
         monkeypatch.setenv(profiler.FOLDER, f"{ROOT / 'service'}{os.sep}")
 
     def calls(self, action: Callable[[], object]) -> set[Call]:
-        """The calls while something is done, and shortly after."""
+        """Return the calls during an action and shortly after it."""
         self._output.touch()
         action()
         time.sleep(_SETTLE_SECONDS)
@@ -64,11 +64,11 @@ class Recorder:
         return found
 
     def learn_background(self) -> None:
-        """Ignore from now on what runs without a request."""
+        """Record the calls that happen without a request, and ignore them from now on."""
         self._background = self.calls(lambda: time.sleep(_IDLE_SECONDS))
 
     def files(self, action: Callable[[], object]) -> list[str]:
-        """The files that are entered while something is done."""
+        """Return the files that are entered during an action."""
         threads = {thread for *_, thread in self._background} - {"MainThread"}
         calls = self.calls(action) - self._background
         return sorted({file for file, _, thread in calls if thread not in threads} - CONNECTION)
@@ -81,9 +81,9 @@ def recorded(folder: Path) -> Iterator[Recorder]:
 
 
 def entered(folder: Path) -> dict[str, list[str]]:
-    """The files that one point, one table and one job enter.
+    """Return the files that one point, one table and one job enter.
 
-    One of each has been answered before: models are loaded, connections to Redis are open.
+    One of each is sent first, so that models are loaded and connections to Redis are open.
     """
     with recorded(folder) as recorder, stack(folder / "stack") as running:
         address = f"{running.http}/predict"

@@ -1,7 +1,7 @@
-"""Writes down which functions of service/ a process calls, while a file is there to write to.
+"""Record which functions of service/ a process calls, as long as the output file exists.
 
-`entered.py` puts a copy of this file into every process, under the name that Python imports at its
-start. So it imports nothing of ours.
+`entered.py` copies this file to `sitecustomize.py`, which every Python process imports at start-up.
+Therefore it imports nothing from this repository.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 
 OUTPUT = "PROFILER_OUTPUT"
 FOLDER = "PROFILER_FOLDER"
-"""Environment variables: the file to write to, and the folder whose functions are meant."""
+"""Environment variables: the file to write to, and the folder whose functions are recorded."""
 
 _output, _folder = os.environ.get(OUTPUT, ""), os.environ.get(FOLDER, "")
 
 
 def _note(frame: FrameType, event: str, _: Any) -> None:
     code = frame.f_code
-    # Bodies of modules and of classes are not functions.
+    # The bodies of modules and classes are not functions.
     if event != "call" or not code.co_flags & CO_OPTIMIZED:
         return
     if not code.co_filename.startswith(_folder):
@@ -41,7 +41,7 @@ def _note(frame: FrameType, event: str, _: Any) -> None:
 
 
 def _is_import(frame: FrameType | None) -> bool:
-    """Whether a module's body calls the function; `python -m service` is one that runs for ever."""
+    """Whether an import runs the function; `__main__.py`, which runs forever, does not count."""
     while frame is not None:
         code = frame.f_code
         if code.co_name == "<module>" and code.co_filename.startswith(_folder):

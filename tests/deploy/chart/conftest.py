@@ -1,4 +1,4 @@
-"""Helm, run as a command: every version of it that is there."""
+"""Run the helm command, in every installed version."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ Render = Callable[..., list[dict[str, Any]]]
 @pytest.fixture(params=HELMS or [None])
 def helm(request: pytest.FixtureRequest) -> Callable[..., subprocess.CompletedProcess[str]]:
     if request.param is None:
-        pytest.skip("no helm on PATH; the tests that need none still check schema and manifests")
+        pytest.skip(
+            "no helm on PATH; the tests that do not need it still check schema and manifests"
+        )
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = [request.param, *map(str, arguments)]
@@ -40,7 +42,7 @@ def render(helm: Callable[..., subprocess.CompletedProcess[str]]) -> Render:
 
     def objects(*settings: str, values: Path | None = None, apis: str = "") -> list[dict[str, Any]]:
         command: list[str | Path] = ["template", "gp", CHART, "--namespace", "surrogates"]
-        command += ["--kube-version", "1.30.0"]  # without a cluster, Helm makes one up
+        command += ["--kube-version", "1.30.0"]  # without a cluster, Helm assumes a version
         command += [word for setting in settings for word in ("--set-json", setting)]
         command += ["--values", values] if values else []
         command += ["--api-versions", apis] if apis else []
@@ -52,20 +54,20 @@ def render(helm: Callable[..., subprocess.CompletedProcess[str]]) -> Render:
 
 
 def only(objects: list[dict[str, Any]], kind: str, part: str = "") -> dict[str, Any]:
-    """Return the one object of a kind: of the web pods, or of the part worker or valkey."""
+    """Return the only object of a kind that belongs to the web pods, or to another part."""
     (found,) = [each for each in objects if each["kind"] == kind and part_of(each) == part]
     return found
 
 
 def part_of(each: dict[str, Any]) -> str:
-    """Return the part that an object is of; empty for the web pods' and the helm test's."""
+    """Return an object's part, worker or valkey; "" for the web pods and the helm test."""
     labels = each["metadata"]["labels"]
-    beside = "app.kubernetes.io/part-of" in labels
-    return labels["app.kubernetes.io/name"].rpartition("-")[2] if beside else ""
+    is_part = "app.kubernetes.io/part-of" in labels
+    return labels["app.kubernetes.io/name"].rpartition("-")[2] if is_part else ""
 
 
 def pod_specs(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the specifications of all pods, those of the web pods first."""
+    """Return the specifications of all pods, the web pods' first."""
     workloads = [each for each in objects if each["kind"] in ("Deployment", "StatefulSet")]
     workloads.sort(key=part_of)
     specs = [each["spec"]["template"]["spec"] for each in workloads]

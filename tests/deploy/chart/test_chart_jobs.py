@@ -1,4 +1,4 @@
-"""What the chart renders for jobs: workers, their queue, and the web pods that take jobs."""
+"""What the chart renders for jobs: workers, their queue, and web pods that accept jobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def container(objects: list[dict[str, Any]], kind: str, part: str) -> dict[str, 
 
 
 def environment(objects: list[dict[str, Any]], part: str) -> dict[str, Any]:
-    """Return a container's variables: a text, or the Secret and key that hold it."""
+    """Return a container's variables: the value, or the name and key of its Secret."""
     found = {}
     for each in container(objects, "Deployment", part).get("env", []):
         secret = each.get("valueFrom", {}).get("secretKeyRef", {})
@@ -30,7 +30,7 @@ def environment(objects: list[dict[str, Any]], part: str) -> dict[str, Any]:
     return found
 
 
-def test_without_jobs_nothing_is_there(render: Render) -> None:
+def test_without_jobs_nothing_is_rendered(render: Render) -> None:
     objects = render()
     assert {part_of(each) for each in objects} == {""}
     assert "GPSERVE_REDIS_URL" not in environment(objects, "")
@@ -46,12 +46,12 @@ def test_web_pods_and_workers_share_a_queue(render: Render, part: str) -> None:
     assert found["GPSERVE_REDIS_URL"] == f"redis://:$(VALKEY_PASSWORD)@{address}/0"
     secret = only(objects, "Secret", "valkey")
     assert found["VALKEY_PASSWORD"] == (secret["metadata"]["name"], "password")
-    # A variable is only filled in when the one that it names comes before it.
+    # Kubernetes expands a variable only if the one it refers to is defined before it.
     assert list(found).index("VALKEY_PASSWORD") < list(found).index("GPSERVE_REDIS_URL")
 
 
 @pytest.mark.parametrize("part", ["", "worker"])
-def test_a_redis_of_ones_own_comes_from_a_secret(render: Render, part: str) -> None:
+def test_an_external_redis_comes_from_a_secret(render: Render, part: str) -> None:
     objects = render(JOBS, MINE, REACHABLE, 'jobs.store="s3://bucket/gp"')
     assert not [each for each in objects if part_of(each) == "valkey"]
     found = environment(objects, part)
@@ -65,20 +65,22 @@ def egress(objects: list[dict[str, Any]], part: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("part", ["", "worker"])
-def test_the_network_lets_web_pods_and_workers_to_the_queue(render: Render, part: str) -> None:
+def test_network_policies_admit_web_pods_and_workers_to_the_queue(
+    render: Render, part: str
+) -> None:
     objects = render(JOBS)
     policy = only(objects, "NetworkPolicy", part)["spec"]
     pods = only(objects, "Deployment", part)["spec"]["template"]["metadata"]["labels"]
     assert policy["podSelector"]["matchLabels"].items() <= pods.items()
     valkey = only(objects, "StatefulSet", "valkey")["spec"]["template"]["metadata"]["labels"]
-    (out,) = [each for each in policy["egress"] if "to" in each]
-    assert out["to"][0]["podSelector"]["matchLabels"].items() <= valkey.items()
-    (inwards,) = only(objects, "NetworkPolicy", "valkey")["spec"]["ingress"]
-    admitted = [each["podSelector"]["matchLabels"].items() for each in inwards["from"]]
+    (outgoing,) = [each for each in policy["egress"] if "to" in each]
+    assert outgoing["to"][0]["podSelector"]["matchLabels"].items() <= valkey.items()
+    (incoming,) = only(objects, "NetworkPolicy", "valkey")["spec"]["ingress"]
+    admitted = [each["podSelector"]["matchLabels"].items() for each in incoming["from"]]
     assert [labels for labels in admitted if labels <= pods.items()]
 
 
-def test_no_service_or_budget_of_the_web_pods_takes_in_a_worker(render: Render) -> None:
+def test_no_selector_of_the_web_pods_matches_a_worker(render: Render) -> None:
     objects = render(JOBS, "worker.podDisruptionBudget.enabled=true")
     worker = only(objects, "Deployment", "worker")["spec"]["template"]["metadata"]["labels"]
     selectors = [
@@ -91,7 +93,7 @@ def test_no_service_or_budget_of_the_web_pods_takes_in_a_worker(render: Render) 
     assert own.items() <= worker.items()
 
 
-def test_the_token_is_the_web_pods_alone(render: Render) -> None:
+def test_only_web_pods_get_the_token(render: Render) -> None:
     objects = render(JOBS, 'jobs.tokenSecret.name="let-in"')
     assert environment(objects, "")["GPSERVE_TOKEN"] == ("let-in", "token")
     assert "GPSERVE_TOKEN" not in environment(objects, "worker")
@@ -110,7 +112,7 @@ def test_the_workers_image(render: Render, settings: list[str], wanted: str) -> 
     assert container(render(JOBS, *settings), "Deployment", "worker")["image"] == wanted
 
 
-def test_a_worker_is_asked_where_it_answers(render: Render) -> None:
+def test_a_worker_is_probed_and_scraped_on_its_port(render: Render) -> None:
     objects = render(JOBS)
     found = container(objects, "Deployment", "worker")
     (port,) = found["ports"]
@@ -127,7 +129,7 @@ def test_a_worker_is_asked_where_it_answers(render: Render) -> None:
     assert endpoint["port"] == port["name"]
 
 
-def test_a_worker_has_the_time_to_hand_back(render: Render) -> None:
+def test_a_worker_has_time_to_requeue_its_job(render: Render) -> None:
     objects = render(JOBS, "worker.gracefulSeconds=600")
     (spec,) = [each for each in pod_specs(objects) if each["containers"][0]["name"] == "worker"]
     assert environment(objects, "worker")["GPSERVE_GRACEFUL_SECONDS"] == "600"
@@ -139,7 +141,7 @@ def scaling(objects: list[dict[str, Any]]) -> dict[str, Any]:
     return dict(metric)
 
 
-def test_workers_scale_on_the_queue_where_its_depth_can_be_read(render: Render) -> None:
+def test_workers_scale_on_the_queue_if_custom_metrics_exist(render: Render) -> None:
     metric = scaling(render(JOBS, apis=CUSTOM_METRICS))["pods"]
     assert metric["metric"]["name"] == "jobs_per_worker"
     assert metric["target"] == {"type": "AverageValue", "averageValue": "1"}
@@ -150,7 +152,7 @@ def test_workers_scale_on_the_queue_where_its_depth_can_be_read(render: Render) 
     assert scaling(render(JOBS, always))["pods"]["target"]["averageValue"] == "2.5"
 
 
-def test_keda_counts_what_runs_and_goes_to_none(render: Render) -> None:
+def test_keda_counts_running_jobs_and_scales_to_zero(render: Render) -> None:
     objects = render(JOBS, 'worker.autoscaling={"mode":"keda","minReplicas":0}')
     spec = only(objects, "ScaledObject", "worker")["spec"]
     assert spec["minReplicaCount"] == 0
@@ -164,7 +166,7 @@ def test_keda_counts_what_runs_and_goes_to_none(render: Render) -> None:
     assert urls == {"http://gp-gpserve.surrogates.svc:5000/metrics"}
 
 
-def test_the_rule_divides_what_an_hpa_adds_up() -> None:
+def test_the_rule_divides_by_the_pods_that_an_hpa_sums_over() -> None:
     rules = yaml.safe_load((CHART / "prometheus-adapter" / "rules.yaml").read_text())["rules"]
     (rule,) = [each for each in rules if each["name"]["as"] == "jobs_per_worker"]
     query = rule["metricsQuery"]
@@ -173,7 +175,7 @@ def test_the_rule_divides_what_an_hpa_adds_up() -> None:
     assert "/ scalar(count(" in query
 
 
-def test_what_was_accepted_is_on_the_disk(render: Render) -> None:
+def test_accepted_jobs_are_persistent(render: Render) -> None:
     objects = render(JOBS, 'valkey.persistence={"size":"20Gi","storageClass":"fast"}')
     arguments = container(objects, "StatefulSet", "valkey")["args"]
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
@@ -187,7 +189,7 @@ def test_what_was_accepted_is_on_the_disk(render: Render) -> None:
     assert (mount["name"], mount["mountPath"]) == ("data", options["--dir"])
 
 
-def test_a_password_of_ones_own(render: Render) -> None:
+def test_an_existing_password_secret(render: Render) -> None:
     objects = render(JOBS, 'valkey.passwordSecret={"name":"mine","key":"word"}')
     assert not [each for each in objects if each["kind"] == "Secret"]
     assert environment(objects, "")["VALKEY_PASSWORD"] == ("mine", "word")
@@ -195,7 +197,7 @@ def test_a_password_of_ones_own(render: Render) -> None:
     assert found["valueFrom"]["secretKeyRef"] == {"name": "mine", "key": "word"}
 
 
-def test_every_installation_has_a_password_of_its_own(render: Render) -> None:
+def test_every_installation_has_its_own_password(render: Render) -> None:
     first, second = (only(render(JOBS), "Secret", "valkey")["data"]["password"] for _ in "ab")
     assert first != second
     assert len(first) > 40

@@ -1,4 +1,4 @@
-"""Helm's and kube-score's own checks, and what the chart refuses."""
+"""Checks by Helm and kube-score, and the values that the chart rejects."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def test_lint(helm: Helm, values: Path) -> None:
 
 
 @pytest.mark.parametrize("values", COMBINATIONS, ids=lambda path: path.stem)
-def test_kube_score_has_no_critical_remark(helm: Helm, values: Path) -> None:
+def test_kube_score_finds_nothing_critical(helm: Helm, values: Path) -> None:
     if not shutil.which("kube-score"):
         pytest.skip("no kube-score on PATH")
     if values.stem == "bare-values":
-        pytest.skip("bare switches off what kube-score asks for")
+        pytest.skip("bare disables what kube-score requires")
     rendered = helm("template", "gp", CHART, "--values", values, "--kube-version", "1.30.0").stdout
     score = subprocess.run(
         ["kube-score", "score", "--output-format", "ci", "-"],
@@ -38,7 +38,7 @@ def test_kube_score_has_no_critical_remark(helm: Helm, values: Path) -> None:
     assert "[OK]" in score.stdout, score.stderr
 
 
-REFUSED = {
+REJECTED = {
     "a misspelt value": (["autoscalling.mode=none"], "autoscalling"),
     "a wrong type": (["ingress.enabled=maybe"], "/ingress/enabled"),
     "an unknown setting": (["settings.GPSERVE_MODLE=x"], "GPSERVE_MODLE"),
@@ -83,8 +83,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("settings", "message"), REFUSED.values(), ids=REFUSED)
-def test_refused_with_a_clear_message(helm: Helm, settings: list[str], message: str) -> None:
+@pytest.mark.parametrize(("settings", "message"), REJECTED.values(), ids=REJECTED)
+def test_invalid_values_are_rejected_with_a_clear_message(
+    helm: Helm, settings: list[str], message: str
+) -> None:
     words = [word for setting in settings for word in ("--set", setting)]
     done = helm("template", "gp", CHART, "--kube-version", "1.30.0", *words)
     assert done.returncode != 0

@@ -1,4 +1,4 @@
-"""The README's table of values is made from the comments in values.yaml."""
+"""The README's table of values is generated from the comments in values.yaml."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_groups_leaves_and_defaults() -> None:
     ]
 
 
-def test_a_value_without_a_comment_is_named() -> None:
+def test_a_value_without_a_comment_is_reported() -> None:
     text = "# Commented.\na:\n  # Commented.\n  b: 1\n  c: 2\n"
     with pytest.raises(chart_readme.UncommentedValueError, match=r"line 5: a\.c"):
         chart_readme.table(text)

@@ -1,4 +1,4 @@
-"""What the chart renders to, for the values that matter."""
+"""What the chart renders for the most important values."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_never_two_autoscalers(render: Render, values: Path) -> None:
 
 
 @pytest.mark.parametrize("values", COMBINATIONS, ids=lambda path: path.stem)
-def test_a_pod_has_the_time_it_needs_to_stop(render: Render, values: Path) -> None:
+def test_a_pod_has_enough_time_to_stop(render: Render, values: Path) -> None:
     objects = render(values=values)
     spec, settings = pod_specs(objects)[0], configuration(objects)
     seconds = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -77,7 +77,7 @@ def configuration(objects: list[dict[str, Any]]) -> dict[str, str]:
     return dict(found)
 
 
-def test_load_is_a_metric_only_where_it_can_be_read(render: Render) -> None:
+def test_load_is_a_metric_only_if_custom_metrics_exist(render: Render) -> None:
     assert hpa_metrics(render()) == ["cpu"]
     assert hpa_metrics(render(apis=CUSTOM_METRICS)) == ["cpu", "http_requests_per_second"]
     always = 'autoscaling.load={"enabled":"always","metric":"backlog"}'
@@ -86,7 +86,7 @@ def test_load_is_a_metric_only_where_it_can_be_read(render: Render) -> None:
     assert hpa_metrics(render(never, apis=CUSTOM_METRICS)) == ["cpu"]
 
 
-def test_keda_asks_the_pods_of_the_service(render: Render) -> None:
+def test_keda_queries_the_pods_of_the_service(render: Render) -> None:
     objects = render('autoscaling.mode="keda"', "autoscaling.load.targetRequestsPerSecond=300")
     spec = only(objects, "ScaledObject")["spec"]
     assert spec["scaleTargetRef"] == {"name": only(objects, "Deployment")["metadata"]["name"]}
@@ -107,7 +107,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("source", MODELS)
-def test_the_model_is_mounted_where_the_service_looks(render: Render, source: str) -> None:
+def test_the_model_is_mounted_where_the_service_reads_it(render: Render, source: str) -> None:
     key, wanted = MODELS[source]
     objects = render(
         f'model.source="{source}"',
@@ -121,14 +121,14 @@ def test_the_model_is_mounted_where_the_service_looks(render: Render, source: st
     assert configuration(objects)["GPSERVE_MODEL"] == f"{mount['mountPath']}/pretrained.npz"
 
 
-def test_settings_keep_their_digits(render: Render) -> None:
+def test_numbers_in_settings_keep_their_digits(render: Render) -> None:
     settings = 'settings={"GPSERVE_MAX_BODY_BYTES":209715200,"GPSERVE_MAX_BACKLOG_SECONDS":2.5}'
     found = configuration(render(settings))
     assert found["GPSERVE_MAX_BODY_BYTES"] == "209715200"
     assert found["GPSERVE_MAX_BACKLOG_SECONDS"] == "2.5"
 
 
-def test_a_changed_setting_is_a_new_pod(render: Render) -> None:
+def test_a_changed_setting_restarts_the_pods(render: Render) -> None:
     def template(objects: list[dict[str, Any]]) -> Any:
         return only(objects, "Deployment")["spec"]["template"]
 
@@ -147,13 +147,13 @@ def test_a_busy_pod_is_not_killed(render: Render) -> None:
     assert patience["live"] > 2 * patience["ready"]
 
 
-def test_a_release_named_like_the_chart_does_not_repeat_itself(render: Render) -> None:
+def test_a_release_named_like_the_chart_does_not_repeat_the_name(render: Render) -> None:
     assert only(render('fullnameOverride="x"'), "Service")["metadata"]["name"] == "x"
     assert only(render(), "Service")["metadata"]["name"] == "gp-gpserve"
     assert only(render('nameOverride="gp"'), "Service")["metadata"]["name"] == "gp"
 
 
-def test_the_chart_has_one_resource_a_file() -> None:
+def test_the_chart_has_one_resource_per_file() -> None:
     for path in (CHART / "templates").rglob("*.yaml"):
         text = path.read_text()
         assert text.count("\nkind: ") + text.startswith("kind: ") == 1, path

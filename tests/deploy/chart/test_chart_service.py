@@ -17,12 +17,12 @@ from tests.deploy.chart.conftest import CHART
 
 SET_BY_THE_CHART = {"model", "model_class", "bind", "graceful_seconds", "drain_seconds"}
 SET_BY_THE_CHART |= {"store", "redis_url", "token", "worker_bind"}
-OF_NO_USE_IN_A_POD = {"data"}
+UNUSED_IN_A_POD = {"data"}
 NAME = re.compile(r"\b((?:http|predict\w*|model|jobs?|worker)_\w+)\b")
 
 
 def exported() -> set[str]:
-    """The names of the samples that a service exports once it has answered something."""
+    """Return the names of the samples that a service exports after its first response."""
     metrics = Metrics()
     metrics.count_requests(("POST", "/predict", 200), [0.01])
     metrics.count_points(1, 0.01)
@@ -34,14 +34,14 @@ def exported() -> set[str]:
     return {sample.name for family in families for sample in family.samples}
 
 
-def test_the_schema_knows_the_services_settings() -> None:
+def test_the_schema_lists_the_services_settings() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     known = set(schema["properties"]["settings"]["propertyNames"]["enum"])
-    fields = set(Settings.__struct_fields__) - SET_BY_THE_CHART - OF_NO_USE_IN_A_POD
+    fields = set(Settings.__struct_fields__) - SET_BY_THE_CHART - UNUSED_IN_A_POD
     assert known == {PREFIX + field.upper() for field in fields}
 
 
-def test_what_the_chart_reads_is_exported() -> None:
+def test_metrics_used_by_the_chart_are_exported() -> None:
     rules = yaml.safe_load((CHART / "prometheus-adapter" / "rules.yaml").read_text())["rules"]
     panels = json.loads((CHART / "files" / "dashboard.json").read_text())["panels"]
     texts = [rule[name] for rule in rules for name in ("seriesQuery", "metricsQuery")]
@@ -55,9 +55,9 @@ def test_what_the_chart_reads_is_exported() -> None:
     assert used - exported() == set()
 
 
-def test_the_adapter_gives_the_metrics_that_the_hpa_asks_for() -> None:
+def test_the_adapter_provides_the_metrics_that_the_hpa_requests() -> None:
     rules = yaml.safe_load((CHART / "prometheus-adapter" / "rules.yaml").read_text())["rules"]
-    asked = set(NAME.findall((CHART / "templates" / "_load.tpl").read_text()))
+    requested = set(NAME.findall((CHART / "templates" / "_load.tpl").read_text()))
     workers = (CHART / "templates" / "worker" / "hpa.yaml").read_text()
-    asked |= set(re.findall(r"metric: {name: (\w+)}", workers))
-    assert {rule["name"]["as"] for rule in rules} == asked
+    requested |= set(re.findall(r"metric: {name: (\w+)}", workers))
+    assert {rule["name"]["as"] for rule in rules} == requested

@@ -1,4 +1,4 @@
-"""values.schema.json accepts the chart's values and refuses nonsense; no Helm is needed."""
+"""values.schema.json accepts the chart's values and rejects invalid ones, without Helm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def values(text: str) -> Any:
     return yaml.safe_load(text)
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_valid() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
 
 
@@ -74,7 +74,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD)
-def test_nonsense_is_refused(text: str, message: str) -> None:
+def test_invalid_values_are_rejected(text: str, message: str) -> None:
     errors = list(VALIDATOR.iter_errors(values(text)))
     assert len(errors) == 1
     assert message in errors[0].message
@@ -89,15 +89,15 @@ def keys(schema: dict[str, Any]) -> dict[str, Any]:
     return {name: keys(below) for name, below in schema["properties"].items()}
 
 
-def missing(wanted: dict[str, Any], there: dict[str, Any], path: str = "") -> list[str]:
-    gone = [f"{path}{name}" for name in wanted if name not in there]
-    both = [name for name in wanted if isinstance(there.get(name), dict) and there[name]]
+def missing(wanted: dict[str, Any], found: dict[str, Any], path: str = "") -> list[str]:
+    gone = [f"{path}{name}" for name in wanted if name not in found]
+    both = [name for name in wanted if isinstance(found.get(name), dict) and found[name]]
     return gone + [
-        each for name in both for each in missing(wanted[name], there[name], f"{path}{name}.")
+        each for name in both for each in missing(wanted[name], found[name], f"{path}{name}.")
     ]
 
 
-def test_every_value_that_the_schema_knows_is_in_values_yaml() -> None:
+def test_every_value_in_the_schema_is_in_values_yaml() -> None:
     optional = re.compile(
         r"^global$|^probes\.\w+\.(initialDelaySeconds|successThreshold)$|scaleDown.selectPolicy$"
     )

@@ -1,4 +1,4 @@
-"""The program that `helm test` runs sees a wrong answer."""
+"""The program that `helm test` runs detects a wrong answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.deploy.chart.conftest import CHART, ROOT
 
 @contextmanager
 def serving(gpr: GPR, error: float) -> Iterator[str]:
-    """A service whose means are wrong by a factor."""
+    """Run a service whose means are wrong by a factor."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -47,7 +47,7 @@ def serving(gpr: GPR, error: float) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("error", "passes"), [(0.0, True), (1e-7, False)])
-def test_a_wrong_answer_is_seen(gpr: GPR, error: float, passes: bool) -> None:
+def test_a_wrong_answer_is_detected(gpr: GPR, error: float, passes: bool) -> None:
     with serving(gpr, error) as url:
         command = [sys.executable, str(CHART / "files" / "check_prediction.py"), url]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""k8s/ is what the chart renders to."""
+"""k8s/ matches what the chart renders."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_manifests_are_rendered_from_the_chart(name: str | None) -> None:
     assert manifests.drift(manifests.wanted(name)) == []
 
 
-def test_drift_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drift_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = {f"{path.parent.name}/{path.name}": path.read_text() for path in manifests.present()}
     shutil.copytree(manifests.OUT, tmp_path / "k8s")
     monkeypatch.setattr(manifests, "OUT", tmp_path / "k8s")
@@ -47,7 +47,7 @@ def test_drift_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert manifests.drift(wanted) == ["base/hpa.yaml", "base/service.yaml", "jobs/stray.yaml"]
 
 
-def test_the_plain_manifests_do_not_say_that_helm_manages_them() -> None:
+def test_the_plain_manifests_have_no_helm_labels() -> None:
     objects = kustomize(K8S)
     assert len(objects) == len(list((K8S / "base").glob("*.yaml"))) - 1
     assert "helm.sh" not in yaml.safe_dump(objects)
@@ -64,7 +64,7 @@ def test_the_overlay_for_kind_scales_on_cpu_from_one_pod() -> None:
 
 
 @pytest.mark.parametrize("name", HELMS or [None])
-def test_the_overlay_with_jobs_is_what_the_chart_renders(name: str | None) -> None:
+def test_the_overlay_with_jobs_matches_the_chart(name: str | None) -> None:
     if name is None:
         pytest.skip("no helm on PATH")
     texts = manifests.files(manifests.render(name, *manifests.WITH_JOBS)).values()
@@ -75,5 +75,5 @@ def by_name(objects: list[Any]) -> dict[tuple[str, str], Any]:
     return {(each["kind"], each["metadata"]["name"]): each for each in objects}
 
 
-def test_no_password_is_in_the_repository() -> None:
+def test_the_repository_contains_no_password() -> None:
     assert "Secret" not in {each["kind"] for each in kustomize(K8S / "jobs")}

@@ -1,4 +1,4 @@
-"""What a release relies on: one version, and workflows whose parts exist."""
+"""What a release relies on: a single version, and workflows that refer to existing things."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_version_is_the_same_everywhere() -> None:
     } == dict.fromkeys(("client", "chart", "image", "docs", "changelog"), __version__)
 
 
-def test_the_package_takes_its_version_from_the_code() -> None:
+def test_the_package_reads_its_version_from_the_code() -> None:
     service = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert service["project"]["dynamic"] == ["version"]
     assert service["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "service.__version__"}
@@ -88,7 +88,7 @@ def test_every_make_target_exists() -> None:
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_a_job_waits_for_jobs_that_exist(name: str) -> None:
+def test_a_job_needs_jobs_that_exist(name: str) -> None:
     workflow = name.partition("/")[0]
     needs = JOBS[name].get("needs", [])
     assert {needs} if isinstance(needs, str) else set(needs) <= WORKFLOWS[workflow]["jobs"].keys()
@@ -98,25 +98,25 @@ def test_a_job_waits_for_jobs_that_exist(name: str) -> None:
 
 @pytest.mark.parametrize("name", JOBS)
 def test_actions_are_pinned_to_a_commit(name: str) -> None:
-    publishing = "pypa/gh-action-pypi-publish@release/v1"  # its documentation asks for the branch
+    publishing = "pypa/gh-action-pypi-publish@release/v1"  # its documentation recommends the branch
     pins = [action for action in actions(name) if action != publishing]
     assert [pin for pin in pins if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", pin)] == []
 
 
-def test_an_action_has_one_version() -> None:
+def test_every_action_has_one_version() -> None:
     pins = {action for name in JOBS for action in actions(name)}
     assert len(pins) == len({pin.partition("@")[0] for pin in pins})
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_a_job_says_which_rights_it_needs(name: str) -> None:
-    """Only what publishes may write, and nothing may write by default."""
+def test_a_job_declares_its_permissions(name: str) -> None:
+    """Only jobs that publish may write, and none may write by default."""
     assert WORKFLOWS[name.partition("/")[0]]["permissions"] == {"contents": "read"}
     if "write" in JOBS[name].get("permissions", {}).values():
         assert name.startswith("release/")
 
 
-def test_both_images_are_stages_with_the_tags_of_the_chart() -> None:
+def test_both_images_are_build_stages_with_the_charts_tags() -> None:
     images = JOBS["release/images"]["strategy"]["matrix"]["include"]
     stages = re.findall(r"^FROM \S+ AS (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert {image["target"] for image in images} <= set(stages)
@@ -126,7 +126,7 @@ def test_both_images_are_stages_with_the_tags_of_the_chart() -> None:
 
 
 @pytest.mark.parametrize("path", ["helm/gpserve", "client", "requirements/dev.txt", ".ci/run"])
-def test_a_path_of_the_workflows_exists(path: str) -> None:
+def test_paths_in_the_workflows_exist(path: str) -> None:
     text = "".join(file.read_text() for file in (ROOT / ".github" / "workflows").glob("*.yml"))
     assert re.search(rf"(^|\s){re.escape(path)}(\s|$)", text)
     assert (ROOT / path).exists()
@@ -149,7 +149,7 @@ def test_only_the_tag_of_this_version_is_released(tag: str, tmp_path: Path) -> N
         assert not output.exists()
 
 
-def test_the_notes_are_the_section_of_the_changelog(tmp_path: Path) -> None:
+def test_the_release_notes_are_the_changelog_section(tmp_path: Path) -> None:
     (tmp_path / "gh").write_text("#!/bin/sh\nexit 0\n")
     (tmp_path / "gh").chmod(0o755)
     (tmp_path / "CHANGELOG.md").write_text(
@@ -167,7 +167,7 @@ def test_the_notes_are_the_section_of_the_changelog(tmp_path: Path) -> None:
 
 
 def run(script: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a step as the runner does."""
+    """Run a step as GitHub's runner does."""
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
         cwd=folder,
@@ -178,7 +178,7 @@ def run(script: str, folder: Path, environment: dict[str, str]) -> subprocess.Co
     )
 
 
-def test_hooks_run_tools_of_the_development_lock() -> None:
+def test_hooks_run_the_locked_development_tools() -> None:
     lock = (ROOT / "requirements" / "dev.txt").read_text()
     tools = {tool for hook in HOOKS for tool in re.findall(r"^\.venv/bin/([\w-]+)", hook["entry"])}
     assert {"ruff", "mypy", "codespell"} <= tools

@@ -1,4 +1,4 @@
-"""The scripts for kind and minikube, run with programs that only write down their calls."""
+"""The scripts for kind and minikube, run with stub programs that record their calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from tests.deploy.chart.conftest import HELMS, ROOT
 
 PROGRAMS = ("kind", "minikube", "docker", "helm", "kubectl")
-# One write a line: the programs of a pipe run at once.
+# One write per line, because the programs of a pipe run at the same time.
 RECORDER = """#!/bin/sh
 line=${0##*/}
 for word in "$@"; do line="$line '$word'"; done
@@ -37,12 +37,12 @@ def calls(script: str, folder: Path, **environment: str) -> list[list[str]]:
 
 
 def position(found: list[list[str]], *words: str) -> int:
-    """Return when the first command with these words came."""
+    """Return the position of the first command with these words."""
     return next(i for i, command in enumerate(found) if set(words) <= set(command))
 
 
 @pytest.mark.parametrize("script", ["kind.sh", "minikube.sh"])
-def test_cluster_image_addons_chart_in_this_order(script: str, tmp_path: Path) -> None:
+def test_cluster_image_addons_and_chart_are_installed_in_order(script: str, tmp_path: Path) -> None:
     found = calls(script, tmp_path)
     load = ("kind", "load") if script == "kind.sh" else ("minikube", "build")
     order = [
@@ -56,7 +56,7 @@ def test_cluster_image_addons_chart_in_this_order(script: str, tmp_path: Path) -
     assert not [command for command in found if "prometheus" in command]
 
 
-def test_with_prometheus_the_rules_are_there_before_the_adapter(tmp_path: Path) -> None:
+def test_with_prometheus_the_rules_are_loaded_before_the_adapter(tmp_path: Path) -> None:
     found = calls("kind.sh", tmp_path, METRICS="prometheus")
     rules = "--from-file=config.yaml=helm/gpserve/prometheus-adapter/rules.yaml"
     assert position(found, "kubectl", rules) < position(found, "helm", "prometheus-adapter")
@@ -81,7 +81,7 @@ def test_the_chart_accepts_the_scripts_values(metrics: str, tmp_path: Path) -> N
     assert "image: gpserve:dev" in done.stdout
 
 
-def test_kinds_port_is_the_ingress_controllers(tmp_path: Path) -> None:
+def test_kind_maps_the_port_of_the_ingress_controller(tmp_path: Path) -> None:
     cluster = yaml.safe_load((ROOT / "k8s" / "kind" / "cluster.yaml").read_text())
     (port,) = cluster["nodes"][0]["extraPortMappings"]
     traefik = calls("addons.sh", tmp_path)[0]

@@ -1,4 +1,4 @@
-"""Commands against the cluster of KUBECONFIG, and what the tests are told about it."""
+"""Run commands against the cluster of KUBECONFIG; settings come from the environment."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ HOST = "gpserve.local"
 
 
 class CommandFailed(AssertionError):
-    """A command ended with an error; the message holds what it printed."""
+    """A command failed; the message contains its output."""
 
 
 def run(*command: str | Path, given: str | None = None) -> str:
-    """Run a command and return what it printed.
+    """Run a command and return its output.
 
     Raises
     ------
     CommandFailed
-        It ended with an error.
+        The command failed.
     """
     done = subprocess.run(
         [str(word) for word in command], input=given, capture_output=True, text=True, check=False
@@ -49,22 +49,22 @@ def kubectl(*words: str | Path, given: str | None = None) -> str:
 
 
 def get(*words: str) -> dict[str, Any]:
-    """Return what `kubectl get` finds."""
+    """Return the result of `kubectl get`."""
     return dict(json.loads(kubectl("get", *words, "-o", "json")))
 
 
 def api_groups() -> set[str]:
-    """Return the names of the API groups that the cluster answers."""
+    """Return the names of the API groups that the cluster serves."""
     return {version.split("/")[0] for version in kubectl("api-versions").split()}
 
 
 def eventually(what: str, seconds: float, check: Callable[[], Any]) -> Any:
-    """Return the first true value of a check, asked every half second.
+    """Call a check every half second until its value is true, and return the value.
 
     Raises
     ------
     AssertionError
-        It never came; the message says what was waited for.
+        The check was never true in time; the message says what was expected.
     """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -74,7 +74,7 @@ def eventually(what: str, seconds: float, check: Callable[[], Any]) -> Any:
     raise AssertionError(f"{what}: not within {seconds:.0f} s")
 
 
-# A small pod on a small cluster; replicas go away as fast as the controller lets them.
+# A small pod for a small cluster; it scales down as fast as the controller allows.
 SMALL: dict[str, Any] = {
     "image": {"repository": IMAGE.rpartition(":")[0], "tag": IMAGE.rpartition(":")[2]},
     "resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}},
@@ -92,7 +92,7 @@ SMALL: dict[str, Any] = {
 
 
 def merged(base: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Return values with others laid over them."""
+    """Return the base values, overridden by others."""
     result = dict(base)
     for key, value in other.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
@@ -108,7 +108,7 @@ class Release:
         self.deployment = f"{name}-gpserve"
 
     def install(self, values: dict[str, Any] | None = None) -> str:
-        """Install or upgrade, wait until it is ready, and return the notes."""
+        """Install or upgrade the chart, wait until it is ready, and return the notes."""
         given = yaml.safe_dump(merged(SMALL, values or {}))
         command: list[str | Path] = ["upgrade", "--install", self.name, CHART, "--values", "-"]
         try:
@@ -128,16 +128,16 @@ class Release:
         return kubectl("--namespace", self.namespace, *words, given=given)
 
     def get(self, *words: str) -> dict[str, Any]:
-        """Return what `kubectl get` finds in the namespace."""
+        """Return the result of `kubectl get` in the namespace."""
         return get("--namespace", self.namespace, *words)
 
     def pods(self) -> list[dict[str, Any]]:
-        """Return the release's pods, without the helm test's."""
+        """Return the release's pods, except the helm test's."""
         found = self.get("pods", "--selector", "app.kubernetes.io/name=gpserve")
         return list(found["items"])
 
     def pod_names(self) -> list[str]:
-        """Return the names of the pods that are not going away."""
+        """Return the names of the pods that are not terminating."""
         alive = [pod for pod in self.pods() if "deletionTimestamp" not in pod["metadata"]]
         return [pod["metadata"]["name"] for pod in alive]
 
@@ -147,12 +147,12 @@ class Release:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until all pods are ready and those that go are gone."""
+        """Wait until all pods are ready and no pod is terminating."""
         self.kubectl("rollout", "status", f"deployment/{self.deployment}", "--timeout=3m")
         eventually("only ready pods", 240, self.is_settled)
 
     def is_settled(self) -> bool:
-        """Whether there are as many pods as wanted, all of them ready."""
+        """Whether all requested pods are ready and there are no others."""
         status = self.get("deployment", self.deployment)
         wanted = status["spec"]["replicas"]
         ready = status["status"].get("readyReplicas", 0)

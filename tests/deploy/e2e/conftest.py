@@ -1,4 +1,4 @@
-"""Namespaces and releases for the tests on a real cluster, and the figures that they measure."""
+"""Namespaces, releases and recorded measurements for the tests on a real cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEASURED: list[str] = []
 
 @pytest.fixture(scope="session", autouse=True)
 def cluster() -> None:
-    """Skip everything unless the tests were asked for: `make e2e` does."""
+    """Skip all tests unless `make e2e` runs them."""
     if "E2E_IMAGE" not in os.environ:
         pytest.skip("no cluster: `make e2e` runs these tests against KUBECONFIG")
     kubectl("get", "nodes")
@@ -25,7 +25,7 @@ def cluster() -> None:
 
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[str]:
-    """A namespace that admits only pods of Pod Security "restricted"."""
+    """A namespace that enforces the Pod Security level "restricted"."""
     name = f"gpserve-e2e-{uuid.uuid4().hex[:6]}"
     level = "pod-security.kubernetes.io"
     kubectl("create", "namespace", name)
@@ -36,7 +36,7 @@ def namespace() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def release(namespace: str) -> Iterator[Release]:
-    """A release that the module's tests install as they need it, and that is gone after them."""
+    """A release that the module's tests install as needed; it is uninstalled afterwards."""
     release = Release(namespace)
     yield release
     release.helm("uninstall", release.name, "--ignore-not-found", "--wait")
@@ -44,20 +44,20 @@ def release(namespace: str) -> Iterator[Release]:
 
 @pytest.fixture(scope="session")
 def http() -> Iterator[httpx.Client]:
-    """A client that asks the ingress for the chart's default host."""
+    """A client that sends requests for the chart's default host to the ingress."""
     with httpx.Client(base_url=URL, headers={"Host": HOST}, timeout=120) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def target(http: httpx.Client) -> Target:
-    """Where traffic goes."""
+    """The target of load-test traffic."""
     return Target(URL, HOST)
 
 
 @pytest.fixture(scope="session")
 def reachable(http: httpx.Client) -> Callable[[], None]:
-    """Wait until the ingress controller has seen the release."""
+    """Return a function that waits until the ingress routes to the release."""
 
     def wait() -> None:
         eventually("an answer through the ingress", 180, lambda: http.get("/readyz").is_success)
@@ -67,7 +67,7 @@ def reachable(http: httpx.Client) -> Callable[[], None]:
 
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Note a figure; all of them are printed at the end."""
+    """Return a function that records a measurement; all are printed at the end."""
 
     def note(text: str) -> None:
         MEASURED.append(f"{request.node.name}\n{text}")

@@ -1,4 +1,4 @@
-"""Jobs on the cluster: values that turn them on, and the requests of one who has some."""
+"""Jobs on the cluster: the chart's values that enable them, and a client's requests."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CSV = {"Content-Type": "text/csv", "Accept": "text/csv"}
 
 
 def image(name: str) -> dict[str, str]:
-    """Return an image as the chart's values name it."""
+    """Return an image in the form of the chart's values."""
     repository, _, tag = name.rpartition(":")
     return {"repository": repository, "tag": tag}
 
 
 def values(release: Release) -> dict[str, Any]:
-    """Return values with jobs on, and small workers, whose number is fixed."""
+    """Return values with jobs enabled, and a fixed number of small workers."""
     return {
         "jobs": {"enabled": True, "tokenSecret": {"name": TOKEN_SECRET}},
         "valkey": {
@@ -42,14 +42,14 @@ def values(release: Release) -> dict[str, Any]:
 
 
 def has_storage(release: Release) -> bool:
-    """Whether the cluster makes volumes for claims that name no class."""
+    """Whether the cluster has a default storage class."""
     key = "storageclass.kubernetes.io/is-default-class"
     found = release.get("storageclasses")["items"]
     return any(each["metadata"].get("annotations", {}).get(key) == "true" for each in found)
 
 
 def make_token(release: Release) -> None:
-    """Put the bearer token into a Secret, once."""
+    """Create the Secret with the bearer token, unless it exists."""
     if release.kubectl("get", "secret", TOKEN_SECRET, "--ignore-not-found"):
         return
     words = ("create", "secret", "generic", TOKEN_SECRET, f"--from-literal=token={TOKEN}")
@@ -57,7 +57,7 @@ def make_token(release: Release) -> None:
 
 
 def table(gpr: GPR, rows: int, seed: int) -> str:
-    """Return a CSV of random points from the model's training range."""
+    """Return random points from the model's training range as CSV."""
     low, high = gpr.description.training_range.T
     X = np.random.default_rng(seed).uniform(low, high, (rows, len(low)))
     lines = (",".join(map(repr, row)) for row in X.tolist())
@@ -65,19 +65,19 @@ def table(gpr: GPR, rows: int, seed: int) -> str:
 
 
 def submit(http: httpx.Client, text: str) -> str:
-    """Have a table predicted as a job, and return the job's address."""
-    asked = {**CSV, "Prefer": "respond-async"}
-    answer = http.post("/predict", content=text, headers=asked)
+    """Submit a table for prediction as a job, and return the job's URL."""
+    headers = {**CSV, "Prefer": "respond-async"}
+    answer = http.post("/predict", content=text, headers=headers)
     assert answer.status_code == 202, answer.text
     return answer.headers["Location"]
 
 
 def train(http: httpx.Client, **options: str) -> str:
-    """Have the bundled data fitted, once, and return the job's address."""
+    """Submit a training on the bundled data, and return the job's URL."""
     text = (ROOT / "data" / "quakes.csv").read_text()
-    asked = {"target": "mag", "restarts": "1", **options}
+    params = {"target": "mag", "restarts": "1", **options}
     headers = {"Content-Type": "text/csv", **BEARER}
-    answer = http.post("/train", content=text, params=asked, headers=headers)
+    answer = http.post("/train", content=text, params=params, headers=headers)
     assert answer.status_code == 202, answer.text
     return answer.headers["Location"]
 
@@ -88,7 +88,7 @@ def status(http: httpx.Client, job: str) -> str:
     Raises
     ------
     AssertionError
-        It failed or was dismissed; the message is its document.
+        The job failed or was dismissed; the message is its document.
     """
     answer = http.get(job)
     assert answer.status_code == 200, answer.text
@@ -98,7 +98,7 @@ def status(http: httpx.Client, job: str) -> str:
 
 
 def finish(http: httpx.Client, job: str, seconds: float = 120) -> dict[str, Any]:
-    """Wait until a job is successful, and return its document."""
+    """Wait until a job has succeeded, and return its document."""
     eventually(f"the end of {job}", seconds, lambda: status(http, job) == "successful")
     return dict(http.get(job).json())
 

@@ -1,4 +1,4 @@
-"""The dashboard's and the alerts' expressions, and a Prometheus that scrapes the pods."""
+"""The expressions of the dashboard and the alerts, evaluated by a Prometheus server."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ URL = os.environ.get("E2E_PROMETHEUS", "")
 
 
 def prometheus() -> httpx.Client:
-    """A client of the Prometheus that was named; skips the test when none was."""
+    """Return a client of the Prometheus at E2E_PROMETHEUS; skip the test if it is not set."""
     if not URL:
-        pytest.skip("no Prometheus: E2E_PROMETHEUS=http://… names one that scrapes annotated pods")
+        pytest.skip("no Prometheus: set E2E_PROMETHEUS=http://… to one that scrapes annotated pods")
     return httpx.Client(base_url=URL)
 
 
 def expressions(row: str = "") -> list[str]:
-    """Those of the dashboard's panels under the row of this title; the first row has none."""
+    """Return the expressions of the dashboard's panels in a row; the first row is untitled."""
     found: dict[str, list[str]] = {}
     title = ""
     for panel in json.loads((CHART / "files" / "dashboard.json").read_text())["panels"]:
@@ -33,15 +33,15 @@ def expressions(row: str = "") -> list[str]:
 
 
 def values(http: httpx.Client, expression: str, namespace: str = "") -> list[Any]:
-    """What an expression gives now, with the dashboard's variables put in."""
-    asked = expression.replace("$namespace", namespace).replace("$pod", ".*")
-    answer = http.get("/api/v1/query", params={"query": asked}).json()
-    assert answer["status"] == "success", f"{asked}: {answer}"
+    """Return an expression's current values, with the dashboard's variables filled in."""
+    query = expression.replace("$namespace", namespace).replace("$pod", ".*")
+    answer = http.get("/api/v1/query", params={"query": query}).json()
+    assert answer["status"] == "success", f"{query}: {answer}"
     return list(answer["data"]["result"])
 
 
 def alerts(release: Release) -> dict[str, str]:
-    """The expressions of the alerts by their names."""
+    """Return the expressions of the alerts, by name."""
     settings = ("--set", "metrics.prometheusRule.enabled=true")
     only = ("--show-only", "templates/prometheusrule.yaml")
     text = release.helm("template", release.name, CHART, *settings, *only)

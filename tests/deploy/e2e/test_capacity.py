@@ -1,4 +1,4 @@
-"""What more CPU a pod buys, and what more pods buy: requests/s that a release serves at most."""
+"""The maximum requests/s of a release, with more CPU per pod and with more pods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECONDS = 16
 
 @dataclass(frozen=True)
 class Work:
-    """Requests of one kind, more of them than the largest release here can serve."""
+    """Requests of one kind, at a rate above what the largest release here can serve."""
 
     points: int
     rate: float
@@ -29,7 +29,7 @@ BATCH = Work(points=500, rate=60, rate_per_user=6)
 
 
 def most_served(target: Target, work: Work) -> float:
-    """Return the requests/s that are answered when more are offered."""
+    """Return the requests/s that are answered under more load than that."""
     options = {"points": work.points, "rate_per_user": work.rate_per_user}
     with Traffic(steps([work.rate], SECONDS), target, **options) as traffic:  # type: ignore[arg-type]
         eventually("the end of the load", 3 * SECONDS, lambda: not traffic.running)
@@ -39,7 +39,7 @@ def most_served(target: Target, work: Work) -> float:
 
 
 def install(release: Release, cpu: str, pods: int) -> None:
-    """Install so many pods that may each use so much CPU."""
+    """Install a number of pods with a CPU limit each."""
     resources = {"requests": {"cpu": "50m"}, "limits": {"cpu": cpu}}
     release.install({"resources": resources, "autoscaling": {"mode": "none"}, "replicaCount": pods})
     release.settle()

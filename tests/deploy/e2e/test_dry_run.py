@@ -1,4 +1,4 @@
-"""The API server accepts what the chart renders, for every listed combination of values."""
+"""The API server accepts the rendered chart for every listed combination of values."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ def group(each: dict[str, Any]) -> str:
 @pytest.mark.parametrize("values", COMBINATIONS, ids=lambda path: path.stem)
 def test_dry_run(namespace: str, values: Path, measured: Callable[[str], None]) -> None:
     objects = rendered("gp", namespace, "--values", values)
-    there = api_groups()
-    known = [each for each in objects if group(each) in there]
+    groups = api_groups()
+    known = [each for each in objects if group(each) in groups]
     if missing := sorted({each["kind"] for each in objects} - {each["kind"] for each in known}):
-        measured(f"{values.stem}: this cluster has no {', '.join(missing)}; the rest was tried")
+        measured(f"{values.stem}: this cluster has no {', '.join(missing)}; the rest was tested")
     command = ["apply", "--dry-run=server", "--namespace", namespace, "-f", "-", "-o", "name"]
     accepted = kubectl(*command, given=yaml.safe_dump_all(known)).split()
     assert len(accepted) == len(known)
 
 
-HELMS_OR_DRAWN = {"helm.sh/chart", "app.kubernetes.io/managed-by", "clusterIP", "clusterIPs"}
+HELMS_OR_RANDOM = {"helm.sh/chart", "app.kubernetes.io/managed-by", "clusterIP", "clusterIPs"}
 
 
 def stripped(value: Any) -> Any:
-    """Return a value without what says who made it, or what a dry run draws anew."""
+    """Return a value without Helm's labels, and without what a dry run assigns at random."""
     if isinstance(value, dict):
-        return {k: stripped(v) for k, v in value.items() if k not in HELMS_OR_DRAWN}
+        return {k: stripped(v) for k, v in value.items() if k not in HELMS_OR_RANDOM}
     return [stripped(each) for each in value] if isinstance(value, list) else value
 
 
 def normalised(listed: str) -> dict[tuple[str, str], Any]:
-    """Return what objects ask for, by kind and name."""
+    """Return the specifications of objects, by kind and name."""
     found = {}
     for each in json.loads(listed)["items"]:
         labels = each["metadata"]["labels"]
@@ -57,7 +57,7 @@ def normalised(listed: str) -> dict[tuple[str, str], Any]:
     return found
 
 
-def test_plain_manifests_are_the_charts_defaults(namespace: str) -> None:
+def test_plain_manifests_match_the_charts_defaults(namespace: str) -> None:
     command = ["--dry-run=server", "--namespace", namespace, "-o", "json"]
     plain = kubectl("apply", *command, "-k", ROOT / "k8s")
     objects = rendered("gpserve", namespace, "--skip-tests", *CUSTOM_METRICS)
@@ -67,7 +67,7 @@ def test_plain_manifests_are_the_charts_defaults(namespace: str) -> None:
 
 
 def test_plain_manifests_serve(namespace: str) -> None:
-    """`kubectl apply -k` is all that is needed; the overlay for kind, with the image under test."""
+    """`kubectl apply -k` suffices: here the overlay for kind, with the tested image."""
     text = kubectl("kustomize", ROOT / "k8s" / "kind")
     assert text.count("image: gpserve:dev") == 1
     text = text.replace("image: gpserve:dev", f"image: {IMAGE}")

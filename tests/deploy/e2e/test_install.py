@@ -1,4 +1,4 @@
-"""The chart installs where only restricted pods may run, and answers as the model does."""
+"""The chart installs under Pod Security "restricted", and its answers match the model's."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_helm_test_passes(release: Release) -> None:
 
 def test_predict_through_an_http_route(release: Release, X: FloatArray, P: FloatArray) -> None:
     if not GATEWAY:
-        pytest.skip("no Gateway: E2E_GATEWAY=namespace/name names one")
+        pytest.skip("no Gateway: set E2E_GATEWAY=namespace/name")
     namespace, _, name = GATEWAY.partition("/")
     host = "route.gpserve.local"
     parents = [{"name": name, "namespace": namespace}]
     release.install({"httpRoute": {"enabled": True, "parentRefs": parents, "hostnames": [host]}})
     with httpx.Client(base_url=URL, headers={"Host": host}, timeout=30) as client:
-        eventually("an answer by the route", 180, lambda: client.get("/readyz").is_success)
+        eventually("an answer through the route", 180, lambda: client.get("/readyz").is_success)
         np.testing.assert_allclose(predictions(client, X), P, rtol=1e-9)
 
 
@@ -87,14 +87,14 @@ def test_a_50_mb_upload_passes(
 
 
 def memory_peak(release: Release) -> int:
-    """Return the most memory that any of the pods used, by its cgroup of version 2 or 1."""
+    """Return the peak memory of the pods, read from their cgroups (version 2 or 1)."""
     files = "/sys/fs/cgroup/memory.peak /sys/fs/cgroup/memory/memory.max_usage_in_bytes"
     read = f"cat {files} 2>/dev/null | head -1"
     pods = release.pod_names()
     return max(int(release.kubectl("exec", pod, "--", "sh", "-c", read)) for pod in pods)
 
 
-def test_upgrade_and_rollback_lose_nothing(
+def test_upgrade_and_rollback_lose_no_request(
     release: Release, target: Target, reachable: Callable[[], None], measured: Callable[[str], None]
 ) -> None:
     release.install({"autoscaling": {"minReplicas": 2}})

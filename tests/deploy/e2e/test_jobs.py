@@ -1,4 +1,4 @@
-"""Jobs with the bundled Valkey: any replica takes them, workers do them, upgrades keep them."""
+"""Jobs with the bundled Valkey: all replicas accept them, and they survive upgrades."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = 5000
 
 @pytest.fixture(scope="module")
 def with_jobs(release: Release) -> Release:
-    """The release with two web pods, two workers and a Valkey."""
+    """The release with two web pods, two workers and Valkey."""
     jobs.make_token(release)
     replicas = {"replicaCount": 2, "autoscaling": {"mode": "none"}, "worker": {"replicaCount": 2}}
     release.install(merged(jobs.values(release), replicas))
@@ -32,7 +32,7 @@ def password(release: Release) -> str:
 
 @pytest.fixture(scope="module")
 def job(with_jobs: Release, http: httpx.Client, reachable: Callable[[], None], gpr: GPR) -> str:
-    """A job that was successful."""
+    """The URL of a job that has succeeded."""
     reachable()
     done = jobs.submit(http, jobs.table(gpr, ROWS, seed=1))
     jobs.finish(http, done)
@@ -46,7 +46,7 @@ def test_a_jobs_result_is_the_synchronous_answer(http: httpx.Client, gpr: GPR, j
     assert jobs.result(http, job) == answer.text
 
 
-def test_a_worker_shows_its_health_and_metrics(with_jobs: Release) -> None:
+def test_a_worker_exposes_its_health_and_metrics(with_jobs: Release) -> None:
     found = with_jobs.get("pods", "--selector", "app.kubernetes.io/name=gpserve-worker")["items"]
     assert len(found) == 2
     texts = []
@@ -58,12 +58,12 @@ def test_a_worker_shows_its_health_and_metrics(with_jobs: Release) -> None:
     assert [line for line in counts if 'status="successful"' in line]
 
 
-def test_the_dashboards_panels_of_jobs_show_something(with_jobs: Release, job: str) -> None:
-    with prometheus() as asked:
+def test_the_dashboards_job_panels_have_data(with_jobs: Release, job: str) -> None:
+    with prometheus() as client:
         for expression in expressions("Jobs"):
 
-            def shown(said: str = expression) -> list[Any]:
-                return values(asked, said, with_jobs.namespace)
+            def shown(query: str = expression) -> list[Any]:
+                return values(client, query, with_jobs.namespace)
 
             assert eventually(expression, 60, shown)
 
@@ -79,18 +79,18 @@ def test_an_upgrade_keeps_password_and_jobs(
     assert (password(with_jobs), jobs.result(http, job)) == before
 
 
-def test_jobs_survive_the_valkeys_pod(
+def test_jobs_survive_the_loss_of_valkeys_pod(
     with_jobs: Release, http: httpx.Client, gpr: GPR, job: str
 ) -> None:
     if not jobs.has_storage(with_jobs):
-        pytest.skip("no default StorageClass in this cluster: the Valkey's data die with its pod")
+        pytest.skip("no default StorageClass in this cluster: Valkey's data are lost with its pod")
     before = jobs.result(http, job)
     with_jobs.kubectl("delete", "pod", f"{with_jobs.deployment}-valkey-0")
     text = jobs.table(gpr, 50, seed=2)
-    asked = {**jobs.CSV, "Prefer": "respond-async"}
+    headers = {**jobs.CSV, "Prefer": "respond-async"}
     eventually(
-        "the queue again",
+        "a queue that accepts jobs again",
         120,
-        lambda: http.post("/predict", content=text, headers=asked).status_code == 202,
+        lambda: http.post("/predict", content=text, headers=headers).status_code == 202,
     )
     assert jobs.result(http, job) == before

@@ -1,4 +1,4 @@
-"""A model of one's own, from a ConfigMap; a bad one never replaces a good one."""
+"""A custom model from a ConfigMap; a bad model never replaces a good one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_model_from_a_configmap(
     assert "Succeeded" in release.helm("test", release.name)
 
 
-def test_a_model_that_does_not_prove_itself_stops_the_rollout(
+def test_a_model_that_fails_its_reference_check_stops_the_rollout(
     release: Release, http: httpx.Client, folder: Path
 ) -> None:
     arrays = dict(np.load(folder / "good.npz"))
@@ -64,5 +64,7 @@ def test_a_model_that_does_not_prove_itself_stops_the_rollout(
     assert set(before) < set(release.pod_names())
     assert http.get("/model").json()["version"] == version
     (new,) = set(release.pod_names()) - set(before)
-    said = eventually("a word about it", 60, lambda: release.kubectl("logs", new, "--tail=50"))
-    assert "reference" in said
+    logs = eventually(
+        "a log message about it", 60, lambda: release.kubectl("logs", new, "--tail=50")
+    )
+    assert "reference" in logs

@@ -14,7 +14,7 @@ RATE, REQUESTS = 500.0, 50_000
 
 
 def evict(release: Release, pod: str) -> None:
-    """Ask the eviction API, as `kubectl drain` does."""
+    """Evict a pod through the eviction API, as `kubectl drain` does."""
     eviction = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",

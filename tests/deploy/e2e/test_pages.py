@@ -1,7 +1,7 @@
-"""The pages on kind, minikube and managed clusters, command by command.
+"""Run the commands on the pages about kind, minikube and managed clusters.
 
-What needs kind, minikube, docker or a chart from elsewhere is written down instead of run; the
-rest runs against KUBECONFIG as it stands on the page, and prints what the page says it prints.
+Commands that need kind, minikube, docker or third-party charts are recorded instead of run; the
+others run against KUBECONFIG as written, and must print what the page shows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import yaml
 from tests.deploy.e2e.cluster import CHART, HELM, IMAGE, ROOT, URL, api_groups, get, kubectl, run
 from tests.deploy.e2e.jobs import VALKEY_IMAGE, WORKER_IMAGE
 
-# The Valkey of this cluster; whether it has volumes is not what the pages are about.
+# The Valkey image of this cluster; volumes are off, because the pages do not depend on them.
 REPOSITORY, _, TAG = VALKEY_IMAGE.rpartition(":")
 VALKEY = f"--set valkey.image.repository={REPOSITORY},valkey.image.tag={TAG}"
 VALKEY += " --set valkey.persistence.enabled=false"
@@ -31,7 +31,7 @@ echo "${0##*/} $*" >>"$CALLS"
 [ "${0##*/} $*" = "minikube ip" ] && echo 127.0.0.1
 exit 0
 """
-# helm and kubectl are real, but for charts from elsewhere and for what those would install.
+# helm and kubectl are real, except for third-party charts and what those would install.
 REAL = """#!/bin/sh
 case "$*" in
   *--repo*|*deployment?prometheus-adapter*)
@@ -50,14 +50,14 @@ def commands(page: str) -> Iterator[tuple[str, str]]:
 
 
 def fits(shown: str, printed: str) -> bool:
-    """Whether an output is what the page shows; an ellipsis stands for anything."""
+    """Whether an output matches what the page shows; an ellipsis matches anything."""
     pattern = ".*".join(re.escape(part.strip()) for part in shown.split("…"))
     return bool(re.search(f"^{pattern}$", printed.strip(), re.DOTALL))
 
 
 @pytest.fixture
 def shell(tmp_path: Path, namespace: str) -> dict[str, str]:
-    """An environment with stand-ins for what is not here, in a namespace of its own."""
+    """An environment with stubs for the programs that are recorded, and its own namespace."""
     real = {name: shutil.which(name) or "" for name in ("helm", "kubectl")}
     for name in ("kind", "minikube", "docker"):
         (tmp_path / name).write_text(ABSENT)
@@ -85,7 +85,7 @@ def shell(tmp_path: Path, namespace: str) -> dict[str, str]:
 
 
 def adapted(command: str, namespace: str) -> str:
-    """Return a command for this cluster: its ingress, and the namespace of the test."""
+    """Return a command adapted to this cluster's ingress and the test's namespace."""
     command = re.sub(r"http://(127\.0\.0\.1:8080|\$\(minikube ip\):30080)", URL, command)
     command = command.replace("namespaces/default/", f"namespaces/{namespace}/")
     command = command.replace("--namespace default", f"--namespace {namespace}")
@@ -109,7 +109,7 @@ def called(shell: dict[str, str]) -> str:
 
 @pytest.fixture
 def monitoring() -> Iterator[None]:
-    """The namespace of prometheus-adapter's rules, removed if the page made it."""
+    """Delete the namespace of prometheus-adapter's rules if the page created it."""
     before = kubectl("get", "namespace", "monitoring", "--ignore-not-found")
     yield
     if not before:

@@ -43,7 +43,7 @@ def test_resize_in_place(
     if "resize" not in release.kubectl("get", "--raw", "/api/v1"):
         pytest.skip("this Kubernetes has no pods/resize (1.33 and later have)")
     old = container(release)
-    # More than one core can do, from few enough callers that nobody waits too long.
+    # More load than one core can serve, from so few users that no request waits too long.
     with Traffic(steps([RATE], 600), target, points=POINTS, rate_per_user=30) as traffic:
         eventually("20 s of traffic", 60, lambda: traffic.now > 20)
         at = int(traffic.now)

@@ -39,7 +39,7 @@ BY_KEDA: dict[str, Any] = {
 
 
 class Run:
-    """A load step on a release, watched."""
+    """A load step on a release, with the observed replicas."""
 
     def __init__(self, traffic: Traffic, watch: Watch, shape: Shape) -> None:
         self.traffic, self.watch, self.shape = traffic, watch, shape
@@ -57,7 +57,7 @@ class Run:
 
 @contextmanager
 def load_step(release: Release, target: Target, loud_seconds: float) -> Iterator[Run]:
-    """Send little, then much, and keep watching until the caller is done."""
+    """Send low traffic, then high traffic, and record replicas until the caller is done."""
     shape = Shape(((0, QUIET), (10, QUIET), (10, LOUD), (10 + loud_seconds, LOUD)))
     with Traffic(shape, target) as traffic:
         watch = Watch(release.namespace, release.deployment)
@@ -69,7 +69,7 @@ def load_step(release: Release, target: Target, loud_seconds: float) -> Iterator
 
 
 def wait_for_metric(release: Release, name: str) -> None:
-    """Wait until the HPA has read a metric, so that a run starts from rest at one pod."""
+    """Wait until the HPA has read a metric, so that a run starts with one idle pod."""
 
     def read() -> bool:
         items = release.get("hpa")["items"]
@@ -104,7 +104,7 @@ def keep(name: str, rows: list[timeline.Row], found: delays.Delays) -> None:
 
 
 @pytest.mark.smoke
-def test_the_hpa_reads_both_metrics_and_grows(
+def test_the_hpa_reads_both_metrics_and_scales_up(
     release: Release, target: Target, reachable: Callable[[], None], measured: Callable[[str], None]
 ) -> None:
     values = {"autoscaling": {"load": {"enabled": "always", "targetRequestsPerSecond": 80}}}
@@ -113,7 +113,7 @@ def test_the_hpa_reads_both_metrics_and_grows(
     reachable()
     wait_for_metric(release, "http_requests_per_second")
     wait_for_metric(release, "cpu")
-    with load_step(release, target, 240) as run:  # ends with the second replica
+    with load_step(release, target, 240) as run:  # stopped when the second replica is ready
         eventually("a second ready replica", 240, lambda: run.most_ready() >= 2)
         _, found = run.found()
         run.traffic.stop()
@@ -146,7 +146,7 @@ def test_by_keda_without_prometheus(
 ) -> None:
     if "keda.sh" not in api_groups():
         pytest.skip("no KEDA in this cluster")
-    # KEDA refuses a Deployment that an HPA scales already.
+    # KEDA rejects a Deployment that an HPA already scales.
     release.install({"autoscaling": {"mode": "none"}, "replicaCount": 1})
     release.install(BY_KEDA)
     reachable()
@@ -155,7 +155,7 @@ def test_by_keda_without_prometheus(
     release.install({"autoscaling": {"mode": "none"}, "replicaCount": 1})
 
 
-def test_the_backlog_is_a_metric_too(release: Release) -> None:
+def test_the_backlog_is_also_a_metric(release: Release) -> None:
     values = {"cpu": {"enabled": False}, "load": {"enabled": "always", "metric": "backlog"}}
     release.install({"autoscaling": values})
     eventually(

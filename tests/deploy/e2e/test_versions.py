@@ -1,4 +1,4 @@
-"""Every user on the new model at once: train and activate under load, on several replicas."""
+"""Train and activate under load: all replicas switch to the new model at once."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from service.gpr import GPR
 from service.model import FloatArray
 from tests.deploy.e2e import jobs
 from tests.deploy.e2e.cluster import Release, eventually, merged
-from tests.deploy.e2e.versioned import Asking
+from tests.deploy.e2e.versioned import VersionedTraffic
 
 RATE, REPLICAS, CHANGES = 200.0, 3, 4
 
 
 def activate(http: httpx.Client, version: str) -> float:
-    """Make a version current, and return when that was said to be done."""
+    """Activate a version, and return when the server confirmed it."""
     answer = http.post(f"/models/{version}/activate", headers=jobs.BEARER)
     assert answer.status_code == 200, answer.text
     return time.time()
 
 
 def served(release: Release) -> set[str]:
-    """Return the versions that the pods' own metrics name."""
+    """Return the versions that the pods report."""
     found = set()
     for pod in release.pod_names():
         path = f"/api/v1/namespaces/{release.namespace}/pods/{pod}:5000/proxy/readyz"
@@ -41,7 +41,7 @@ def means(body: bytes) -> FloatArray:
     return np.array(json.loads(body)["mean"])
 
 
-def test_train_and_activate_under_200_requests_a_second(
+def test_train_and_activate_under_200_requests_per_second(
     release: Release,
     http: httpx.Client,
     target: Target,
@@ -58,21 +58,23 @@ def test_train_and_activate_under_200_requests_a_second(
     points = X[:5]
     first = http.get("/model").json()["version"]
     waits = []
-    with Asking(target, RATE, {"points": points.tolist()}) as asking:
-        eventually("answers", 120, lambda: asking.outcomes()["ok"] > RATE)
+    with VersionedTraffic(target, RATE, {"points": points.tolist()}) as traffic:
+        eventually("answers", 120, lambda: traffic.outcomes()["ok"] > RATE)
         job = jobs.train(http, kernel="Matern52", inducing="30")
         document = jobs.finish(http, job, 300)
         new = http.get(f"{job}/results").json()["version"]
-        eventually("the new version", 120, lambda: asking.last(new))
-        waits.append(after(asking, first, datetime.fromisoformat(document["finished"]).timestamp()))
+        eventually("the new version", 120, lambda: traffic.last(new))
+        waits.append(
+            after(traffic, first, datetime.fromisoformat(document["finished"]).timestamp())
+        )
         versions = served(release)
         for old, other in [(new, first), (first, new)] * (CHANGES // 2):
             done = activate(http, other)
             time.sleep(5)
-            waits.append(after(asking, old, done))
+            waits.append(after(traffic, old, done))
         (tmp_path / "new.npz").write_bytes(http.get("/model.npz").content)
-    outcomes = asking.outcomes()
-    rate = outcomes.total() / (asking.ended - asking.begun)
+    outcomes = traffic.outcomes()
+    rate = outcomes.total() / (traffic.ended - traffic.begun)
     measured(
         f"{outcomes.total()} requests, {rate:.0f}/s, to {REPLICAS} replicas over a training and "
         f"{CHANGES} activations: {dict(outcomes)}\n"
@@ -81,14 +83,14 @@ def test_train_and_activate_under_200_requests_a_second(
     )
     assert outcomes.keys() == {"ok"}, outcomes
     assert versions == {new}
-    assert {answer.version for answer in asking.answers} == {first, new}
-    (of_first,), (of_new,) = asking.of(first), asking.of(new)
+    assert {answer.version for answer in traffic.answers} == {first, new}
+    (of_first,), (of_new,) = traffic.of(first), traffic.of(new)
     model = GPR.load(tmp_path / "new.npz")
     np.testing.assert_allclose(means(of_new), model.predict(points)[:, 0], rtol=1e-9)
     assert not np.allclose(means(of_first), means(of_new), rtol=1e-9)
 
 
-def after(asking: Asking, version: str, moment: float) -> float:
-    """Return how long after a moment the last answer of a version came."""
-    last = asking.last(version, since=moment)
+def after(traffic: VersionedTraffic, version: str, moment: float) -> float:
+    """Return how many seconds after a moment the last answer of a version arrived."""
+    last = traffic.last(version, since=moment)
     return 0.0 if last is None else last - moment

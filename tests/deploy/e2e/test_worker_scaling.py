@@ -1,4 +1,4 @@
-"""Workers follow the depth of the queue, up and down, and no job is lost on the way."""
+"""Workers scale with the queue depth, up and down, and no job is lost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BY_KEDA: dict[str, Any] = {"mode": "keda", "minReplicas": 0, "keda": {"cooldownP
 
 
 def install(release: Release, scaling: dict[str, Any]) -> None:
-    """One web pod, and workers of a third of a CPU that are scaled."""
+    """Install one web pod, and autoscaled workers with a third of a CPU each."""
     jobs.make_token(release)
     web = {"replicaCount": 1, "autoscaling": {"mode": "none"}}
     scaling = {**scaling, "maxReplicas": MOST, "behavior": BEHAVIOUR}
@@ -52,17 +52,17 @@ def ready(watch: Watch) -> int:
 
 
 def first_with(watch: Watch, workers: int, since: float) -> float:
-    """Return the seconds from a moment of the watch to the first look at so many workers."""
+    """Return how many seconds after a moment this many workers were first ready."""
     return next(s.time for s in watch.samples if s.time >= since and s.ready >= workers) - since
 
 
 def down_to(watch: Watch, workers: int, since: float) -> float:
-    """Return the seconds from a moment until so few workers are left, and stay."""
+    """Return how many seconds after a moment more than this many were last ready."""
     return max(s.time for s in watch.samples if s.ready > workers) - since
 
 
 def burst(http: httpx.Client, texts: list[str]) -> dict[str, str]:
-    """Submit all jobs, and return each with the table that it is of."""
+    """Submit all jobs, and return the table of each."""
     return {jobs.submit(http, texts[i % TABLES]): texts[i % TABLES] for i in range(JOBS)}
 
 
@@ -84,7 +84,7 @@ def test_a_burst_of_jobs(
 ) -> None:
     if scaling is BY_KEDA and "keda.sh" not in api_groups():
         pytest.skip("no KEDA in this cluster")
-    install(release, {"mode": "none"})  # KEDA refuses a Deployment that an HPA scales already
+    install(release, {"mode": "none"})  # KEDA rejects a Deployment that an HPA already scales
     install(release, scaling)
     reachable()
     texts = [jobs.table(gpr, ROWS, seed) for seed in range(TABLES)]
@@ -92,10 +92,10 @@ def test_a_burst_of_jobs(
         eventually("rest", 240, lambda: ready(watch) == fewest)
         begun = time.time() - watch.started
         submitted = burst(http, texts)
-        # It still runs when the others are done: workers go while a job is under way.
+        # It outlasts the other jobs, so workers are removed while a job is running.
         training = jobs.train(http, activate="false")
         eventually("all workers", 180, lambda: ready(watch) == MOST)
-        # One goes in the middle of its chunk, whoever scales.
+        # One worker is deleted in the middle of a chunk, whatever the autoscaler does.
         release.kubectl("delete", "pod", a_worker(release), "--wait=false")
         eventually("the last result", 600, lambda: all_done(http, submitted))
         predicted = time.time() - watch.started

@@ -1,4 +1,4 @@
-"""Traffic whose answers are kept: which version each says it is of, and what it predicts."""
+"""Traffic that records each answer: the model version it names, and its predictions."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Answer:
 
     Attributes
     ----------
-    at : when it had come, in seconds since the epoch
-    outcome : "ok", an HTTP status, or the name of a connection's error
-    version : the version that it names
-    body : its text
+    at : when it was complete, in seconds since the epoch
+    outcome : "ok", an HTTP status, or the name of a connection error
+    version : the model version that it names
+    body : its body
     """
 
     at: float
@@ -35,11 +35,11 @@ class Answer:
     body: bytes = b""
 
 
-class Asking:
-    """Callers who send one request again and again, until they are left; a context manager.
+class VersionedTraffic:
+    """Callers that repeat one request while the context is open; a context manager.
 
-    Each has a connection of its own, and sends `rate / CALLERS` requests a second as long as the
-    answers come sooner than that.
+    Each has its own connection, and sends `rate / CALLERS` requests per second if the answers
+    arrive fast enough.
     """
 
     def __init__(self, target: Target, rate: float, request: dict[str, Any]) -> None:
@@ -92,10 +92,10 @@ class Asking:
         return Counter(answer.outcome for answer in self.answers)
 
     def last(self, version: str, since: float = 0.0) -> float | None:
-        """Return when the last answer of a version had come, none before `since` counted."""
+        """Return when the last answer of a version arrived, if that was after `since`."""
         times = [each.at for each in self.answers if each.version == version and each.at > since]
         return max(times, default=None)
 
     def of(self, version: str) -> set[bytes]:
-        """Return the different answers of a version."""
+        """Return the distinct answers of a version."""
         return {each.body for each in self.answers if each.version == version}

@@ -1,4 +1,4 @@
-"""Shares connections out among servers in turn, as a Kubernetes Service does."""
+"""Distribute connections over servers in turn, like a Kubernetes Service."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _pipe(source: socket.socket, target: socket.socket) -> None:
 
 @contextmanager
 def balancing(*ports: int) -> Iterator[str]:
-    """The URL before servers on these ports."""
+    """Run a balancer in front of servers on these ports, and yield its URL."""
     with _Balancer(ports) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -1,4 +1,4 @@
-"""One server for all examples."""
+"""One server shared by all examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples against local servers, small: what they print, find and draw."""
+"""Small runs of the examples against local servers: what they print, find and plot."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A program as users start it, which takes a second to import what it needs."""
+    """Run a program as users do; its imports take a second."""
     command = [sys.executable, "-m", *arguments]
     environ = os.environ | {"PYTHONPATH": str(ROOT / "client")}
     return subprocess.run(
@@ -37,8 +37,8 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _called(program: click.Command, *arguments: str) -> Result:
-    """The same in this process."""
+def _invoke(program: click.Command, *arguments: str) -> Result:
+    """Run a program in this process."""
     return CliRunner().invoke(program, arguments, prog_name="example")
 
 
@@ -70,7 +70,7 @@ def test_the_genetic_algorithm_finds_the_best_input(
 
 def test_it_can_minimise(server: Server, tmp_path: Path) -> None:
     options = ["--generations=8", "--population=40", "--minimise", f"--plot={tmp_path / 'a.png'}"]
-    done = _called(genetic.main, server.url, *options)
+    done = _invoke(genetic.main, server.url, *options)
     assert done.exit_code == 0, done.output
     best = [float(b) for b in re.findall(r"best bound (\S+)$", done.stdout, re.M)]
     assert min(best) < best[0]
@@ -99,8 +99,8 @@ def test_monte_carlo_propagates(server: Server, gpr: GPR, tmp_path: Path) -> Non
         ("height=1,2", "the model has no input 'height'"),
     ],
 )
-def test_a_wrong_input_is_refused(server: Server, value: str, reason: str) -> None:
-    done = _called(montecarlo.main, server.url, f"--normal={value}")
+def test_an_invalid_input_is_rejected(server: Server, value: str, reason: str) -> None:
+    done = _invoke(montecarlo.main, server.url, f"--normal={value}")
     assert done.exit_code == 2
     assert reason in " ".join(done.stderr.split())
 
@@ -116,8 +116,8 @@ def test_a_wrong_input_is_refused(server: Server, value: str, reason: str) -> No
         (montecarlo.main, "--parallel"),
     ],
 )
-def test_none_at_all_is_refused(program: click.Command, option: str) -> None:
-    done = _called(program, "http://localhost:1", f"{option}=0")
+def test_zero_is_rejected(program: click.Command, option: str) -> None:
+    done = _invoke(program, "http://localhost:1", f"{option}=0")
     assert done.exit_code == 2
     assert f"'{option}': 0 is not in the range x>=1" in " ".join(done.stderr.split())
 
@@ -127,16 +127,16 @@ def test_none_at_all_is_refused(program: click.Command, option: str) -> None:
     ("plot", "reason"),
     [("nowhere/x.png", "the folder nowhere is not writable"), ("x.foo", "a plot must be one of")],
 )
-def test_a_plot_that_cannot_be_written_is_refused_first(
+def test_an_unwritable_plot_is_rejected_first(
     program: click.Command, plot: str, reason: str
 ) -> None:
-    done = _called(program, "http://localhost:1", f"--plot={plot}")
+    done = _invoke(program, "http://localhost:1", f"--plot={plot}")
     assert done.exit_code == 2
     assert f"{plot}: {reason}" in " ".join(done.stderr.split())
 
 
-def test_an_ingress_is_reached_by_its_address(tmp_path: Path) -> None:
-    """It knows the service by a name, and another name not at all."""
+def test_an_ingress_is_reached_by_its_address_and_a_host_name(tmp_path: Path) -> None:
+    """The ingress routes by host name, and answers 404 for any other name."""
     service, hosts = create_app(Runtime(Settings())).wsgi_app, set()
 
     def ingress(environ: dict[str, Any], start_response: Any) -> Any:
@@ -152,7 +152,7 @@ def test_an_ingress_is_reached_by_its_address(tmp_path: Path) -> None:
             (genetic.main, "--population=20", "--generations=2"),
             (montecarlo.main, "--points=40", "--batch=20"),
         ):
-            done = _called(program, url, "--host=gpserve.local", plot, *small)
+            done = _invoke(program, url, "--host=gpserve.local", plot, *small)
             assert done.exit_code == 0, done.output
             assert hosts == {"gpserve.local"}
-        assert _called(genetic.main, url, plot).exit_code == 1
+        assert _invoke(genetic.main, url, plot).exit_code == 1

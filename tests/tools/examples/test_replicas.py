@@ -1,4 +1,4 @@
-"""Points shared out among replicas, which come and go, and may be full."""
+"""Points distributed over replicas that may come and go, or be full."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.helpers.serving import Server, serving
 from tests.tools.examples.balancer import balancing
 
 
-def test_the_replicas_are_told_apart(server: Server, gpr: GPR, tmp_path: Path) -> None:
+def test_replicas_are_counted(server: Server, gpr: GPR, tmp_path: Path) -> None:
     X = np.tile(gpr.description.training_range.mean(axis=1), (64, 1))
     with serving(tmp_path) as other, balancing(server.port, other.port) as url:
         answer = Surrogate(url, parallel=8).predict(X, noise=True)
@@ -25,8 +25,8 @@ def test_the_replicas_are_told_apart(server: Server, gpr: GPR, tmp_path: Path) -
     assert len(Surrogate(server.url, parallel=8).predict(X, noise=True).replicas) == 1
 
 
-def test_a_full_server_is_asked_again(gpr: GPR, tmp_path: Path, gate: Path) -> None:
-    """A quarter of the requests finds a place, the others get 503, and all points their answer."""
+def test_requests_to_a_full_server_are_retried(gpr: GPR, tmp_path: Path, gate: Path) -> None:
+    """A quarter of the requests is accepted, the others get 503 first; all points are answered."""
     low, high = gpr.description.training_range.T
     X = np.random.default_rng(2).uniform(low, high, (4000, len(low)))
     settings = {
@@ -36,10 +36,10 @@ def test_a_full_server_is_asked_again(gpr: GPR, tmp_path: Path, gate: Path) -> N
     }
     with serving(tmp_path, **settings) as small, ThreadPoolExecutor(1) as thread:
         gate.touch()
-        asked = thread.submit(Surrogate(small.url, parallel=8).predict, X, noise=True)
+        future = thread.submit(Surrogate(small.url, parallel=8).predict, X, noise=True)
         until(lambda: _has_refused(small))
         gate.unlink()
-        answer = asked.result()
+        answer = future.result()
     P = np.column_stack([answer.mean, answer.variance])
     np.testing.assert_allclose(P, gpr.predict(X), rtol=1e-9)
 

@@ -1,4 +1,4 @@
-"""The delays of a scale-up, from rows and pods that a run could have seen."""
+"""The delays of a scale-up, measured from made-up rows and pods."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ def test_the_parts_add_up() -> None:
     pods = [Pod("old", -10.0, -5.0), Pod("b", 29.4, 33.5), Pod("a", 29.2, 33.1)]
     found = delays.measure(SHAPE, rows, pods)
     assert (found.step, found.metric, found.decision, found.ready) == (20, 26, 29, 33.1)
-    *parts, whole = found.parts().values()
-    assert sum(part for part in parts if part) == pytest.approx(whole)
+    *parts, total = found.parts().values()
+    assert sum(part for part in parts if part) == pytest.approx(total)
     assert "load step → first new pod ready   13.1 s" in str(found)
 
 
-def test_a_metric_that_shows_after_the_decision_was_seen_with_it() -> None:
+def test_a_metric_seen_after_the_decision_counts_from_the_decision() -> None:
     rows = timeline.rows(SHAPE, {}, samples(decision=25, ready=30, metric=27))
     assert delays.measure(SHAPE, rows, []).metric == 25
 
 
-def test_nothing_happened() -> None:
+def test_delays_are_none_without_a_scale_up() -> None:
     rows = timeline.rows(SHAPE, {}, samples(decision=99, ready=99, metric=99))
     found = delays.measure(SHAPE, rows, [Pod("old", -1.0, 0.0)])
     assert (found.metric, found.decision, found.ready) == (None, None, None)
     assert set(found.parts().values()) == {None}
 
 
-def test_the_step_of_a_ramp_is_where_it_starts() -> None:
+def test_the_step_of_a_ramp_is_its_start() -> None:
     assert delays.step_of(shapes.ramp(5, 100, 60)) == 0
     assert delays.step_of(shapes.steps([1, 50, 10, 30], 40)) == 10
 
 
-def test_the_csv_has_a_row_a_second(tmp_path: Path) -> None:
+def test_the_csv_has_one_row_per_second(tmp_path: Path) -> None:
     second = Second(Counter(ok=3, Timeout=1), Counter({1.0: 2, 250.0: 2}))
     rows = timeline.rows(SHAPE, {7: second}, samples(25, 30, 24))
     timeline.write_csv(tmp_path / "run.csv", rows)
@@ -65,5 +65,5 @@ def test_the_csv_has_a_row_a_second(tmp_path: Path) -> None:
     assert lines[26].endswith("4,1,3,0,load,200.0,80.0")
 
 
-def test_without_a_cluster_there_are_no_replicas() -> None:
+def test_replicas_are_none_without_a_cluster() -> None:
     assert {row.desired for row in timeline.rows(SHAPE, {}, [])} == {None}

@@ -1,4 +1,4 @@
-"""Locust sends what the shape says, and every answer is counted."""
+"""Locust follows the load shape, and every response is counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-# Importing Locust would patch this process's sockets; it runs in its own.
+# Importing Locust would patch this process's sockets, so it runs in its own process.
 if not all(map(find_spec, ("locust", "kubernetes", "matplotlib"))):
     pytest.skip("Locust is in the extra `cluster`, not in `dev`", allow_module_level=True)
 
@@ -21,7 +21,7 @@ from tests.helpers.patience import until
 from tests.helpers.serving import Server
 
 
-def test_what_is_sent_is_counted(server: Server) -> None:
+def test_every_request_is_counted(server: Server) -> None:
     with Traffic(steps([40, 80], 6), Target(server.url)) as traffic:
         until(lambda: not traffic.running)
     outcomes = traffic.outcomes()
@@ -34,7 +34,7 @@ def test_what_is_sent_is_counted(server: Server) -> None:
     assert 0 < median <= slowest
 
 
-def test_what_is_stopped_is_counted_to_its_last_answer(server: Server) -> None:
+def test_stopped_traffic_is_counted_up_to_its_last_response(server: Server) -> None:
     with Traffic(steps([60], 60), Target(server.url)) as traffic:
         until(lambda: traffic.outcomes().total() > 60)
         traffic.stop()
@@ -43,7 +43,7 @@ def test_what_is_stopped_is_counted_to_its_last_answer(server: Server) -> None:
     assert traffic.outcomes() == {"ok": int(of_locust[1])}
 
 
-def test_a_refusal_is_an_error_by_its_code(server: Server) -> None:
+def test_a_refused_request_is_counted_by_its_status(server: Server) -> None:
     traffic = Traffic(steps([20], 3), Target(server.url))
     traffic.plan["path"] = "/nowhere"
     with traffic:
@@ -52,7 +52,7 @@ def test_a_refusal_is_an_error_by_its_code(server: Server) -> None:
     assert sum(second.errors for second in traffic.seconds.values()) == traffic.outcomes()["404"]
 
 
-def test_the_command_writes_table_and_picture(server: Server, tmp_path: Path) -> None:
+def test_the_command_writes_a_table_and_a_plot(server: Server, tmp_path: Path) -> None:
     out = tmp_path / "run"
     options = ["--url", server.url, "--shape", "ramp", "--low", "5", "--high", "30"]
     done = CliRunner().invoke(main, [*options, "--seconds", "5", "--out", str(out)])
@@ -62,7 +62,7 @@ def test_the_command_writes_table_and_picture(server: Server, tmp_path: Path) ->
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_number_of_requests_is_bounded(server: Server, tmp_path: Path) -> None:
+def test_the_number_of_requests_is_limited(server: Server, tmp_path: Path) -> None:
     options = ["--url", server.url, "--rates", "100", "--seconds", "60", "--max-requests", "150"]
     done = CliRunner().invoke(main, [*options, "--out", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
@@ -78,7 +78,7 @@ def test_the_number_of_requests_is_bounded(server: Server, tmp_path: Path) -> No
         (["--shape", "sine"], "'sine' is not one of"),
     ],
 )
-def test_what_cannot_be_done_is_said(options: list[str], message: str) -> None:
+def test_invalid_options_are_rejected_with_a_message(options: list[str], message: str) -> None:
     done = CliRunner().invoke(main, options)
     assert done.exit_code != 0
     assert message in done.output
