@@ -79,7 +79,9 @@ Started = subprocess.Popen[bytes] | Forked
 def start(command: Sequence[str], environ: dict[str, str], folder: Path, log: Path) -> Started:
     """Start a command and append its output to a log."""
     args = list(command)
-    if args[:2] == [sys.executable, "-m"] and args[2] in _PROGRAMS and not _counts_branches():
+    is_ours = args[:2] == [sys.executable, "-m"] and args[2] in _PROGRAMS
+    # A forked process has started already, so it would not see a PYTHONPATH.
+    if is_ours and "PYTHONPATH" not in environ and not _counts_branches():
         return Forked(args, environ, folder, log)
     with log.open("ab") as out:
         return subprocess.Popen(args, cwd=folder, env=environ, stdout=out, stderr=out)
