@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from gunicorn.util import parse_address
-from platformdirs import user_data_path
 
 from service.local.valkey import is_running, url_of
 from service.settings import Settings, SettingsError
@@ -42,6 +41,9 @@ def run_all() -> NoReturn:
 
 def data_folder(settings: Settings | None = None) -> Path:
     """Return the folder of versions, jobs and the Valkey: GPSERVE_DATA, or the user's default."""
+    # Imported here: a worker's image has nothing of the extra `local`.
+    from platformdirs import user_data_path
+
     given = (settings or Settings.from_environ()).data
     return Path(given).absolute() if given else user_data_path("gpserve")
 

