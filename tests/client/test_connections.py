@@ -9,8 +9,10 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from gpserve_client import AsyncClient, Client, ServiceError
@@ -20,6 +22,13 @@ from service.model import FloatArray
 from tests.client.keepalive import Peers, keeping_alive
 from tests.helpers.inprocess import WSGI, in_process
 from tests.helpers.patience import PATIENCE_SECONDS
+
+
+@pytest.fixture(autouse=True)
+def idle_connections_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep them for longer than 5 s, which a fork may take on a busy machine."""
+    limits = partial(httpx2.Limits, keepalive_expiry=PATIENCE_SECONDS)
+    monkeypatch.setattr("gpserve_client._base.httpx2.Limits", limits)
 
 
 @pytest.fixture
