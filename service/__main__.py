@@ -23,6 +23,7 @@ from service.services import negotiation, writing
 from service.services.body import open_body, starts_like_gzip
 from service.services.chunks import CHUNK_TILES
 from service.services.errors import Problem
+from service.services.features import features_of
 from service.services.options import Options
 from service.services.prediction import Limits
 from service.services.reading import Reader
@@ -164,8 +165,8 @@ def predict_table(model: Model, source: BinaryIO, options: Options) -> Iterable[
 
     Raises `Problem`: a column is missing, or a cell is not a finite number; with the ``line``.
     """
-    names, rows = model.description.feature_names, CHUNK_TILES * model.large_tile
-    reader = Reader(names, rows, _UNLIMITED, _UNLIMITED)
+    rows = CHUNK_TILES * model.large_tile
+    reader = Reader(features_of(model), rows, _UNLIMITED, _UNLIMITED)
     limits = Limits(_UNLIMITED, _UNLIMITED)
     table = reader.table(_decompressed(source), options, counted=False)
     with threadpool_limits(1, "blas"):  # as in the service: tiles run side by side instead

@@ -25,6 +25,7 @@ from service.services import arrays, writing
 from service.services.body import starts_like_gzip
 from service.services.chunks import Answered, Chunk, Source
 from service.services.errors import Problem, Where, unusable
+from service.services.features import Features
 from service.services.options import Options
 from service.services.prediction import (
     Limits,
@@ -56,20 +57,20 @@ class StoringReader(Reader):
     def array(self, body: BinaryIO) -> Source:
         """Store a .npy file."""
         head = body.read(_HEAD)
-        header = arrays.read_header(io.BytesIO(head), len(self.names))
+        header = arrays.read_header(io.BytesIO(head), len(self.features.names))
         if header.rows > self.max_points:
             raise Problem(413, f"{header.rows} points are more than {self.max_points}")
         arrays.refuse_wrong_size(header, self._store(head, body))
         self.stored.append("array")
-        return Source(list(self.names), header.shape[:-1], iter(()))
+        return Source(list(self.features.names), header.shape[:-1], iter(()))
 
     def table(self, body: BinaryIO, options: Options, *, counted: bool) -> Source:
         """Store a CSV table."""
         head = body.read(_HEAD)
-        Table(io.BytesIO(head), self.names)
+        Table(io.BytesIO(head), self.features)
         self._store(head, body)
         self.stored.append("table")
-        return Source(list(self.names), None, iter(()))
+        return Source(list(self.features.names), None, iter(()))
 
     def _store(self, head: bytes, body: BinaryIO) -> int:
         rest = iter(partial(body.read, _PIECE), b"")
@@ -120,7 +121,7 @@ def _array_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
 
 
 def _table_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
-    layout = Layout(source.columns, [], (), None, source.delimiter)
+    layout = Layout(source.columns, [], Features(()), None, source.delimiter)
     return writing.csv_pieces(layout, map(_without_numbers, chain([first], source.chunks)))
 
 

@@ -27,6 +27,7 @@ from service.services import negotiation
 from service.services.body import decompressed, read_whole, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, malformed, unusable
+from service.services.features import features_of
 from service.services.options import Options, converted
 from service.services.reading import only_file
 from service.services.trainingjson import table_of_json
@@ -123,7 +124,7 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
     settings, version = runtime.settings, model.description.version
     stored: list[Form] = []
     reader = StoringReader(
-        model.description.feature_names,
+        features_of(model),
         CHUNK_TILES * model.large_tile,
         settings.max_points,
         settings.max_json_bytes,
