@@ -131,4 +131,4 @@ def wrong_width(record: list[str], line: int, columns: int) -> str:
 
 def printable(text: str) -> str:
     """Return text for a message, with the bytes escaped that are not UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

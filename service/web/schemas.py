@@ -82,16 +82,16 @@ def points(features: Features) -> dict[str, Schema]:
 
 def training_data() -> dict[str, Schema]:
     """Return the two shapes of training data in JSON, which may have options as well."""
-    numbers: Schema = {"type": "array", "items": {"type": "number"}}
+    cells: Schema = {"type": "array", "items": {"type": ["number", "string", "boolean", "null"]}}
     columns = ref("TrainingColumns")
-    inputs = {"oneOf": [{"type": "array", "items": numbers}, columns]}
+    inputs = {"oneOf": [{"type": "array", "items": cells}, columns]}
     options = properties(Training)
     shapes = [
         object_of({"data": columns}, options),
-        object_of({"inputs": inputs, "output": numbers}, options),
+        object_of({"inputs": inputs, "output": cells}, options),
     ]
     return {
-        "TrainingColumns": {"type": "object", "additionalProperties": numbers},
+        "TrainingColumns": {"type": "object", "additionalProperties": cells},
         "TrainingData": {"oneOf": shapes},
     }
 
