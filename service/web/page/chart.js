@@ -70,8 +70,8 @@ export function drawChoices(svg, ys, value, axis) {
   const width = svg.clientWidth;
   if (!width) return;
   const x = linear([-0.5, ys.length - 0.5], PAD.x, width - PAD.x);
-  const y = linear(axis.domain, HEIGHT - PAD.bottom - NAMES, PAD.top);
-  svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+  const y = linear(axis.domain, HEIGHT - PAD.bottom, PAD.top);
+  svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT + NAMES}`);
   svg.replaceChildren(
     ...grid(axis, y, width),
     ...ys.flatMap((p, i) => choice(p, x(i), y, p.x === value)),
@@ -94,7 +94,7 @@ function choice({ mean, lower, upper }, cx, y, chosen) {
 function names(ys, x) {
   const room = (x(1) - x(0)) / LETTER;
   if (ys.some((p) => p.x.length > room)) return [];
-  const at = { y: HEIGHT - 3, "text-anchor": "middle" };
+  const at = { y: HEIGHT + NAMES - 4, "text-anchor": "middle" };
   return ys.map((p, i) => element("text", { x: x(i), ...at }, p.x));
 }
 
