@@ -133,6 +133,7 @@ class GPR(Model):
         self.kernel = posterior.kernel.name
         self.feature_names, self.output_name = posterior.feature_names, posterior.output_name
         self.description: Description = posterior.description(version_of(io.BytesIO(data)))
+        self._encoding = posterior.encoding if posterior.categories else None
         self._tiles = TiledPredictor(posterior, self.large_tile)
         variance = posterior.output_scale**2
         self._floor = variance * MIN_VARIANCE
@@ -247,7 +248,8 @@ class GPR(Model):
 
     def _columns(self, X: FloatArray) -> FloatArray:
         """Return the columns of X, shape (n, D); raise `ValueError` for another shape."""
-        return self.posterior.encoding.expand(self._checked(X))
+        X = self._checked(X)
+        return X if self._encoding is None else self._encoding.expand(X)
 
     def _checked(self, X: FloatArray) -> FloatArray:
         if self._posterior is None:
