@@ -162,7 +162,10 @@ def test_too_few_rows_are_left() -> None:
 
 
 WRONG_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown": ({"leave_out": ("nam",)}, "line 1: column 'nam' is missing; columns: name, sex,"),
+    "unknown": (
+        {"leave_out": ("colour",)},
+        "line 1: column 'colour' is missing; columns: name, sex,",
+    ),
     "left out, but used": ({"leave_out": ("age",), "features": ("age",)}, "'age' is left out, but"),
     "left out target": ({"leave_out": ("age",), "target": "age"}, "'age' is left out, but used"),
     "target as category": ({"categorical": ("fare",)}, "'fare' is not an input, so not cat"),
