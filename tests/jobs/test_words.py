@@ -34,7 +34,7 @@ def answer(folder: Path, body: bytes, *, table: bool) -> str:
     """The CSV that a job of several parts answers."""
     model, blobs = Cars(), JobBlobs(FileBlobs(folder), "1")
     reader = StoringReader(features_of(model), 1024, N, N, blobs, [])
-    stream = io.BufferedReader(io.BytesIO(body))  # type: ignore[arg-type]
+    stream = io.BufferedReader(io.BytesIO(body))
     source = reader.table(stream, PLAIN, counted=False) if table else reader.array(stream)
     form = reader.stored[0]
     spec = prediction_spec(blobs, source, PLAIN, "1", negotiation.CSV, form)
