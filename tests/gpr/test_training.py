@@ -33,17 +33,14 @@ def test_other_models_are_refused_with_the_reason() -> None:
     X, y = oracle.data(20, 2)
     k = GPy.kern.RBF(2)
     mean = GPy.mappings.MLP(2, 1)
+    laplace = GPy.inference.latent_function_inference.Laplace()
     unserved = {
         "unsupported mean function .*MLP.*Additive": GPy.models.GPRegression(
             X, y, k.copy(), mean_function=mean
         ),
         "more than one output": GPy.models.GPRegression(X, np.hstack([y, y]), k.copy()),
         "not Gaussian": GPy.core.GP(
-            X,
-            y,
-            k.copy(),
-            GPy.likelihoods.StudentT(),
-            GPy.inference.latent_function_inference.Laplace(),
+            X, y, k.copy(), GPy.likelihoods.StudentT(), inference_method=laplace
         ),
         "a GPy GPClassification cannot": GPy.models.GPClassification(X, (y > 0) * 1.0, k.copy()),
     }
