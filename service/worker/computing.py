@@ -127,7 +127,8 @@ class Computer:
             message = f"restart {done} of {spec.restarts} finished after {took:.0f} s"
             self._report(message, 100 * done / (spec.restarts + 1))
 
-        self._report(f"fitting {spec.kernel} to {len(table.y)} rows", 0)
+        without = f", without {table.dropped} that lack a cell" if table.dropped else ""
+        self._report(f"fitting {spec.kernel} to {len(table.y)} rows{without}", 0)
         try:
             model = fit_and_score(table, spec, cpus=threads_for(cpu_limit()), progress=progress)
         except ValueError as error:

@@ -41,6 +41,12 @@ def test_points_with_words(what: str) -> None:
     np.testing.assert_array_equal(as_array(POINTS[what], NAMES, CATEGORIES), CODES)
 
 
+def test_booleans() -> None:
+    words = {"fresh": ("FALSE", "TRUE")}
+    for column in ([True, False], np.array([True, False]), ["true", "FALSE"]):
+        assert as_array({"fresh": column}, ["fresh"], words).tolist() == [[1], [0]]
+
+
 def test_one_word_stands_for_all_points() -> None:
     points = {"gear": "manual", "wt": [1, 2], "cyl": 8}
     assert as_array(points, NAMES, CATEGORIES).tolist() == [[1, 1, 2], [1, 2, 2]]
