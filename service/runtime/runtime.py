@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from time import perf_counter
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from service.model import FloatArray, Model
@@ -115,8 +114,7 @@ def _measure(model: Model) -> float:
     A single timing may include CPU contention. With too high an estimate large requests are
     refused, and a refused request cannot correct the estimate.
     """
-    low, high = model.description.training_range.T
-    X = np.linspace(low, high, _MEASURED_POINTS)
+    X = model.description.points_across(_MEASURED_POINTS)
 
     def timed() -> float:
         started = perf_counter()

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from service.jobs import specs
 from service.jobs.blobs import JobBlobs
-from service.jobs.inputs import check_limits, read_table
+from service.jobs.inputs import check_limits, training_table
 from service.jobs.plans import make_plan, read_plan, rows_per_part, write_plan
 from service.jobs.results import RESULT, compute_part
 from service.jobs.specs import BEGIN, INPUT, Training
@@ -119,7 +119,7 @@ class Computer:
         # Imported here: GPy takes a second and 80 MB, which a worker that only predicts saves.
         from service.gpr.fitting import fit_and_score
 
-        table = read_table(blobs.read_all(INPUT), spec)
+        table = training_table(blobs.read_all(INPUT), spec)
         started = time.monotonic()
 
         def progress(done: int) -> None:
