@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -11,7 +11,9 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from service.gpr.kernels import SUPPORTED, TERMS
+from service.gpr import kerneltext
+from service.gpr.means import Basis
+from service.gpr.scaling import constant_columns
 from service.model import FloatArray
 
 MIN_ROWS = 10
@@ -19,6 +21,8 @@ MIN_ROWS = 10
 
 EXACT_ROWS = 5000
 """With more rows inducing inputs are required: time grows as n³, memory as n²."""
+
+LEAST_TRAINING_ROWS = 5
 
 MAX_CATEGORIES = 50
 """A column with more words is a name or an address; each word is an input of the kernel."""
@@ -34,7 +38,19 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     features: Annotated[
         tuple[str, ...], Meta(description="the columns of the inputs; default: all others")
     ] = ()
-    kernel: Annotated[str, Meta(description='a sum by name, as in "Matern52 + White"')] = "RBF"
+    kernel: Annotated[
+        str, Meta(description='sums and products by name, as in "Matern52 + White"')
+    ] = "RBF"
+    mean: Annotated[
+        Basis, Meta(description="what the model returns to far from data; estimated from them")
+    ] = "none"
+    noise: Annotated[
+        str,
+        Meta(
+            description="auto: estimated; none, for simulators; or the noise variance as a share "
+            "of the output's variance"
+        ),
+    ] = "auto"
     ard: Annotated[bool, Meta(description="one lengthscale per input")] = True
     inducing: Annotated[
         int, Meta(ge=0, le=5000, description="inducing inputs of a sparse GP; 0: an exact one")
@@ -43,6 +59,9 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     held_out: Annotated[
         float, Meta(ge=0.01, le=0.9, description="the share of rows used only for scoring")
     ] = 0.2
+    held_out_only: Annotated[
+        bool, Meta(description="serve the model that has not seen the rows used for scoring")
+    ] = False
     name: Annotated[str, Meta(max_length=80, description="the model's name")] = ""
     categorical: Annotated[
         tuple[str, ...],
@@ -94,6 +113,26 @@ class TrainingData:
     dropped: int = 0
 
 
+def noise_share(text: str) -> float | None:
+    """Return the noise variance as a share of the output's, or None to estimate it.
+
+    Raises `TrainingDataError`: it is neither auto, nor none, nor a number in (0, 1].
+    """
+    if text == "auto":
+        return None
+    try:
+        share = 0.0 if text == "none" else float(text)
+    except ValueError:
+        share = math.nan
+    if not (text == "none" or 0 < share <= 1):
+        raise TrainingDataError(
+            f"noise must be auto, none, or a share of the output's variance as 0.001, at most 1; "
+            f"not {text[:40]!r}",
+            option="noise",
+        )
+    return share
+
+
 def check_trainable(
     X: FloatArray, feature_names: Sequence[str], rows: int, options: TrainingOptions
 ) -> None:
@@ -104,18 +143,58 @@ def check_trainable(
     X : shape (n, d), all inputs
     rows : how many of them train the model
     """
-    named = map(str.strip, re.split(r"[+*]", options.kernel))
-    unknown = [name for name in named if name not in TERMS]
-    if unknown:
-        detail = f"unknown kernel {unknown[0][:40]!r}; supported: {SUPPORTED}"
-        raise TrainingDataError(detail, option="kernel")
-    constant = np.flatnonzero(np.ptp(X, axis=0) == 0)
-    if constant.size:
-        name = feature_names[int(constant[0])]
-        raise TrainingDataError(f"the input {name!r} is constant: leave it out", feature=name)
+    noise_share(options.noise)
+    try:
+        kerneltext.check(options.kernel, X.shape[1])
+    except ValueError as error:
+        raise TrainingDataError(str(error), option="kernel") from None
+    if rows < LEAST_TRAINING_ROWS:
+        raise TrainingDataError(
+            f"{rows} of {len(X)} rows are left to train on; at least {LEAST_TRAINING_ROWS} are "
+            "required: hold fewer out (--held-out 0.2)",
+            option="held_out",
+        )
+    if options.inducing and options.mean != "none":
+        raise TrainingDataError(
+            f"a sparse GP has no estimated mean: leave out --mean {options.mean} or --inducing",
+            option="mean",
+        )
     if not options.inducing and rows > EXACT_ROWS:
         raise TrainingDataError(
             f"{rows} rows are too many for an exact GP (at most {EXACT_ROWS}): use inducing "
             "inputs, for instance inducing=200 (--inducing 200)",
             option="inducing",
+        )
+    if len(constant := constant_columns(X)) and constant.all():
+        raise TrainingDataError(
+            f"every input is constant, as {feature_names[0]!r}: there is nothing to learn from",
+            feature=feature_names[0],
+        )
+
+
+def check_outputs(X: FloatArray, y: FloatArray, options: TrainingOptions) -> None:
+    """Raise a `TrainingDataError` for rows that no GP can fit with these options.
+
+    Parameters
+    ----------
+    X, y : shapes (n, d) and (n,), the rows that train the model
+    """
+    if constant_columns(y[:, None]).all():
+        raise TrainingDataError(
+            f"the output is {y[0]:g} in all {len(y)} rows that train the model: there is nothing "
+            "to learn; hold fewer rows out (--held-out), or choose another target",
+            option="target",
+        )
+    if options.noise != "none":
+        return
+    order = np.lexsort(X.T)
+    same = (np.diff(X[order], axis=0) == 0).all(axis=1) & (np.diff(y[order]) != 0)
+    if same.any():
+        first = int(np.flatnonzero(same)[0])
+        one, other = y[order[first]], y[order[first + 1]]
+        inputs = ", ".join(f"{x:g}" for x in X[order[first]])
+        raise TrainingDataError(
+            f"two rows have the same inputs ({inputs}) but the outputs {one:g} and {other:g}, "
+            "which no function without noise has: use --noise auto",
+            option="noise",
         )
