@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from service.gpr.trainingdata import MAX_CATEGORIES, MIN_ROWS, TrainingData, TrainingOptions
 from service.model import FloatArray, check_feature_names
-from service.services.csvrecords import printable
+from service.services.badrows import printable
 from service.services.errors import Problem, unusable
 from service.services.features import word_of
 from service.services.trainingtables import MAX_REASONS, TextTable
