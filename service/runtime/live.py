@@ -119,6 +119,7 @@ class Follower:
         self._lock = threading.RLock()
         self._changed: Callable[[], None] = lambda: None
         self._reachable = True
+        self._said = False
         self.polled = False
         self.refused: dict[str, str] = {}
         self._refused_at = 0.0
@@ -159,6 +160,10 @@ class Follower:
 
     def _serve(self, wanted: str | None) -> None:
         self.polled = True
+        if wanted not in (None, self._live.initial.version) and not self._said:
+            self._said = True
+            path = self._live.initial.path
+            log.info("the store's current version %s replaces the model of %s", wanted, path)
         if wanted == self._live.version:
             self.refused = {}
         elif wanted is not None and not self._refused_lately(wanted):
