@@ -94,12 +94,12 @@ def predict_while_connected() -> Predict:
     environ, runtime = flask.request.environ, current_runtime()
 
     def predict(model: Model, X: FloatArray, noise: bool) -> FloatArray:
-        parts: list[FloatArray] = []
-        for a, b in row_ranges(len(X), CHUNK_TILES * model.large_tile):
-            if client_has_left(environ):
-                raise ClientLeftError
-            parts.append(runtime.predict(model, X[a:b], noise))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if client_has_left(environ):
+            raise ClientLeftError
+        size = CHUNK_TILES * model.large_tile
+        if len(X) < 2 * size:
+            return runtime.predict(model, X, noise)
+        return np.concatenate([predict(model, X[a:b], noise) for a, b in row_ranges(len(X), size)])
 
     return predict
 
