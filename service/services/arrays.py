@@ -85,6 +85,8 @@ def read_header(head: BinaryIO, d: int) -> Header:
 def _header(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
         return read_npy_safely(lambda: _header_from_start(body))
+    except SystemError:  # CPython's fault, not the file's
+        raise
     except Exception as error:  # NumPy parses the header as Python, which may fail in any way
         raise malformed(f"not a .npy file: {str(error)[:200]}") from None
 
