@@ -5,18 +5,19 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 import numpy as np
 
-from service.gpr import derivatives
+from service.gpr import derivatives, validation
 from service.gpr import file as modelfile
 from service.gpr.posterior import Posterior
 from service.gpr.sampling import PathwiseDraws
 from service.gpr.tiles import TiledPredictor
-from service.model import Description, FloatArray, Model, version_of, write_file
+from service.model import Description, Diagnostics, FloatArray, Model, version_of, write_file
 
 MIN_VARIANCE = 1e-15
 """GPy's lower bound of the latent variance, in the model's units."""
@@ -78,7 +79,8 @@ class GPR(Model):
         self.input_dim = posterior.X.shape[1]
         self.kernel = posterior.kernel.name
         self.feature_names, self.output_name = posterior.feature_names, posterior.output_name
-        self.description: Description = posterior.description(version_of(io.BytesIO(data)))
+        described = posterior.description(version_of(io.BytesIO(data)))
+        self.description: Description = replace(described, scores=validation.described(posterior))
         self._tiles = TiledPredictor(posterior, self.large_tile)
         variance = posterior.output_scale**2
         self._floor = variance * MIN_VARIANCE
@@ -164,6 +166,13 @@ class GPR(Model):
         p, X = self.posterior, self._checked(X)
         draws = self._draws(count, seed)
         return p.output_offset + p.output_scale * draws.at(self._model_units(X))
+
+    def diagnostics(self) -> Diagnostics:
+        """Return the training rows, each left out, or a sparse GP's held-out rows.
+
+        Raises `Unsupported`: the file of a sparse GP does not keep its held-out rows.
+        """
+        return validation.diagnose(self.posterior, self.description.scores)
 
     def _draws(self, count: int, seed: int) -> PathwiseDraws:
         with self._lock:
