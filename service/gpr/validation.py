@@ -127,7 +127,9 @@ def described(p: Posterior) -> dict[str, Any]:
         _, observed, answers = _left_out(p)
         found["leave_one_out"] = scores(observed, answers)
     if len(p.held_out):
-        found["held_out"] = scores(p.held_out[:, 0], p.held_out[:, 1:])
+        unseen = found["held_out"] = scores(p.held_out[:, 0], p.held_out[:, 1:])
+        few = {name: unseen[name] for name in FORMAT_1}
+        found = {"held_out_rows": float(unseen["rows"]), **few} | found
     elif p.scores.keys() >= {"held_out_rows", *FORMAT_1}:
         few = {name: p.scores[name] for name in FORMAT_1}
         found["held_out"] = {"rows": p.scores["held_out_rows"], **few}

@@ -69,9 +69,9 @@ def _good(both: Mapping[str, Scores]) -> str:
     name, scores = next(iter(both.items()))
     explained = ""
     if "q2" in scores:
-        explained = f", and the model explains {scores['q2']:.0%} of the output's variance"
+        explained = f", and the model explains {_percent(scores['q2'])} of the output's variance"
     return (
-        f"Good: the 95 % interval contains {scores['coverage_95']:.0%} of the "
+        f"Good: the 95 % interval contains {_percent(scores['coverage_95'])} of the "
         f"{scores['rows']:.0f} {ROWS[name]} rows{explained}."
     )
 
@@ -83,7 +83,7 @@ def _too_narrow(both: Mapping[str, Scores]) -> Fault | None:
         if share < NEVER_BELOW or (share < NARROW and unlikely):
             return Fault(
                 "intervals_too_narrow",
-                f"The intervals are too narrow: the 95 % interval contains {share:.0%} of the {n} "
+                f"The intervals are too narrow: the 95 % interval contains {_percent(share)} of the {n} "
                 f"{ROWS[name]} rows. Train with more noise (--noise auto, or a larger number), "
                 "another kernel such as Matern52, or more rows where the function changes.",
             )
@@ -102,7 +102,7 @@ def _too_wide(both: Mapping[str, Scores]) -> Fault | None:
         if too_many and scores["coverage_95"] >= WIDE:
             return Fault(
                 "intervals_too_wide",
-                f"The intervals are too wide: the {level} % interval contains {share:.0%} of the "
+                f"The intervals are too wide: the {level} % interval contains {_percent(share)} of the "
                 f"{n} {ROWS[name]} rows. Train with less noise (--noise, or --noise none for "
                 "a simulator without noise), or another kernel.",
             )
@@ -139,7 +139,7 @@ def _unfit(both: Mapping[str, Scores]) -> Fault | None:
 
 def _far_rows(both: Mapping[str, Scores]) -> str:
     largest = max(scores.get("largest_residual", 0.0) for scores in both.values())
-    if largest < FAR:
+    if largest < FAR or _too_narrow(both):
         return ""
     return (
         f"Some rows are far off, up to {largest:.0f} standard deviations: check the worst ones for "
@@ -153,7 +153,7 @@ def _few_rows(both: Mapping[str, Scores]) -> str:
         return ""
     return (
         f"Only {n:.0f} rows score the model, so a score may be off by chance, coverage by "
-        f"{1.96 * math.sqrt(0.95 * 0.05 / n):.0%}; more rows would tell."
+        f"{_percent(1.96 * math.sqrt(0.95 * 0.05 / n))}; more rows would tell."
     )
 
 
@@ -164,6 +164,10 @@ _CHECKS: tuple[Callable[[Mapping[str, Scores]], Fault | None], ...] = (
     _unfit,
 )
 _NOTES: tuple[Callable[[Mapping[str, Scores]], str], ...] = (_far_rows, _few_rows)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def at_most(k: int, n: int, p: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import NormalDist
 from typing import Annotated, Any, NotRequired, TypedDict, cast
 
@@ -24,6 +24,20 @@ WORST = 10
 """How many of the worst rows are listed by themselves."""
 
 _COLUMNS = ("row", "observed", "mean", "variance", "standardised_residual", "within_95")
+
+
+METHODS = {"leave_one_out": "leave-one-out", "held_out": "held-out"}
+"""How a model can be scored, in words."""
+
+_SCORES = {
+    "rows": ("rows", "{:.0f}"),
+    "rmse": ("RMSE", "{:.4g}"),
+    "q2": ("Q²", "{:.3f}"),
+    "log_predictive_density": ("log density", "{:.4g}"),
+    **{f"coverage_{n}": (f"{n} % coverage", "{:.1%}") for n in (50, 80, 90, 95, 99)},
+    "predictive_variance_adequacy": ("variance adequacy", "{:.3f}"),
+    "largest_residual": ("largest residual", "{:.1f}"),
+}
 
 
 class Row(TypedDict):
@@ -65,6 +79,15 @@ class DiagnosticsDocument(TypedDict):
     ]
     worst: Annotated[list[Row], Meta(description="the rows with the largest residuals")]
     rows: list[Row]
+
+
+def in_words(scores: Mapping[str, float]) -> dict[str, str]:
+    """Return the scores as people read them, by their names in words."""
+    known = {name: words for name, words in _SCORES.items() if name in scores}
+    return {
+        label: form.format(scores[name]).replace("%", " %")
+        for name, (label, form) in known.items()
+    }
 
 
 def coverage(residuals: FloatArray, levels: tuple[float, ...] = LEVELS) -> FloatArray:
