@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.gpr.factors import Factor, Linear, Product, StdPeriodic
+from service.gpr.factors import Function, Linear, Product, StdPeriodic
 from service.gpr.means import Trend
 from service.gpr.posterior import Posterior
 from service.gpr.stationary import Stationary
@@ -21,12 +21,6 @@ COVERAGE = (50, 80, 90, 95, 99)
 
 FORMAT_1 = ("rmse", "log_predictive_density", "coverage_95")
 """The scores of held-out rows in files of format 1."""
-
-GPY_JITTER = 1e-8
-"""What GPy adds to the diagonal, in files of format 1, which do not say so."""
-
-BLOCK_ROWS = 256
-"""Rows of K that are formed at once."""
 
 MIN_VARIANCE = 1e-15
 """GPy's lower bound of the latent variance, in the model's units."""
@@ -73,10 +67,9 @@ def leave_one_out(p: Posterior) -> FloatArray:
     if p.inducing:
         raise Unsupported("a sparse GP has no leave-one-out in closed form")
     precision = _precision(p)
-    nugget, jitter = _nugget(p)
-    latent = np.maximum(1 / precision - nugget, MIN_VARIANCE)
+    latent = np.maximum(1 / precision - p.nugget, MIN_VARIANCE)
     mean = training_outputs(p) - p.output_scale * p.alpha / precision
-    return np.column_stack([mean, p.output_scale**2 * (latent + nugget - jitter)])
+    return np.column_stack([mean, p.output_scale**2 * (latent + p.nugget - p.jitter)])
 
 
 def _precision(p: Posterior) -> FloatArray:
@@ -89,31 +82,15 @@ def _precision(p: Posterior) -> FloatArray:
     if not p.mean.estimated:
         return W
     C = p.triangle()
-    trend = Trend.of(p.mean, p.X, C)
-    if trend is None:
-        return W
+    trend = Trend(p.mean.design(p.X), C)
     V = C.T @ trend.Q
     left = W - np.vecdot(V, V)
     return np.where(left > UNDETERMINED * W, left, np.nan)
 
 
-def _nugget(p: Posterior) -> tuple[FloatArray | float, float]:
-    """Return what was added to K's diagonal, and the part of it that is not noise."""
-    if p.nugget.size:
-        return p.nugget, p.jitter
-    return p.noise_variance + p.kernel.white + GPY_JITTER, GPY_JITTER
-
-
 def training_outputs(p: Posterior) -> FloatArray:
     """Return the training outputs of an exact GP in raw units, shape (N,)."""
-    if p.y.size:
-        return _as_written(p.output_offset + p.output_scale * p.y, 15)
-    # Files of format 1 do not have them, but (K + nugget) alpha is y.
-    nugget, _ = _nugget(p)
-    y = nugget * p.alpha
-    for i in range(0, len(y), BLOCK_ROWS):
-        y[i : i + BLOCK_ROWS] += p.kernel.K(p.X[i : i + BLOCK_ROWS], p.X) @ p.alpha
-    return _as_written(p.output_offset + p.output_scale * y, 12)
+    return _as_written(p.output_offset + p.output_scale * p.y)
 
 
 def described(p: Posterior) -> dict[str, Any]:
@@ -168,15 +145,13 @@ def training_inputs(p: Posterior) -> FloatArray:
     A value of a categorical input is its code.
     """
     X = p.encoding.collapse(p.input_offset + p.input_scale * p.X)
-    return np.column_stack([_as_written(column, 15) for column in X.T])
+    return np.column_stack([_as_written(column) for column in X.T])
 
 
-def _as_written(column: FloatArray, digits: int) -> FloatArray:
-    """Round to `digits` of the largest number: scaling has changed the last ones."""
-    largest = float(np.abs(column).max())
-    if largest == 0:
-        return column
-    return np.round(column, digits - 1 - math.floor(math.log10(largest)))
+def _as_written(column: FloatArray) -> FloatArray:
+    """Round to 12 digits of the range: scaling has changed the last digits of the data."""
+    reach = float(np.ptp(column))
+    return np.round(column, 11 - math.floor(math.log10(reach))) if reach > 0 else column
 
 
 def relevance(p: Posterior) -> FloatArray:
@@ -195,7 +170,7 @@ def relevance(p: Posterior) -> FloatArray:
     return p.encoding.largest(found)
 
 
-def _slopes(term: Factor, X: FloatArray) -> tuple[float, FloatArray]:
+def _slopes(term: Function, X: FloatArray) -> tuple[float, FloatArray]:
     """Return a term's mean variance and the variance of its slopes, shape (D,)."""
     if isinstance(term, Product):
         variance, slopes = 1.0, np.zeros(X.shape[1])
