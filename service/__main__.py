@@ -1,4 +1,4 @@
-"""The command line: train, diagnose, predict and convert; run the server, a worker, or everything."""
+"""The command line: train, diagnose, predict, convert; run the server, a worker, everything."""
 
 from __future__ import annotations
 

@@ -133,13 +133,13 @@ class GPR(Model):
         self.input_dim = len(posterior.feature_names)
         self.kernel = posterior.kernel.name
         self.feature_names, self.output_name = posterior.feature_names, posterior.output_name
-        described = posterior.description(version_of(io.BytesIO(data)))
-        self.description: Description = replace(described, scores=validation.described(posterior))
         self._tiles = TiledPredictor(posterior, self.large_tile)
         variance = posterior.output_scale**2
         self._floor = variance * MIN_VARIANCE
         self._noise = variance * posterior.noise_variance
         modelfile.verify(posterior, self.predict, self.large_tile)
+        described = posterior.description(version_of(io.BytesIO(data)))
+        self.description: Description = replace(described, scores=validation.described(posterior))
         return self
 
     @property

@@ -49,7 +49,7 @@ def scores(observed: FloatArray, answers: FloatArray) -> dict[str, float]:
         limit = NormalDist().inv_cdf(0.5 + percent / 200)
         found[f"coverage_{percent}"] = float(np.mean(z <= limit))
     smallest = float(np.finfo(np.float64).tiny)
-    found["predictive_variance_adequacy"] = float(abs(np.log(max(np.mean(z**2), smallest))))
+    found["predictive_variance_adequacy"] = abs(math.log(max(float(np.mean(z**2)), smallest)))
     found["largest_residual"] = float(z.max())
     return found
 
@@ -101,8 +101,9 @@ def described(p: Posterior) -> dict[str, Any]:
     """
     found: dict[str, Any] = dict(p.scores)
     if not p.inducing:
-        _, observed, answers = _left_out(p)
-        found["leave_one_out"] = scores(observed, answers)
+        rows, observed, answers = _left_out(p)
+        if len(rows):
+            found["leave_one_out"] = scores(observed, answers)
     if len(p.held_out):
         unseen = found["held_out"] = scores(p.held_out[:, 0], p.held_out[:, 1:])
         few = {name: unseen[name] for name in FORMAT_1}
@@ -150,8 +151,11 @@ def training_inputs(p: Posterior) -> FloatArray:
 
 def _as_written(column: FloatArray) -> FloatArray:
     """Round to 12 digits of the range: scaling has changed the last digits of the data."""
-    reach = float(np.ptp(column))
-    return np.round(column, 11 - math.floor(math.log10(reach))) if reach > 0 else column
+    reach, largest = float(np.ptp(column)), float(np.abs(column).max())
+    if not 1e-280 < reach < 1e280:
+        return column
+    places = 11 - math.floor(math.log10(reach))
+    return np.round(column, places) if largest * 10.0**places < 2**53 else column
 
 
 def relevance(p: Posterior) -> FloatArray:

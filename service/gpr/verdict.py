@@ -1,4 +1,4 @@
-"""A verdict on a model in words, from its scores: whether its intervals and its mean can be believed.
+"""A verdict on a model in words: whether its intervals and its mean can be believed.
 
 Each sentence says what is wrong and what to do about it.
 """
@@ -83,8 +83,8 @@ def _too_narrow(both: Mapping[str, Scores]) -> Fault | None:
         if share < NEVER_BELOW or (share < NARROW and unlikely):
             return Fault(
                 "intervals_too_narrow",
-                f"The intervals are too narrow: the 95 % interval contains {_percent(share)} of the {n} "
-                f"{ROWS[name]} rows. Train with more noise (--noise auto, or a larger number), "
+                f"The intervals are too narrow: the 95 % interval contains {_percent(share)} of the "
+                f"{n} {ROWS[name]} rows. Train with more noise (--noise auto, or a larger number), "
                 "another kernel such as Matern52, or more rows where the function changes.",
             )
     return None
@@ -102,8 +102,8 @@ def _too_wide(both: Mapping[str, Scores]) -> Fault | None:
         if too_many and scores["coverage_95"] >= WIDE:
             return Fault(
                 "intervals_too_wide",
-                f"The intervals are too wide: the {level} % interval contains {_percent(share)} of the "
-                f"{n} {ROWS[name]} rows. Train with less noise (--noise, or --noise none for "
+                f"The intervals are too wide: the {level} % interval contains {_percent(share)} of "
+                f"the {n} {ROWS[name]} rows. Train with less noise (--noise, or --noise none for "
                 "a simulator without noise), or another kernel.",
             )
     return None

@@ -68,9 +68,7 @@ class DiagnosticsDocument(TypedDict):
 
     version: str
     output_name: str
-    method: Annotated[
-        str, Meta(description="leave_one_out: each row from all others; or held_out")
-    ]
+    method: Annotated[str, Meta(description="leave_one_out: each row from all others; or held_out")]
     scores: dict[str, Any]
     coverage: Coverage
     relevance: Annotated[
@@ -85,8 +83,7 @@ def in_words(scores: Mapping[str, float]) -> dict[str, str]:
     """Return the scores as people read them, by their names in words."""
     known = {name: words for name, words in _SCORES.items() if name in scores}
     return {
-        label: form.format(scores[name]).replace("%", " %")
-        for name, (label, form) in known.items()
+        label: form.format(scores[name]).replace("%", " %") for name, (label, form) in known.items()
     }
 
 

@@ -39,9 +39,9 @@ def models() -> flask.Response:
 class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The options of an activation."""
 
-    force: Annotated[
-        bool, Meta(description="activate it even if its scores are clearly worse")
-    ] = False
+    force: Annotated[bool, Meta(description="activate it even if its scores are clearly worse")] = (
+        False
+    )
 
 
 @versions.post("/models/<version>/activate")

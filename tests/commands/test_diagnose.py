@@ -46,9 +46,7 @@ def test_what_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert done.exit_code == 2
     assert "ends in .png" in done.output
     X, y = oracle.data(20, 2)
-    sparse = GPR.from_parts(
-        X, y[:, 0], kernel=RBF(2), noise_variance=0.1, inducing_inputs=X[:5]
-    )
+    sparse = GPR.from_parts(X, y[:, 0], kernel=RBF(2), noise_variance=0.1, inducing_inputs=X[:5])
     sparse.save(tmp_path / "sparse.npz")
     done = run("diagnose", tmp_path / "sparse.npz")
     assert done.exit_code == 1

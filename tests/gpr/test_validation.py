@@ -101,9 +101,7 @@ def test_scores() -> None:
 
 
 def test_a_sparse_gp_is_judged_by_its_held_out_rows(gpr: GPR) -> None:
-    p = GPR.from_parts(
-        X, Y, kernel=RBF(2), noise_variance=0.1, inducing_inputs=X[:8]
-    ).posterior
+    p = GPR.from_parts(X, Y, kernel=RBF(2), noise_variance=0.1, inducing_inputs=X[:8]).posterior
     with pytest.raises(Unsupported, match="held-out rows"):
         GPR.from_posterior(p).diagnostics()
     held_out = np.column_stack([Y[:5], GPR.from_posterior(p).predict(X[:5])])

@@ -20,7 +20,10 @@ def rmse(value: float, rows: int = 500) -> dict[str, float]:
 
 
 CURRENT = version("cccccccccccc", leave_one_out=rmse(1.0), faults=[], verdict=["Good."])
-NARROW = {"faults": ["intervals_too_narrow"], "verdict": ["The intervals are too narrow."]}
+NARROW: dict[str, Any] = {
+    "faults": ["intervals_too_narrow"],
+    "verdict": ["The intervals are too narrow."],
+}
 
 
 @pytest.mark.parametrize(

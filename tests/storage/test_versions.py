@@ -157,7 +157,7 @@ def test_a_version_that_is_clearly_worse_needs_force(
     assert refused.status_code == 409
     detail = refused.json()["detail"]
     assert f"/models/{version}/activate?force=true" in detail
-    assert f"RMSE is 0.4" in detail
+    assert "RMSE is 0.4" in detail
     assert f"current version {before} is 0.1854" in detail
     assert refused.json()["option"] == "force"
     assert plainhttp.get(f"{running.url}/models").json()["current"] == before

@@ -42,7 +42,7 @@ def test_json(http: httpx.Client, gpr: GPR) -> None:
 def test_the_worst_rows_come_with_their_inputs(http: httpx.Client, gpr: GPR) -> None:
     found = http.get("/model/diagnostics").json()
     largest = [abs(row["standardised_residual"]) for row in found["worst"]]
-    assert largest == sorted((abs(r["standardised_residual"]) for r in found["rows"]))[:-11:-1]
+    assert largest == sorted(abs(r["standardised_residual"]) for r in found["rows"])[:-11:-1]
     worst = found["worst"][0]
     assert list(worst["inputs"].values()) == gpr.diagnostics().X[worst["row"]].tolist()
 
