@@ -135,6 +135,8 @@ def model_diagnostics() -> flask.Response:
     content = diagnostics.written(found, served.description, media_type)
     response = flask.Response(content, content_type=media_type)
     _describe(response, served)
+    if media_type == negotiation.CSV:  # else a browser would answer from its copy of the JSON
+        response.set_etag(f"{served.description.version}-csv")
     return cast(flask.Response, response.make_conditional(request))
 
 

@@ -83,8 +83,8 @@ def _too_narrow(both: Mapping[str, Scores]) -> Fault | None:
         if share < NEVER_BELOW or (share < NARROW and unlikely):
             return Fault(
                 "intervals_too_narrow",
-                f"The intervals are too narrow: the 95 % interval contains {_percent(share)} of the "
-                f"{n} {ROWS[name]} rows. Train with more noise (--noise auto, or a larger number), "
+                f"The intervals are too narrow: the 95 % interval contains {_percent(share)} of "
+                f"the {n} {ROWS[name]} rows. Train with more noise (--noise auto, or a number), "
                 "another kernel such as Matern52, or more rows where the function changes.",
             )
     return None

@@ -90,7 +90,8 @@ def in_words(scores: Mapping[str, float]) -> dict[str, str]:
 def coverage(residuals: FloatArray, levels: tuple[float, ...] = LEVELS) -> FloatArray:
     """Return the share of rows within the central interval of each probability."""
     limits = np.array([NormalDist().inv_cdf((1 + level) / 2) for level in levels])
-    return np.mean(np.abs(residuals)[:, None] <= limits, axis=0)
+    shares: FloatArray = np.mean(np.abs(residuals)[:, None] <= limits, axis=0)
+    return shares
 
 
 def written(found: Diagnostics, description: Description, media_type: str) -> bytes:

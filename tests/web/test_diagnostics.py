@@ -57,6 +57,8 @@ def test_csv_has_a_row_for_each_training_row(http: httpx.Client, gpr: GPR) -> No
         *gpr.feature_names,
     ]
     assert {row["within_95"] for row in rows} == {"true", "false"}
+    etags = {answer.headers["ETag"], http.get("/model/diagnostics").headers["ETag"]}
+    assert len(etags) == 2
     means = [float(row["mean"]) for row in rows]
     assert means == gpr.diagnostics().answers[:, 0].tolist()
 
