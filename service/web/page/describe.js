@@ -33,10 +33,12 @@ export const METHODS = {
   leave_one_out: {
     words: "left out",
     explained: (n) => `Each of the ${count(n)} training rows, predicted from all others.`,
+    counted: "in the order of the training data",
   },
   held_out: {
     words: "held out",
     explained: (n) => `${count(n)} rows that were held out when the model was trained.`,
+    counted: "among the held-out ones",
   },
 };
 

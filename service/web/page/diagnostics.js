@@ -92,7 +92,7 @@ function verdict({ verdict: sentences = [], faults = [] }) {
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
 /** What each plot shows, for those who see it and for those who do not. */
-function words({ rows, coverage, scores, method }) {
+function words({ rows, coverage, method }) {
   const outside = rows.filter((row) => !row.within_95).length;
   const spread = Math.sqrt(rows.reduce((all, r) => all + r.standardised_residual ** 2, 0) / rows.length);
   const share = (level) => percent(coverage.actual[coverage.nominal.indexOf(level)]);
@@ -102,6 +102,7 @@ function words({ rows, coverage, scores, method }) {
     histogram: `They should follow the curve. Their spread is ${spread.toFixed(2)}; 1 is right, more means intervals that are too narrow.`,
     coverage: `The 50 % interval contains ${share(0.5)} of the rows, the 95 % interval ${share(0.95)}. Chance alone keeps the line within the band around the diagonal; below it, intervals are too narrow.`,
   };
+  texts.worst = `Errors in the data are found here first. Rows count from 0, ${METHODS[method].counted}.`;
   for (const [plot, text] of Object.entries(texts)) $(`${plot}-words`).textContent = text;
 }
 
