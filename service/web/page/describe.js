@@ -13,7 +13,7 @@ const within = (level) => [`within the ${level} % band`, percent];
 
 const SCORES = {
   held_out_rows: ["held-out rows", count],
-  rows: ["rows", count],
+  rows: ["scored rows", count],
   rmse: ["root mean squared error", plain],
   q2: ["explained variance, Q²", percent],
   coverage_50: within(50),
