@@ -27,6 +27,9 @@ CHANCE = 0.01
 WIDE_VARIANCE = math.log(2)
 """Intervals are too wide when the variances are twice the squared errors or more."""
 
+NEGLIGIBLE = 0.01
+"""Intervals may be too wide if their deviation is a smaller share of the output's."""
+
 USELESS_Q2 = 0.1
 UNFIT_RATIO = 1.5
 FAR = 6.0
@@ -93,7 +96,9 @@ def _too_narrow(both: Mapping[str, Scores]) -> Fault | None:
 def _too_wide(both: Mapping[str, Scores]) -> Fault | None:
     name, scores = next(iter(both.items()))
     n = round(scores["rows"])
-    if scores.get("predictive_variance_adequacy", 0.0) < WIDE_VARIANCE:
+    adequacy = scores.get("predictive_variance_adequacy", 0.0)
+    deviation = math.sqrt(1 - scores.get("q2", 0.0)) * math.exp(adequacy / 2)
+    if adequacy < WIDE_VARIANCE or deviation < NEGLIGIBLE:
         return None
     for level in (95, 80, 50):
         share = scores[f"coverage_{level}"]

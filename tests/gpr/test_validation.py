@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from service.gpr import GPR
+from service.gpr.conditioning import Stated, condition
 from service.gpr.kernels import RBF, Bias, Linear, Matern32, Matern52, White
 from service.gpr.validation import relevance, scores
 from service.model import Unsupported
+from service.services.diagnostics import written
 from tests.helpers.serving import ROOT
 
 RNG = np.random.default_rng(0)
@@ -111,6 +113,23 @@ def test_a_sparse_gp_is_judged_by_its_held_out_rows(gpr: GPR) -> None:
     np.testing.assert_array_equal(found.observed, Y[:5])
     assert model.description.scores["held_out_rows"] == 5
     assert model.description.scores["rmse"] == model.description.scores["held_out"]["rmse"]
+
+
+def test_categories_are_words() -> None:
+    codes = np.column_stack([X[:, 0], np.arange(25) % 3]).astype(float)
+    stated = Stated(
+        kernel=RBF(4, 1.0, [0.5, 1.0, 1.0, 4.0]),
+        noise_variance=0.1,
+        input_offset=np.zeros(4),
+        input_scale=np.ones(4),
+    )
+    words = ("red", "green", "blue")
+    model = GPR.from_posterior(condition(codes, Y, stated, ["x", "sort"], categories={1: words}))
+    found = model.diagnostics()
+    np.testing.assert_allclose(found.X, codes, atol=1e-11)
+    np.testing.assert_allclose(found.relevance, [np.ptp(X[:, 0]) / 0.5, 1.0])
+    lines = written(found, model.description, "text/csv").decode().splitlines()
+    assert [line.rpartition(",")[2] for line in lines[:5]] == ["sort", *words, "red"]
 
 
 def test_relevance() -> None:

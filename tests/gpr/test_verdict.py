@@ -60,6 +60,12 @@ def test_coverage_below_70_percent_never_passes() -> None:
                     assert "intervals_too_narrow" not in faults, (n, within)
 
 
+def test_intervals_that_are_narrow_anyway_may_be_too_wide() -> None:
+    for error, faults in ((0.1, ["intervals_too_wide"]), (1e-4, [])):
+        wide = {"leave_one_out": scored(500, error=error, spread=0.2)}
+        assert verdict(wide)["faults"] == faults
+
+
 def test_few_rows_and_far_rows_are_noted() -> None:
     few = verdict({"leave_one_out": scored(25)})
     assert few["faults"] == []

@@ -6,8 +6,11 @@ import { count } from "./numbers.js";
 const EXAMPLE_ROWS = 20;
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
-const plain = (value) =>
-  typeof value === "number" ? String(Number(value.toPrecision(3))).replace("-", "\u2212") : String(value);
+/** A number with a few digits, or a word. */
+export function plain(value, digits = 3) {
+  if (typeof value !== "number") return String(value);
+  return String(Number(value.toPrecision(digits))).replace("-", "\u2212");
+}
 
 const within = (level) => [`within the ${level} % band`, percent];
 

@@ -1,10 +1,10 @@
 // The section that says how good the model is: words, plots, and the worst rows.
 
 import { getDiagnostics, getDiagnosticsTable } from "./api.js";
-import { METHODS, scoreLines } from "./describe.js";
+import { METHODS, plain, scoreLines } from "./describe.js";
 import { $ } from "./dom.js";
 import { count, decimalsFor, show } from "./numbers.js";
-import { barOf, drawCoverage, drawHistogram, drawPredicted, drawResiduals } from "./plots.js";
+import { WIDEST, barOf, drawCoverage, drawHistogram, drawPredicted, drawResiduals } from "./plots.js";
 
 /** Loads the diagnostics once they are about to be seen: callers of the model need not wait. */
 export class DiagnosticsPanel {
@@ -94,11 +94,12 @@ const percent = (share) => `${(100 * share).toFixed(1)} %`;
 /** What each plot shows, for those who see it and for those who do not. */
 function words({ rows, coverage, method }) {
   const outside = rows.filter((row) => !row.within_95).length;
+  const beyond = rows.filter((row) => Math.abs(row.standardised_residual) > WIDEST).length;
   const spread = Math.sqrt(rows.reduce((all, r) => all + r.standardised_residual ** 2, 0) / rows.length);
   const share = (level) => percent(coverage.actual[coverage.nominal.indexOf(level)]);
   const texts = {
     predicted: `Each point is a row, and its line the 95 % interval: ${count(outside)} of ${count(rows.length)} rows (×) are outside. A perfect model has all points on the diagonal.`,
-    residuals: `Observed less predicted, over the standard deviation. They should scatter around 0 everywhere, 95 % of them within the band.`,
+    residuals: `Observed less predicted, over the standard deviation. They should scatter around 0 everywhere, 95 % of them within the band.${beyond ? ` ${count(beyond)} beyond ${WIDEST} are drawn at the edge.` : ""}`,
     histogram: `They should follow the curve. Their spread is ${spread.toFixed(2)}; 1 is right, more means intervals that are too narrow.`,
     coverage: `The 50 % interval contains ${share(0.5)} of the rows, the 95 % interval ${share(0.95)}. Chance alone keeps the line within the band around the diagonal; below it, intervals are too narrow.`,
   };
@@ -113,7 +114,7 @@ function relevance(byName) {
     node("tr", [
       node("th", name, { scope: "row" }),
       node("td", barOf(value, most)),
-      node("td", Number(value.toPrecision(3)).toString(), { className: "figure" }),
+      node("td", plain(value), { className: "figure" }),
     ]),
   );
 }
@@ -144,7 +145,8 @@ function worst(rows) {
 
 function cells(row, inputs) {
   const decimals = decimalsFor(Math.sqrt(row.variance));
-  const given = inputs.map((name) => String(row.inputs[name]).replace("-", "\u2212"));
+  const whole = (value) => Math.ceil(Math.log10(Math.abs(value) + 1)); // digits before the point
+  const given = inputs.map((name) => plain(row.inputs[name], Math.max(6, whole(row.inputs[name]))));
   const texts = [
     String(row.row),
     show(row.observed, decimals),

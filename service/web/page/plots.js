@@ -10,7 +10,7 @@ const RIGHT = 18; // half of the last number
 const TOP = 26; // the name of the vertical axis
 const BOTTOM = 40; // numbers and the name of the horizontal axis
 const BIN = 0.5; // standard deviations
-const WIDEST = 6; // standard deviations; what is farther off is drawn at the edge
+export const WIDEST = 6; // standard deviations; what is farther off is drawn at the edge
 
 export const LIMIT_95 = 1.959963984540054;
 
@@ -43,8 +43,14 @@ function plot(svg, horizontal, vertical, marks) {
   );
 }
 
-function rules({ domain, wanted = 4, percent }, y, width) {
+/** Round numbers for an axis, at least two of them. */
+function marksOf(domain, wanted) {
   const values = ticks(...domain, wanted);
+  return values.length > 1 ? values : ticks(...domain, 2 * wanted);
+}
+
+function rules({ domain, percent }, y, width) {
+  const values = marksOf(domain, 4);
   return values.flatMap((t) => [
     element("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(t), y2: y(t) }),
     element("text", { x: LEFT - 6, y: y(t) + 4, "text-anchor": "end" }, label(t, values, percent)),
@@ -52,7 +58,7 @@ function rules({ domain, wanted = 4, percent }, y, width) {
 }
 
 function numbers({ domain, percent }, x, width) {
-  const values = ticks(...domain, Math.max(2, Math.min(5, Math.floor(width / 80))));
+  const values = marksOf(domain, Math.max(2, Math.min(5, Math.floor(width / 80))));
   const middle = { y: HEIGHT - BOTTOM + 16, "text-anchor": "middle" };
   return values.map((t) => element("text", { ...middle, x: x(t) }, label(t, values, percent)));
 }
