@@ -30,12 +30,20 @@ WIDE_VARIANCE = math.log(2)
 NEGLIGIBLE = 0.01
 """Intervals may be too wide if their deviation is a smaller share of the output's."""
 
-USELESS_Q2 = 0.1
+USELESS_Q2, WEAK_Q2 = 0.1, 0.5
+"""Up to the first Q² a model is called useless, and up to the second not good."""
+
 UNFIT_RATIO = 1.5
+"""How many times larger the held-out rows' error is when the model does not fit them."""
+
 FAR = 6.0
+"""Residuals of so many standard deviations are worth a look: a normal one never gets there."""
+
 FEW_ROWS = 40
+"""With fewer rows the coverage of the 95 % interval is known to within 7 % at best."""
 
 ROWS = {"leave_one_out": "left-out", "held_out": "held-out"}
+"""The ways of scoring, the most reliable first, and their rows in words."""
 
 
 class Fault(NamedTuple):
@@ -70,12 +78,17 @@ def verdict(scores: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _good(both: Mapping[str, Scores]) -> str:
     name, scores = next(iter(both.items()))
-    explained = ""
-    if "q2" in scores:
-        explained = f", and the model explains {_percent(scores['q2'])} of the output's variance"
+    coverage, rows = _percent(scores["coverage_95"]), f"{scores['rows']:.0f} {ROWS[name]} rows"
+    contains = f"the 95 % interval contains {coverage} of the {rows}"
+    q2 = scores.get("q2")
+    if q2 is None:
+        return f"Good: {contains}."
+    explained = f"{_percent(q2)} of the output's variance"
+    if q2 >= WEAK_Q2:
+        return f"Good: {contains}, and the model explains {explained}."
     return (
-        f"Good: the 95 % interval contains {_percent(scores['coverage_95'])} of the "
-        f"{scores['rows']:.0f} {ROWS[name]} rows{explained}."
+        f"The intervals can be believed, {contains}, but the model explains only {explained}: more "
+        "rows or other columns may help."
     )
 
 
@@ -115,16 +128,17 @@ def _too_wide(both: Mapping[str, Scores]) -> Fault | None:
 
 
 def _useless(both: Mapping[str, Scores]) -> Fault | None:
-    for name, scores in both.items():
-        if scores.get("q2", 1.0) <= USELESS_Q2:
-            how = "no better" if scores["q2"] <= 0 else "hardly better"
-            return Fault(
-                "no_better_than_the_mean",
-                f"The model predicts {how} than the output's mean (Q² {scores['q2']:.2f} on "
-                f"{ROWS[name]} rows). Choose columns that matter (--features), another kernel, or "
-                "add rows: the inputs may not determine the output.",
-            )
-    return None
+    name, scores = next(iter(both.items()))
+    q2 = scores.get("q2", 1.0)
+    if q2 > USELESS_Q2:
+        return None
+    how = "no better" if q2 <= 0 else "hardly better"
+    return Fault(
+        "no_better_than_the_mean",
+        f"The model predicts {how} than the output's mean (Q² {q2:.2f} on {ROWS[name]} rows). "
+        "Choose columns that matter (--features), another kernel, or add rows: the inputs may not "
+        "determine the output.",
+    )
 
 
 def _unfit(both: Mapping[str, Scores]) -> Fault | None:

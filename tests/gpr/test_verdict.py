@@ -30,6 +30,13 @@ def test_a_good_model_is_called_good_in_one_sentence() -> None:
     assert "explains 9" in sentence
 
 
+def test_a_weak_model_with_right_intervals_is_not_called_good() -> None:
+    weak = verdict({"leave_one_out": scored(500, error=2.0)})
+    assert weak["faults"] == []
+    assert weak["verdict"][0].startswith("The intervals can be believed")
+    assert "explains only 2" in weak["verdict"][0]
+
+
 @pytest.mark.parametrize(
     ("changed", "fault", "words"),
     [
