@@ -18,10 +18,9 @@ from service.services import umbridge, v2
 from service.services.diagnostics import DiagnosticsDocument
 from service.services.errors import MEDIA_TYPE, ProblemDocument, UMBridgeErrorDocument, V2Error
 from service.services.negotiation import CSV, JSON, NDJSON, NPY
-from service.services.options import Options
+from service.services.options import Activation, Options
 from service.services.v2tensors import Inference
 from service.services.writing import Prediction
-from service.web.versions import Activation
 
 Schema = dict[str, Any]
 Content = dict[str, Schema]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import flask
-import msgspec
 from flask import Blueprint, request
-from msgspec import Meta
 
 from service.model import Model, ModelFileError
 from service.runtime.live import load_version
 from service.runtime.runtime import Runtime
 from service.services.errors import Problem, busy, full
-from service.services.options import converted, once
+from service.services.options import Activation, converted, once
 from service.storage.blobs import StorageError, StorageFull
 from service.storage.comparison import clearly_worse
 from service.storage.versions import NoSuchVersion
@@ -34,14 +32,6 @@ def models() -> flask.Response:
     for version in listed:
         version["current"] = version["version"] == served
     return flask.jsonify({"current": served, "models": listed})
-
-
-class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The options of an activation."""
-
-    force: Annotated[bool, Meta(description="activate it even if its scores are clearly worse")] = (
-        False
-    )
 
 
 @versions.post("/models/<version>/activate")

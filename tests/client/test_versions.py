@@ -62,7 +62,10 @@ def test_activate_a_new_version_and_the_old_one_again(
     until(lambda: all_serve(stack.servers[0], version))
     assert gp.model().name == "hill"
     found = gp.diagnostics()
-    assert (found["version"], len(found["rows"])) == (version, 60)
+    assert (found["version"], len(found["rows"])) == (
+        version,
+        gp.model().members["training_points"],
+    )
     heights = gp.predict(pd.DataFrame(TABLE))
     assert heights.version == version
     assert np.abs(heights.mean - TABLE["height"]).max() < 0.5
