@@ -17,7 +17,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from service.gpr import GPR
-from service.gpr.trainingdata import TrainingData, TrainingOptions, read_training_data
+from service.gpr.trainingdata import TrainingData, TrainingOptions
+from service.jobs.trainingrows import training_data
 from service.model import Description, Model, Unsupported, check_model_name, write_file
 from service.runtime.pool import TilePool, cpu_limit, threads_for
 from service.services import negotiation, plots, writing
@@ -25,9 +26,11 @@ from service.services.body import open_body, starts_like_gzip
 from service.services.chunks import CHUNK_TILES
 from service.services.diagnostics import METHODS, in_words
 from service.services.errors import Problem
+from service.services.features import features_of
 from service.services.options import Options
 from service.services.prediction import Limits
 from service.services.reading import Reader
+from service.services.trainingtables import table_of_csv
 from service.settings import SettingsError, as_markdown
 
 # The commands import GPy, gunicorn and dramatiq when they run: each costs others half a second.
@@ -67,6 +70,10 @@ def main() -> None:
 @click.argument("data", required=False, type=_INPUT_FILE)
 @click.option("--target", help="Column of the output; required with DATA.")
 @click.option("--features", help="Columns of the inputs, with commas; default: all others.")
+@click.option("--categorical", help="Columns of words, or of numbers that stand for kinds.")
+@click.option("--leave-out", help="Columns that are not used.")
+@click.option("--drop-missing", is_flag=True, help="Leave out rows with missing cells.")
+@click.option("--noise-column", help="Column of the known noise variance of each row.")
 @click.option("--kernel", default="RBF", show_default=True, help='A sum, as in "Matern52 + White".')
 @click.option("--ard/--no-ard", default=True, show_default=True, help="One lengthscale per input.")
 @click.option("--inducing", default=0, type=click.IntRange(0), help="Inducing inputs; 0: exact GP.")
@@ -84,14 +91,16 @@ def train(data: Path | None, out: Path | None, target: str | None, **given: Any)
         raise click.UsageError("name the column of the output: --target NAME")
     source = data or BUNDLED_DATA
     given["target"] = target or BUNDLED_TARGET
-    given["features"] = _names(given["features"])
+    for option in ("features", "categorical", "leave_out"):
+        given[option] = _names(given[option])
+    given["noise_column"] = given["noise_column"] or ""
     given["name"] = given["name"] or Path(source.name.removesuffix(".gz")).stem
     try:
         options = msgspec.convert(given, TrainingOptions)
         check_model_name(options.name)
         with source.open("rb") as stream:
             content = _decompressed(stream).read()
-        table = read_training_data(content, source.name, options.target, options.features)
+        table = training_data(table_of_csv(content), options)
         model = _fit(table, options)
     except Problem as problem:
         raise click.ClickException(f"{source.name}: {problem.detail}") from None
@@ -99,6 +108,8 @@ def train(data: Path | None, out: Path | None, target: str | None, **given: Any)
         raise click.ClickException(str(error)) from error
     target_file = out or (BUNDLED_MODEL if data is None else source.with_suffix(".npz"))
     model.save(target_file)
+    if table.dropped:
+        click.echo(f"left out {table.dropped} rows with missing or unreadable cells")
     click.echo(f"output's standard deviation {np.std(table.y):.4g}")
     _print_scores(model)
     _print_written(target_file, model.description)
@@ -175,8 +186,8 @@ def predict_table(model: Model, source: BinaryIO, options: Options) -> Iterable[
 
     Raises `Problem`: a column is missing, or a cell is not a finite number; with the ``line``.
     """
-    names, rows = model.description.feature_names, CHUNK_TILES * model.large_tile
-    reader = Reader(names, rows, _UNLIMITED, _UNLIMITED)
+    rows = CHUNK_TILES * model.large_tile
+    reader = Reader(features_of(model), rows, _UNLIMITED, _UNLIMITED)
     limits = Limits(_UNLIMITED, _UNLIMITED)
     table = reader.table(_decompressed(source), options, counted=False)
     with threadpool_limits(1, "blas"):  # as in the service: tiles run side by side instead

@@ -44,7 +44,8 @@ class Description:
     training_range : shape (d, 2), the smallest and largest training value of each input
     hyperparameters, scores : plain numbers, strings and lists, ready for JSON
     created : ISO 8601 date and time, UTC
-    categories : the words of each categorical feature; in X its value is the index of the word
+    categories : the words of each categorical feature, at least two. In X such a feature holds the
+        code of a word, which is its index; callers send the word
     """
 
     name: str
@@ -58,6 +59,18 @@ class Description:
     scores: dict[str, Any] = field(default_factory=dict)
     created: str = ""
     categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def points_across(self, count: int) -> FloatArray:
+        """Return points from the low end of the training range to the high one, shape (count, d).
+
+        A categorical feature gets whole codes, as any point needs that the model is asked for.
+        """
+        low, high = self.training_range.T
+        X: FloatArray = np.linspace(low, high, count)
+        for name in self.categories:
+            column = self.feature_names.index(name)
+            X[:, column] = np.floor(X[:, column])
+        return X
 
     def as_json(self) -> dict[str, Any]:
         """Return the members of ``GET /model``."""

@@ -83,7 +83,7 @@ def model() -> Request[ModelInfo]:
 
 def predict_one(point: FloatArray, info: ModelInfo) -> Request[PartialAnswer]:
     """Predict one point, shape (d,), as JSON, which is the fastest; answer of shape (1, 2)."""
-    document = json.dumps(dict(zip(info.feature_names, point.tolist(), strict=True)))
+    document = json.dumps(info.named(point))
     headers = {"Content-Type": "application/json", "If-Match": f'"{info.version}"'}
 
     def read(response: httpx2.Response) -> PartialAnswer:

@@ -63,7 +63,9 @@ class AsyncClient(ClientBase):
 
     async def _predict(self, points: Any, options: Options) -> Prediction:
         info = self._model or await self._shared_model()
-        plan = self._settings.plan(as_array(points, info.feature_names), options, info)
+        plan = self._settings.plan(
+            as_array(points, info.feature_names, info.categories), options, info
+        )
         return plan.join(await self._send_all(plan.requests()))
 
     async def submit(self, points: Any, **options: Unpack[JobOptions]) -> AsyncJob:
@@ -73,7 +75,7 @@ class AsyncClient(ClientBase):
 
     async def _submit(self, points: Any, options: Options, key: str) -> AsyncJob:
         info = self._model or await self._shared_model()
-        X = as_array(points, info.feature_names)
+        X = as_array(points, info.feature_names, info.categories)
         status = await self._send(_requests.submit(X, options, info.version, key))
         return AsyncJob(self, status, Submission(options, info.outside(X), info.version))
 

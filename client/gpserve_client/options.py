@@ -64,6 +64,10 @@ class TrainingOptions(TypedDict, total=False):
     Attributes
     ----------
     features : names of the input columns; by default all columns except the target
+    categorical : names of columns of words, or of numbers that stand for kinds; one-hot encoded
+    leave_out : names of columns that are not used
+    drop_missing : whether rows with a missing or unreadable cell are left out
+    noise_column : name of a column with the known noise variance of each row
     kernel : a sum of kernels by name, as in ``"Matern52 + White"``
     ard : whether each input has its own lengthscale
     restarts : number of starts of the optimiser
@@ -75,6 +79,10 @@ class TrainingOptions(TypedDict, total=False):
     """
 
     features: Iterable[str]
+    categorical: Iterable[str]
+    leave_out: Iterable[str]
+    drop_missing: bool
+    noise_column: str
     kernel: str
     ard: bool
     restarts: int

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from time import perf_counter
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from service.model import Diagnostics, FloatArray, Model
@@ -129,8 +128,7 @@ def _measure(model: Model) -> float:
     A single timing may include CPU contention. With too high an estimate large requests are
     refused, and a refused request cannot correct the estimate.
     """
-    low, high = model.description.training_range.T
-    X = np.linspace(low, high, _MEASURED_POINTS)
+    X = model.description.points_across(_MEASURED_POINTS)
 
     def timed() -> float:
         started = perf_counter()

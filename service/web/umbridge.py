@@ -9,10 +9,11 @@ from flask import Blueprint, request
 from service.model import FloatArray, Model
 from service.services import umbridge as calls
 from service.services.body import read_whole
+from service.services.features import features_of
 from service.services.umbridge import Call, Feature
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
-from service.web.hooks import current_runtime
+from service.web.hooks import current_runtime, predict_while_connected
 
 umbridge = Blueprint("umbridge", __name__)
 
@@ -36,7 +37,7 @@ def _read(feature: Feature | None = None) -> tuple[Model, Call]:
 
 def _points(model: Model, call: Call) -> FloatArray:
     limit = current_runtime().settings.max_points
-    return np.array(calls.rows(call, len(model.description.feature_names), limit))
+    return np.array(calls.rows(call, features_of(model), limit))
 
 
 def _answer(model: Model, document: bytes) -> flask.Response:
@@ -79,7 +80,7 @@ def output_sizes() -> flask.Response:
 def evaluate() -> flask.Response:
     """Predict mean, variance or both."""
     model, call = _read("Evaluate")
-    P = current_runtime().predict(model, _points(model, call), call.config.noisy)
+    P = predict_while_connected()(model, _points(model, call), call.config.noisy)
     return _answer(model, calls.evaluated(P, calls.columns(call.name, model)))
 
 

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from service.jobs import specs
 from service.jobs.blobs import JobBlobs
-from service.jobs.inputs import check_limits, read_table
+from service.jobs.inputs import check_limits, training_table
 from service.jobs.plans import make_plan, read_plan, rows_per_part, write_plan
 from service.jobs.results import RESULT, compute_part
 from service.jobs.specs import BEGIN, INPUT, SERVED, Training
@@ -122,7 +122,7 @@ class Computer:
         # Imported here: GPy takes a second and 80 MB, which a worker that only predicts saves.
         from service.gpr.fitting import fit_and_score
 
-        table = read_table(blobs.read_all(INPUT), spec)
+        table = training_table(blobs.read_all(INPUT), spec)
         started = time.monotonic()
 
         def progress(done: int) -> None:
@@ -130,7 +130,8 @@ class Computer:
             message = f"restart {done} of {spec.restarts} finished after {took:.0f} s"
             self._report(message, 100 * done / (spec.restarts + 1))
 
-        self._report(f"fitting {spec.kernel} to {len(table.y)} rows", 0)
+        without = f", without {table.dropped} that lack a cell" if table.dropped else ""
+        self._report(f"fitting {spec.kernel} to {len(table.y)} rows{without}", 0)
         try:
             model = fit_and_score(table, spec, cpus=threads_for(cpu_limit()), progress=progress)
         except ValueError as error:

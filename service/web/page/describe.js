@@ -103,10 +103,13 @@ function showFault({ faults = [], verdict = [] }) {
 
 const quoted = (text) => (/[",\n;]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
-/** A small CSV with the columns of the model and random values within the training range. */
-export function exampleTable({ feature_names, training_range }) {
-  const cell = ([low, high]) => Number((low + Math.random() * (high - low)).toPrecision(5));
-  const row = () => feature_names.map((name) => cell(training_range[name])).join(",");
+/** A small CSV with the columns of the model and random values within the training range, or random words. */
+export function exampleTable({ feature_names, training_range, categories = {} }) {
+  const number = ([low, high]) => Number((low + Math.random() * (high - low)).toPrecision(5));
+  const word = (words) => quoted(words[Math.floor(Math.random() * words.length)]);
+  const cell = (name) =>
+    name in categories ? word(categories[name]) : number(training_range[name]);
+  const row = () => feature_names.map(cell).join(",");
   const lines = [feature_names.map(quoted).join(","), ...Array.from({ length: EXAMPLE_ROWS }, row)];
   return new Blob([`${lines.join("\n")}\n`], { type: "text/csv" });
 }

@@ -37,7 +37,7 @@ function sayOfTable(text) {
 }
 
 async function ask({ point, withNoise }) {
-  const along = lines(point, Object.values(model.training_range));
+  const along = lines(point, model);
   const answer = await predict(pointsOf(point, along), withNoise);
   return { ...split(answer, along), version: answer.version };
 }
