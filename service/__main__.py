@@ -109,8 +109,8 @@ def train(data: Path | None, out: Path | None, target: str | None, **given: Any)
     target_file = out or (BUNDLED_MODEL if data is None else source.with_suffix(".npz"))
     model.save(target_file)
     if table.dropped:
-        click.echo(f"left out {table.dropped} rows with missing or unreadable cells")
-    click.echo(f"output's standard deviation {np.std(table.y):.4g}")
+        click.echo(f"{'left out':18} {table.dropped} rows with missing or unreadable cells")
+    click.echo(f"{'output deviation':18} {np.std(table.y):.4g}")
     _print_scores(model)
     _print_written(target_file, model.description)
 
