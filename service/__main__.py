@@ -137,7 +137,8 @@ def _print_scores(model: GPR) -> None:
     with suppress(Unsupported):
         diagnostics = model.diagnostics()
         worst = diagnostics.rows[diagnostics.worst(5)]
-        click.echo(f"{'worst rows':18}  {', '.join(map(str, worst))} (the first row is 0)")
+        among = "of the held-out ones" if diagnostics.method == "held_out" else "in file order"
+        click.echo(f"{'worst rows':18} {', '.join(map(str, worst))} ({among}, the first is 0)")
     for sentence in scores["verdict"]:
         click.echo(sentence)
 
