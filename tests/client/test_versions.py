@@ -61,12 +61,17 @@ def test_activate_a_new_version_and_the_old_one_again(
     version = gp.train(TABLE, "height", **FAST).result()["version"]
     until(lambda: all_serve(stack.servers[0], version))
     assert gp.model().name == "hill"
+    found = gp.diagnostics()
+    assert (found["version"], len(found["rows"])) == (
+        version,
+        gp.model().members["training_points"],
+    )
     heights = gp.predict(pd.DataFrame(TABLE))
     assert heights.version == version
     assert np.abs(heights.mean - TABLE["height"]).max() < 0.5
     assert gp.submit(pd.DataFrame(TABLE)).result().version == version
 
-    assert gp.activate(before)["version"] == before
+    assert gp.activate(before, force=True)["version"] == before
     until(lambda: all_serve(stack.servers[0], before))
     again = gp.predict(X)
     assert again.version == before
@@ -126,7 +131,8 @@ def test_the_async_client(stack: Stack) -> None:
             assert job.id in {status.id for status in await gp.jobs()}
             assert version in {model["version"] for model in (await gp.models())["models"]}
             assert (await gp.activate(version))["version"] == version
-            assert (await gp.activate(before))["version"] == before
+            assert (await gp.activate(before, force=True))["version"] == before
+            assert (await gp.diagnostics())["method"] == "leave_one_out"
 
     asyncio.run(work())
 

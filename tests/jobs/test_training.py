@@ -75,6 +75,39 @@ def test_train_from_json_without_activating(jobs: Stack, http: httpx.Client) -> 
     assert http.get("/models").json()["current"] == before
 
 
+def test_a_model_that_is_clearly_worse_is_stored_but_not_served(
+    jobs: Stack, http: httpx.Client
+) -> None:
+    before = http.get("/models").json()["current"]
+    query: dict[str, Any] = {"target": "slope", "restarts": 1}
+    good = _train(jobs, http, query, _table().replace("height", "slope"))
+    assert "Good: the 95 % interval contains" in good["message"]
+    until(lambda: http.get("/model").json()["version"] == good["version"])
+
+    header, *rows = _table().replace("height", "slope").splitlines()
+    inputs = [row.rpartition(",")[0] for row in rows]
+    shuffled = [f"{x},{row.split(',')[2]}" for x, row in zip(inputs, rows[::-1], strict=True)]
+    useless = "\n".join([header, *shuffled]) + "\n"
+    bad = _train(jobs, http, query, useless)
+    assert "It is stored, but not activated, because it is clearly worse: its" in bad["message"]
+    assert f"POST /models/{bad['version']}/activate?force=true" in bad["message"]
+    listed = {model["version"]: model for model in http.get("/models").json()["models"]}
+    assert listed[good["version"]]["current"]
+    assert "no_better_than_the_mean" in listed[bad["version"]]["scores"]["faults"]
+    forced = _train(jobs, http, query | {"force": "true"}, useless)
+    assert "clearly worse" not in forced["message"]
+    until(lambda: http.get("/model").json()["version"] == forced["version"])
+    assert http.post(f"/models/{before}/activate", headers=TOKEN).status_code == 200
+    until(lambda: http.get("/model").json()["version"] == before)
+
+
+def _train(jobs: Stack, http: httpx.Client, query: dict[str, Any], table: str) -> dict[str, Any]:
+    """Train to the end, and return the job."""
+    answer = http.post("/train", params=query, content=table, headers=CSV)
+    assert answer.status_code == 202, answer.text
+    return jobs.follow(answer.json()["jobID"], 200)
+
+
 @pytest.mark.parametrize(
     ("table", "query", "status", "reason"),
     [
