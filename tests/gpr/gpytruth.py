@@ -9,6 +9,7 @@ from typing import Any
 import GPy
 import numpy as np
 
+from tests.gpr import exactkernels as exact
 from tests.gpr import truth
 
 JITTER = 1e-8
@@ -17,24 +18,24 @@ JITTER = 1e-8
 _STATIONARY = ("RBF", "Exponential", "Matern32", "Matern52")
 
 
-def kernel(k: Any) -> truth.Kernel:
+def kernel(k: Any) -> exact.Kernel:
     """Return a GPy kernel in exact arithmetic."""
     if isinstance(k, GPy.kern.Add | GPy.kern.Prod):
         combine = operator.add if isinstance(k, GPy.kern.Add) else operator.mul
         return functools.reduce(combine, map(kernel, k.parts))
     name, dims = type(k).__name__, [int(i) for i in k._all_dims_active]
     if name in ("Bias", "White"):
-        return getattr(truth, name)(float(k.variance[0]))  # type: ignore[no-any-return]
+        return getattr(exact, name)(float(k.variance[0]))  # type: ignore[no-any-return]
     if name == "Linear":
-        return truth.Linear(k.variances.values, dims)
+        return exact.Linear(k.variances.values, dims)
     variance, lengthscale = float(k.variance[0]), k.lengthscale.values
     if name == "StdPeriodic":
-        return truth.StdPeriodic(variance, k.period.values, lengthscale, dims)
+        return exact.StdPeriodic(variance, k.period.values, lengthscale, dims)
     if name == "RatQuad":
-        return truth.RatQuad(variance, lengthscale, dims, float(k.power[0]))
+        return exact.RatQuad(variance, lengthscale, dims, float(k.power[0]))
     if name not in _STATIONARY:
         raise ValueError(f"no exact form of {name}")
-    return getattr(truth, name)(variance, lengthscale, dims)  # type: ignore[no-any-return]
+    return getattr(exact, name)(variance, lengthscale, dims)  # type: ignore[no-any-return]
 
 
 def mean(function: Any, d: int) -> truth.Mean:
