@@ -43,6 +43,7 @@ class Description:
     training_range : shape (d, 2), the smallest and largest training value of each input
     hyperparameters, scores : plain numbers, strings and lists, ready for JSON
     created : ISO 8601 date and time, UTC
+    categories : the words of each categorical feature; in X its value is the index of the word
     """
 
     name: str
@@ -55,6 +56,7 @@ class Description:
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     created: str = ""
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the members of ``GET /model``."""
@@ -76,6 +78,9 @@ class Model(ABC):
 
     large_tile: int = 256
     """Rows of the tiles that large arrays are cut into, counted from the first row."""
+
+    exact_draws: int = 1000
+    """Points up to which draws are made of their joint covariance."""
 
     @property
     @abstractmethod
@@ -120,10 +125,14 @@ class Model(ABC):
         """Return the joint covariance of the n answers, shape (n, n)."""
         raise Unsupported(f"{type(self).__name__} has no joint covariance")
 
-    def samples(self, X: FloatArray, count: int, seed: int) -> FloatArray:
-        """Return joint draws of the latent function, shape (count, n).
+    def samples(
+        self, X: FloatArray, count: int, seed: int, *, pathwise: bool = False
+    ) -> FloatArray:
+        """Return joint draws of the latent function, shape (count, n), determined by `seed` and X.
 
-        Draw i is one function of x fixed by `seed`, so it does not depend on how X is cut.
+        With `pathwise`, draw i is one function of x, so that it does not depend on how X is cut;
+        it may then be approximate. The service asks for it when X is only a part of the points, or
+        has more than `exact_draws`.
         """
         raise Unsupported(f"{type(self).__name__} has no samples")
 
@@ -140,7 +149,17 @@ def check_model_name(name: str) -> None:
         raise ValueError(f"the model's name {name!r} would be read as a folder in a path")
 
 
-OPTIONS = ("points", "noise", "interval", "gradient", "covariance", "samples", "seed", "on_bad_row")
+OPTIONS = (
+    "points",
+    "noise",
+    "interval",
+    "gradient",
+    "covariance",
+    "samples",
+    "seed",
+    "pathwise",
+    "on_bad_row",
+)
 ANSWERS = ("mean", "variance", "lower", "upper", "extrapolated")
 RESERVED = frozenset((*OPTIONS, "file", *ANSWERS))
 """Words that requests and answers use themselves."""

@@ -57,7 +57,7 @@ class Plan:
             return [_requests.predict_one(flat[0], self.info)]
         requests = self._split(self._first_options)
         if self._samples_apart:
-            requests += self._split(Options(samples=self.options.samples, seed=self.options.seed))
+            requests += self._split(replace(self._drawing, pathwise=True))
         if len(requests) > 1:
             _refuse_nonfinite(flat)
         if self.options.covariance:
@@ -83,16 +83,25 @@ class Plan:
         return needs_samples_apart(len(self._flat), self.options.samples)
 
     @property
+    def _drawing(self) -> Options:
+        """The options of the requests for samples alone."""
+        given = self.options
+        return Options(samples=given.samples, seed=given.seed, pathwise=given.pathwise)
+
+    @property
     def _first_options(self) -> Options:
         """The options of the requests for mean and variance."""
         options = replace(self.options, covariance=False)
-        return replace(options, samples=0, seed=0) if self._samples_apart else options
+        apart = self._samples_apart
+        return replace(options, samples=0, seed=0, pathwise=False) if apart else options
 
     def _split(self, options: Options) -> list[Request[PartialAnswer]]:
         flat, rows = self._flat, self.rows
         if options.samples:
             rows = min(rows, max(1, SAMPLE_VALUES // options.samples))
-        parts = split(len(flat), rows, self.concurrency)
+        parts = list(split(len(flat), rows, self.concurrency))
+        if options.samples and len(parts) > 1:
+            options = replace(options, pathwise=True)  # parts must show the same functions
         return [_requests.predict(flat[part], options, self.info.version) for part in parts]
 
     def _values(self, arrays: Sequence[FloatArray]) -> FloatArray:
@@ -108,9 +117,9 @@ class Plan:
 def needs_samples_apart(n: int, samples: int) -> bool:
     """Whether samples of n points need requests of their own, apart from mean and variance.
 
-    Samples are the same functions however the points are split. Mean and variance keep their bits
-    only in parts of at least a tile, thus of up to two tiles, which may be too large for the
-    samples.
+    Pathwise samples are the same functions however the points are split. Mean and variance keep
+    their bits only in parts of at least a tile, thus of up to two tiles, which may be too large for
+    the samples.
     """
     return samples * n > SAMPLE_VALUES and samples * 2 * TILE > SAMPLE_VALUES
 

@@ -54,9 +54,10 @@ class AsyncClient(ClientBase):
         covariance: bool = False,
         samples: int = 0,
         seed: int = 0,
+        pathwise: bool = False,
     ) -> Prediction:
         """Predict at points of shape (..., d); see `Client.predict`."""
-        options = Options(noise, interval, gradient, covariance, samples, seed)
+        options = Options(noise, interval, gradient, covariance, samples, seed, pathwise)
         retrying = AsyncRetrying(**self._retry_version_change())
         return await retrying(self._predict, points, options)
 

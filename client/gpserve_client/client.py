@@ -85,6 +85,7 @@ class Client(ClientBase):
         covariance: bool = False,
         samples: int = 0,
         seed: int = 0,
+        pathwise: bool = False,
     ) -> Prediction:
         """Predict at points of shape (..., d).
 
@@ -97,7 +98,7 @@ class Client(ClientBase):
             other columns beside them: a data frame (pandas, polars), a pyarrow table, a structured
             array, a mapping of columns in which a single number stands for all points, a row of a
             pandas data frame, a named tuple, a list of mappings, rows or named tuples
-        noise, interval, gradient, covariance, samples, seed : see `Options`
+        noise, interval, gradient, covariance, samples, seed, pathwise : see `Options`
 
         Raises
         ------
@@ -108,7 +109,7 @@ class Client(ClientBase):
         ValueError
             The points have the wrong shape or columns, or are not numbers.
         """
-        options = Options(noise, interval, gradient, covariance, samples, seed)
+        options = Options(noise, interval, gradient, covariance, samples, seed, pathwise)
         return Retrying(**self._retry_version_change())(self._predict, points, options)
 
     def _predict(self, points: Any, options: Options) -> Prediction:

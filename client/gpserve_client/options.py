@@ -20,6 +20,8 @@ class Options:
     covariance : adds the joint covariance of all points
     samples : adds this many joint samples of the latent function
     seed : of the samples
+    pathwise : makes the samples functions of the point, which are the same however the points are
+        split; otherwise they are exact for up to 1000 points
     """
 
     noise: bool = True
@@ -28,6 +30,7 @@ class Options:
     covariance: bool = False
     samples: int = 0
     seed: int = 0
+    pathwise: bool = False
 
     def query(self) -> dict[str, str]:
         """Return the options that differ from their defaults, as query parameters."""
@@ -52,6 +55,7 @@ class JobOptions(TypedDict, total=False):
     gradient: bool
     samples: int
     seed: int
+    pathwise: bool
 
 
 class TrainingOptions(TypedDict, total=False):

@@ -10,19 +10,20 @@ from typing import Any, Self
 
 import msgspec
 import numpy as np
+from numpy.typing import ArrayLike
 
 from service.gpr import derivatives
 from service.gpr import file as modelfile
+from service.gpr.kernels import Kernel
+from service.gpr.means import Basis, Mean
+from service.gpr.parts import posterior_of_parts
 from service.gpr.posterior import Posterior
-from service.gpr.sampling import PathwiseDraws
+from service.gpr.sampling import PathwiseDraws, joint_draws
 from service.gpr.tiles import TiledPredictor
 from service.model import Description, FloatArray, Model, version_of, write_file
 
 MIN_VARIANCE = 1e-15
 """GPy's lower bound of the latent variance, in the model's units."""
-
-MAX_MODEL_UNITS = 1e50
-"""Coordinates in the model's units are clipped here, so that their squares are finite."""
 
 RECENT_DRAWS = 4
 """Draws to keep, so that the pieces of a large array share them."""
@@ -59,7 +60,7 @@ class GPR(Model):
     @classmethod
     def from_posterior(cls, posterior: Posterior) -> Self:
         """Return a trained model with this posterior."""
-        return cls(posterior.X.shape[1])._adopt(posterior, modelfile.encode(posterior))
+        return cls(len(posterior.feature_names))._adopt(posterior, modelfile.encode(posterior))
 
     @classmethod
     def from_gpy(cls, m: Any, feature_names: Sequence[str], output_name: str = "y") -> Self:
@@ -72,13 +73,67 @@ class GPR(Model):
 
         return cls.from_posterior(posterior_of(m, feature_names, output_name))
 
+    @classmethod
+    def from_parts(
+        cls,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        kernel: Kernel,
+        noise_variance: ArrayLike,
+        mean: Basis | Mean | float = "none",
+        feature_names: Sequence[str] | None = None,
+        output_name: str = "y",
+        input_offset: ArrayLike = 0.0,
+        input_scale: ArrayLike = 1.0,
+        output_offset: float = 0.0,
+        output_scale: float = 1.0,
+        jitter: float = 0.0,
+        inducing_inputs: ArrayLike | None = None,
+    ) -> Self:
+        """Return the model of hyperparameters that another toolkit found, and the data.
+
+        Hyperparameters are in the model's units, which are ``(x - input_offset) / input_scale`` and
+        ``(y - output_offset) / output_scale``; data and answers are in raw units.
+
+        Parameters
+        ----------
+        X, y : shapes (n, d) and (n,), the training data
+        kernel : from `service.gpr.kernels`, as in ``RBF(2, variance=3, lengthscale=[0.3, 1])``
+        noise_variance : of every observation, or shape (n,): the known one of each row. Then the
+            variance at a new point has no noise
+        mean : ``"constant"`` or ``"linear"`` is estimated, as in universal kriging; a number is a
+            known constant; `Mean` is any other
+        input_offset, input_scale : a number, or shape (d,)
+        jitter : added to the diagonal of the kernel matrix; no part of the noise
+        inducing_inputs : shape (m, d), in the model's units, for a sparse GP (Titsias 2009)
+
+        Raises `ValueError`: a shape or a number is wrong, or the kernel matrix is too close to
+        singular for double precision.
+        """
+        posterior = posterior_of_parts(
+            np.array(X, dtype=np.float64),
+            np.array(y, dtype=np.float64),
+            kernel=kernel,
+            noise=np.array(noise_variance, dtype=np.float64),
+            mean=mean,
+            feature_names=feature_names,
+            output_name=output_name,
+            inputs=(input_offset, input_scale),
+            output=(output_offset, output_scale),
+            jitter=jitter,
+            inducing_inputs=inducing_inputs,
+        )
+        return cls.from_posterior(posterior)
+
     def _adopt(self, posterior: Posterior, data: bytes) -> Self:
         self._posterior = posterior
         self._recent = {}
-        self.input_dim = posterior.X.shape[1]
+        self.input_dim = len(posterior.feature_names)
         self.kernel = posterior.kernel.name
         self.feature_names, self.output_name = posterior.feature_names, posterior.output_name
         self.description: Description = posterior.description(version_of(io.BytesIO(data)))
+        self._encoding = posterior.encoding if posterior.categories else None
         self._tiles = TiledPredictor(posterior, self.large_tile)
         variance = posterior.output_scale**2
         self._floor = variance * MIN_VARIANCE
@@ -117,14 +172,14 @@ class GPR(Model):
         """Read a model file and verify that it reproduces GPy's answers."""
         data = Path(path).read_bytes()
         posterior = modelfile.decode(data)
-        return cls(posterior.X.shape[1])._adopt(posterior, data)
+        return cls(len(posterior.feature_names))._adopt(posterior, data)
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         """Return mean and variance at X, shape (n, 2).
 
         Rasmussen & Williams, equations 2.25 and 2.26, with ‖L⁻¹k‖² for kᵀK⁻¹k.
         """
-        X = self._checked(X)
+        X = self._columns(X)
         out = np.empty((len(X), 2))
         self._tiles.write(out, X)
         variance = out[:, 1]
@@ -136,34 +191,52 @@ class GPR(Model):
     def gradient(self, X: FloatArray) -> FloatArray:
         """Return the derivatives of mean and variance by the inputs, shape (n, 2, d), in raw units.
 
-        The variance is that of the latent function; the noise is constant.
+        The variance is that of the latent function; the noise is constant. The derivative by a
+        category is 0.
         """
-        U = self._model_units(self._checked(X))
-        return derivatives.gradient(self.posterior, self._tiles.triangle, U)
+        p, tiles = self.posterior, self._tiles
+        U = p.model_units(self._columns(X))
+        return p.encoding.contract(derivatives.gradient(p, tiles.triangle, tiles.trend, U), axis=2)
 
     def hessian(self, X: FloatArray) -> FloatArray:
         """Return the second derivatives of mean and variance, shape (n, 2, d, d)."""
-        U = self._model_units(self._checked(X))
-        return derivatives.hessian(self.posterior, self._tiles.triangle, U)
+        p, tiles = self.posterior, self._tiles
+        U = p.model_units(self._columns(X))
+        D = derivatives.hessian(p, tiles.triangle, tiles.trend, U)
+        return p.encoding.contract(p.encoding.contract(D, axis=2), axis=3)
 
     def covariance(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         """Return the joint covariance, shape (n, n); its diagonal is `predict`'s variance.
 
-        Rasmussen & Williams, equation 2.24.
+        Rasmussen & Williams, equation 2.24, and 2.42 for an estimated mean.
         """
-        p, X = self.posterior, self._checked(X)
-        U = self._model_units(X)
-        V = self._tiles.triangle.factor_product(p.kernel.K(U, p.X))
-        S = p.output_scale**2 * p.kernel.K(U, U) - V @ V.T
-        S = (S + S.T) / 2
+        S = self._latent_covariance(X)
         np.fill_diagonal(S, self.predict(X, noise=noise)[:, 1])
         return S
 
-    def samples(self, X: FloatArray, count: int, seed: int) -> FloatArray:
-        """Return joint draws of the latent function, shape (count, n); see `PathwiseDraws`."""
-        p, X = self.posterior, self._checked(X)
-        draws = self._draws(count, seed)
-        return p.output_offset + p.output_scale * draws.at(self._model_units(X))
+    def _latent_covariance(self, X: FloatArray) -> FloatArray:
+        """Return that of the latent function without White."""
+        p, trend = self.posterior, self._tiles.trend
+        U = p.model_units(self._columns(X))
+        V = self._tiles.triangle.factor_product(p.kernel.K(U, p.X))
+        S = p.output_scale**2 * p.kernel.K(U, U) - V @ V.T
+        if trend is not None:
+            T = trend.rows(p.mean.design(U), V, p.output_scale)
+            S += T @ T.T
+        return (S + S.T) / 2
+
+    def samples(
+        self, X: FloatArray, count: int, seed: int, *, pathwise: bool = False
+    ) -> FloatArray:
+        """Return joint draws of the latent function, shape (count, n).
+
+        They are exact unless `pathwise`; then each is a function of x, see `PathwiseDraws`.
+        """
+        if pathwise:
+            p, draws = self.posterior, self._draws(count, seed)
+            U = p.model_units(self._columns(X))
+            return p.output_offset + p.output_scale * draws.at(U)
+        return joint_draws(self.predict(X)[:, 0], self._latent_covariance(X), count, seed)
 
     def _draws(self, count: int, seed: int) -> PathwiseDraws:
         with self._lock:
@@ -173,11 +246,10 @@ class GPR(Model):
                 self._recent[count, seed] = PathwiseDraws(self.posterior, count, seed)
             return self._recent[count, seed]
 
-    def _model_units(self, X: FloatArray) -> FloatArray:
-        p = self.posterior
-        reach = MAX_MODEL_UNITS * p.input_scale
-        near = np.clip(X, p.input_offset - reach, p.input_offset + reach)
-        return (near - p.input_offset) / p.input_scale
+    def _columns(self, X: FloatArray) -> FloatArray:
+        """Return the columns of X, shape (n, D); raise `ValueError` for another shape."""
+        X = self._checked(X)
+        return X if self._encoding is None else self._encoding.expand(X)
 
     def _checked(self, X: FloatArray) -> FloatArray:
         if self._posterior is None:

@@ -1,22 +1,24 @@
-"""Draws from the posterior as functions of x, determined by a seed.
+"""Draws from the posterior, determined by a seed: exact ones of a few points, or functions of x.
 
-A draw from the prior, made of random Fourier features, is corrected by the data (Matheron's rule):
-Wilson et al., Efficiently sampling functions from Gaussian process posteriors, ICML 2020,
-equations 8 and 13. A draw can then be evaluated anywhere, piece by piece, without the covariance of
-all points.
+Functions: a draw from the prior, made of random Fourier features, is corrected by the data
+(Matheron's rule): Wilson et al., Efficiently sampling functions from Gaussian process posteriors,
+ICML 2020, equations 8 and 13. A draw can then be evaluated anywhere, piece by piece, without the
+covariance of all points.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from service.gpr.kernels import Stationary
+from service.gpr.factors import Bias, Function, Linear, Product, StdPeriodic
+from service.gpr.means import Trend
 from service.gpr.posterior import Posterior
-from service.model import FloatArray
+from service.gpr.stationary import Stationary
+from service.model import FloatArray, Unsupported
 
 FREQUENCIES = 2048
 """Random frequencies per term, each a cosine and a sine. The prior's variance is exact and its
-correlations are off by about 1/√(2·2048) = 1.6 %; near data the correction removes most of that."""
+correlations are off by about 1/√(2·2048) = 1.6 %, which the correction removes only in part."""
 
 FEATURE_ROWS = 256
 """Training inputs whose features are in memory at once."""
@@ -25,24 +27,115 @@ TILE = 8
 """Points and draws per product: in a fixed shape the bits do not depend on how X is cut."""
 
 
-class _Features:
-    """cos(ωx) and sin(ωx) of one stationary term; Rahimi & Recht 2007, equation 5."""
+_FEATURES = 2**63
+"""The stream of the frequencies, which no draw has."""
 
-    def __init__(self, term: Stationary, d: int, rng: np.random.Generator) -> None:
-        z = rng.standard_normal((len(term.active_dims), FREQUENCIES))
-        freedom = term.form.degrees_of_freedom
-        if freedom is not None:
-            z *= np.sqrt(freedom / rng.chisquare(freedom, FREQUENCIES))
-        self.frequencies = np.zeros((d, FREQUENCIES))
-        scale = np.broadcast_to(term.lengthscale, term.active_dims.shape)
-        self.frequencies[term.active_dims] = z / scale[:, None]
-        self.amplitude = float(np.sqrt(term.variance / FREQUENCIES))
+
+def _generator(seed: int, stream: int) -> np.random.Generator:
+    """Return the random numbers of one draw: streams and seeds share none."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream,)))
+
+
+def joint_draws(mean: FloatArray, covariance: FloatArray, count: int, seed: int) -> FloatArray:
+    """Return draws of a normal distribution, shape (count, n).
+
+    Draw i is the same, but for rounding, whatever `count` is.
+
+    Parameters
+    ----------
+    mean : shape (n,)
+    covariance : shape (n, n)
+    """
+    z = np.empty((count, len(mean)))
+    for i in range(count):
+        z[i] = _generator(seed, i).standard_normal(len(mean))
+    draws: FloatArray = mean + z @ _root(covariance).T
+    return draws
+
+
+def _root(covariance: FloatArray) -> FloatArray:
+    """Return the Cholesky factor, with as little on the diagonal as rounding requires."""
+    largest = float(np.max(np.diag(covariance), initial=0.0))
+    identity = np.eye(len(covariance))
+    for jitter in (0.0, *(10.0**k for k in range(-16, 0))):
+        try:
+            return np.asarray(np.linalg.cholesky(covariance + jitter * largest * identity))
+        except np.linalg.LinAlgError:
+            continue
+    return np.diag(np.sqrt(np.maximum(np.diag(covariance), 0)))
+
+
+def _frequencies(factor: Function, d: int, rng: np.random.Generator) -> FloatArray:
+    """Draw frequencies from the spectral density of a factor, shape (d, FREQUENCIES).
+
+    Raises `Unsupported`: its density is not known.
+    """
+    W = np.zeros((d, FREQUENCIES))
+    if isinstance(factor, Stationary):
+        active = factor.active_dims
+        z = rng.standard_normal((len(active), FREQUENCIES))
+        z *= _spread(factor, rng)
+        W[active] = z / np.broadcast_to(factor.lengthscale, active.shape)[:, None]
+    elif isinstance(factor, StdPeriodic):
+        # exp(-½ sin²(πx/T)/l²) is a Fourier series whose coefficients are a Skellam distribution.
+        active = factor.active_dims
+        period, lengthscale = (
+            np.broadcast_to(a, active.shape)[:, None] for a in (factor.period, factor.lengthscale)
+        )
+        size = (len(active), FREQUENCIES)
+        rate = np.broadcast_to(1 / (8 * lengthscale**2), size)
+        W[active] = 2 * np.pi / period * (rng.poisson(rate) - rng.poisson(rate))
+    return W
+
+
+def _spread(factor: Stationary, rng: np.random.Generator) -> FloatArray:
+    """Return what normal frequencies are multiplied by, shape (FREQUENCIES,)."""
+    freedom = {"Exponential": 1, "Matern32": 3, "Matern52": 5}.get(factor.name)
+    if freedom is not None:  # the spectral density is a Student t
+        spread: FloatArray = np.sqrt(freedom / rng.chisquare(freedom, FREQUENCIES))
+        return spread
+    if factor.name == "RatQuad":  # a mixture of RBFs: Rasmussen & Williams, equation 4.20
+        return np.sqrt(rng.gamma(factor.shape, 1.0, FREQUENCIES))
+    if factor.name == "RBF":
+        return np.ones(FREQUENCIES)
+    raise Unsupported(f"draws as functions are not supported for the kernel {factor.name}")
+
+
+class _Features:
+    """Features of one term: cos(ωx) and sin(ωx), times xᵢ for a linear factor.
+
+    Rahimi & Recht 2007, equation 5. The spectral density of a product is that of a sum of
+    independent frequencies.
+    """
+
+    def __init__(self, term: Function, d: int, rng: np.random.Generator) -> None:
+        factors = term.factors if isinstance(term, Product) else (term,)
+        waves = [f for f in factors if isinstance(f, Stationary | StdPeriodic)]
+        self.frequencies = np.zeros((d, FREQUENCIES if waves else 0))
+        for wave in waves:
+            self.frequencies += _frequencies(wave, d, rng)
+        variance = 1.0
+        for factor in factors:
+            if not isinstance(factor, Linear):
+                assert isinstance(factor, Stationary | StdPeriodic | Bias)
+                variance *= factor.variance
+        self.amplitude = float(np.sqrt(variance / (FREQUENCIES if waves else 1)))
+        self.linear = [f for f in factors if isinstance(f, Linear)]
+        self.width = 2 * FREQUENCIES if waves else 1
+        for linear in self.linear:
+            self.width *= len(linear.active_dims)
 
     def at(self, X: FloatArray) -> FloatArray:
-        """Return the features at X, shape (n, 2 FREQUENCIES)."""
-        phase = X @ self.frequencies
-        waves: FloatArray = np.hstack([np.cos(phase), np.sin(phase)])
-        return self.amplitude * waves
+        """Return the features at X, shape (n, width)."""
+        F = np.full((len(X), 1), self.amplitude)
+        if self.frequencies.shape[1]:
+            phase = X @ self.frequencies
+            F = self.amplitude * np.hstack([np.cos(phase), np.sin(phase)])
+        for factor in self.linear:
+            slopes = np.sqrt(np.broadcast_to(factor.variances, factor.active_dims.shape))
+            columns = zip(factor.active_dims, slopes, strict=True)
+            F = np.hstack([F * (slope * X[:, i, None]) for i, slope in columns])
+        return F
 
 
 class PathwiseDraws:
@@ -50,26 +143,35 @@ class PathwiseDraws:
 
     Draw i is the same, but for rounding, whatever `count` is. The kernel's white noise belongs to
     observations, not to the function, and is left out.
+
+    Raises `Unsupported`: the kernel's spectral density is not known.
     """
 
     def __init__(self, posterior: Posterior, count: int, seed: int) -> None:
         self.posterior, self.count = posterior, count
-        rng = np.random.default_rng([seed])
-        d = posterior.X.shape[1]
-        self.features = [_Features(term, d, rng) for term in posterior.kernel.stationary]
-        columns = -(-count // TILE) * TILE
+        rng = _generator(seed, _FEATURES)
         Z, N = posterior.X, len(posterior.X)
-        width = 2 * FREQUENCIES * len(self.features) + 1
+        self.features = [_Features(f, Z.shape[1], rng) for f in posterior.kernel.functions]
+        columns = -(-count // TILE) * TILE
+        width = sum(features.width for features in self.features)
         self.weights = np.zeros((width, columns))
         noise = np.zeros((N, columns))
         for i in range(count):
-            own = np.random.default_rng([seed, i])
+            own = _generator(seed, i)
             self.weights[:, i] = own.standard_normal(width)
             noise[:, i] = own.standard_normal(N)
         # f(x) = prior(x) + k(x, Z) (α - Cᵀ [C prior(Z) + S^½ z]),  S = I - C K Cᵀ
-        C = self._factor()
+        C = posterior.triangle()
         prior = np.vstack([self._prior(Z[i : i + FEATURE_ROWS]) for i in range(0, N, FEATURE_ROWS)])
-        residual = C @ prior + self._root(C) @ noise
+        residual = C @ prior + self._noise(C, noise)
+        self.coefficients = np.zeros((posterior.mean.size(Z.shape[1]), columns))
+        if posterior.mean.estimated:
+            # The mean's coefficients are estimated anew from each draw's own data.
+            trend = Trend(posterior.mean.design(Z), C)
+            found = trend.Q.T @ residual
+            residual -= trend.Q @ found
+            self.coefficients -= trend.T.T @ found
+        self.coefficients += posterior.mean.coefficients[:, None]
         self.update = posterior.alpha[:, None] - C.T @ residual
         self.update[:, count:] = 0
 
@@ -82,14 +184,15 @@ class PathwiseDraws:
             tile[:n] = X[i : i + n]
             values = self._prior(tile)
             K = self.posterior.kernel.K(tile, self.posterior.X)
+            H = self.posterior.mean.design(tile)
             for j in range(0, self.count, TILE):
                 values[:, j : j + TILE] += K @ self._columns(self.update, j)
+                values[:, j : j + TILE] += H @ self._columns(self.coefficients, j)
             out[:, i : i + n] = values[:n, : self.count].T
         return out
 
     def _prior(self, X: FloatArray) -> FloatArray:
-        bias = np.full((len(X), 1), np.sqrt(self.posterior.kernel.bias))
-        F = np.hstack([*(features.at(X) for features in self.features), bias])
+        F = np.hstack([features.at(X) for features in self.features])
         blocks = [F @ self._columns(self.weights, j) for j in range(0, self.weights.shape[1], TILE)]
         return np.hstack(blocks)
 
@@ -97,17 +200,11 @@ class PathwiseDraws:
     def _columns(A: FloatArray, j: int) -> FloatArray:
         return A[:, j : j + TILE]
 
-    def _factor(self) -> FloatArray:
-        N = len(self.posterior.X)
-        C = np.zeros((N, N))
-        C[np.tri(N, dtype=np.bool_)] = self.posterior.factor
-        return C
-
-    def _root(self, C: FloatArray) -> FloatArray:
-        """Return S^½, which is σC for an exact GP, where K + σ²I = C⁻¹C⁻ᵀ."""
+    def _noise(self, C: FloatArray, noise: FloatArray) -> FloatArray:
+        """Return S^½ z; for an exact GP S is C diag(nugget) Cᵀ, as K + diag(nugget) is C⁻¹C⁻ᵀ."""
         p = self.posterior
         if not p.inducing:
-            return float(np.sqrt(p.noise_variance + p.kernel.white)) * C
+            return C @ (np.sqrt(p.nugget)[:, None] * noise)
         values, U = np.linalg.eigh(np.eye(len(C)) - C @ p.kernel.K(p.X, p.X) @ C.T)
-        root: FloatArray = U * np.sqrt(np.maximum(values, 0))
+        root: FloatArray = (U * np.sqrt(np.maximum(values, 0))) @ noise
         return root

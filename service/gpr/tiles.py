@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 
 from service.gpr.crosscovariance import CrossCovariance, CrossScratch, at_once, row_by_row
+from service.gpr.factors import Product, Single
+from service.gpr.kernels import Kernel
+from service.gpr.means import Trend
 from service.gpr.posterior import Posterior
 from service.gpr.triangle import BlockTriangle
 from service.model import FloatArray
@@ -21,6 +25,9 @@ MAX_ROW_BY_ROW = 1000
 The triangle then fits the processor's cache, and one product per point is four times faster for
 a single point and no slower for five. Beyond that a tile is always one product: slower for a single
 point, but faster the more points wait."""
+
+PRODUCT_LOSS = 1e-11
+"""The largest loss, of the prior's deviation or variance, that faster distances may cost."""
 
 BLOCK = 96
 """Rows per block of the triangle: small blocks save operations, large ones save calls."""
@@ -66,24 +73,39 @@ class _Scratches(threading.local):
 class TiledPredictor:
     """Mean and latent variance in raw units; safe to call from several threads.
 
-    The output's scale is folded into the triangle and α once, so that a tile needs only k(x, Z), a
-    product and a sum of squares.
+    X has the columns of the posterior's `Encoding`. The output's scale is folded into the triangle
+    and α once, so that a tile needs only k(x, Z), a product and a sum of squares.
     """
 
     def __init__(self, posterior: Posterior, large_tile: int) -> None:
-        self.inputs = posterior.X.shape[1]
+        p = self.posterior = posterior
+        self.inputs = p.X.shape[1]
+        s = p.output_scale
+        self.row_by_row = len(p.X) <= MAX_ROW_BY_ROW
+        self.triangle = BlockTriangle(s * p.factor, s * p.alpha, BLOCK, copies=self.row_by_row)
         self.cross = CrossCovariance(
-            posterior.kernel, posterior.X, posterior.input_offset, posterior.input_scale
+            p.kernel, p.X, p.input_offset, p.input_scale, p.model_units, self._max_radius()
         )
-        s = posterior.output_scale
-        self.row_by_row = self.cross.size <= MAX_ROW_BY_ROW
-        self.triangle = BlockTriangle(
-            s * posterior.factor, s * posterior.alpha, BLOCK, copies=self.row_by_row
-        )
-        self.offset = posterior.output_offset
-        self.prior = s**2 * posterior.kernel.diagonal
+        self.offset = p.output_offset
+        self.trend = Trend(p.mean.design(p.X), self.triangle.C / s) if p.mean.estimated else None
+        self.constant_prior = all(not hasattr(f, "variances") for f in _factors(p.kernel))
+        self.prior = float(s**2 * p.kernel.diagonal(p.X[:1])[0])
+        self.plain = self.constant_prior and p.mean.basis == "none"
         self.large_tile = large_tile
         self._scratches = _Scratches()
+
+    def _max_radius(self) -> float:
+        """Return how far Z may spread, in lengthscales, for distances by a matrix product.
+
+        A product of scaled rows rounds r² by about ε times the square of their largest distance R
+        from the centre. In the mean this is multiplied by up to ``k ‖α‖₁``, in the variance by a
+        row of C for each of its squares; both are to stay below `PRODUCT_LOSS` of the prior.
+        """
+        p = self.posterior
+        prior = float(np.max(p.kernel.diagonal(p.X)))
+        rows = float(np.sqrt(np.vecdot(self.triangle.C, self.triangle.C).max())) / p.output_scale
+        gain = np.sqrt(prior) * max(float(np.abs(p.alpha).sum()), rows)
+        return float(np.sqrt(PRODUCT_LOSS / (np.finfo(np.float64).eps * gain))) if gain else np.inf
 
     def write(self, out: FloatArray, X: FloatArray) -> None:
         """Write mean and latent variance of every row of X into `out`, shape (n, 2)."""
@@ -108,8 +130,7 @@ class TiledPredictor:
             self.cross.write(scratch.K, scratch.all_X, scratch.cross, at_once)
             self.triangle.at_once(scratch.K_blocks, scratch.V_blocks)
         np.vecdot(scratch.V, scratch.V, out=scratch.squares)
-        np.add(scratch.mean, self.offset, out=out[:, 0])
-        np.subtract(self.prior, scratch.squares, out=out[:, 1])
+        self._finish(out, X, scratch.mean, scratch.squares, scratch.V)
 
     def _large(self, out: FloatArray, X: FloatArray) -> None:
         scratch = self._scratches.large
@@ -118,6 +139,31 @@ class TiledPredictor:
         if len(X) < self.large_tile:
             scratch = _LargeScratch(len(X), self, scratch)
         self.cross.write(scratch.K, X, scratch.cross, at_once)
+        V = None if self.trend is None else self.triangle.factor_product(scratch.K)
         self.triangle.sums_of_squares(scratch.mean, scratch.squares, scratch.K, scratch.V)
-        np.add(scratch.mean, self.offset, out=out[:, 0])
-        np.subtract(self.prior, scratch.squares, out=out[:, 1])
+        self._finish(out, X, scratch.mean, scratch.squares, V)
+
+    def _finish(
+        self, out: FloatArray, X: FloatArray, mean: FloatArray, squares: FloatArray, V: Any
+    ) -> None:
+        """Write ``kᵀα`` plus the mean function, and the prior's variance less ``‖C k‖²``."""
+        np.add(mean, self.offset, out=out[:, 0])
+        np.subtract(self.prior, squares, out=out[:, 1])
+        if self.plain:
+            return
+        p, s = self.posterior, self.posterior.output_scale
+        U = p.model_units(X)
+        if not self.constant_prior:
+            np.subtract(s**2 * p.kernel.diagonal(U), squares, out=out[:, 1])
+        out[:, 0] += s * p.mean.at(U)
+        if self.trend is not None:
+            T = self.trend.rows(p.mean.design(U), V, s)
+            out[:, 1] += np.vecdot(T, T)
+
+
+def _factors(kernel: Kernel) -> list[Single]:
+    """Return the factors of all terms."""
+    found: list[Single] = []
+    for term in kernel.functions:
+        found += term.factors if isinstance(term, Product) else [term]
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -166,7 +167,8 @@ def check_trainable(
     X : shape (n, d), all inputs
     rows : how many of them train the model
     """
-    unknown = [part for part in map(str.strip, options.kernel.split("+")) if part not in TERMS]
+    named = map(str.strip, re.split(r"[+*]", options.kernel))
+    unknown = [name for name in named if name not in TERMS]
     if unknown:
         detail = f"unknown kernel {unknown[0][:40]!r}; supported: {SUPPORTED}"
         raise TrainingDataError(detail, option="kernel")

@@ -85,6 +85,8 @@ def make_plan(blobs: JobBlobs, spec: Prediction, model: Model, rows: int, limit:
     names = model.description.feature_names
     if spec.options.covariance:
         rows = limit  # a joint covariance cannot be computed in parts
+    elif spec.options.samples:
+        rows = max(rows, model.exact_draws)  # so few draws are exact, which takes one part
     if spec.form == "table":
         table = Table(blobs.open(INPUT), names, count_bytes=True)
         parts = [Part(c.start, c.stop, c.lines, c.rows) for c in table.cuts(rows, limit)]

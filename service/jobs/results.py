@@ -18,7 +18,14 @@ from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
 from service.services.chunks import CHUNK_TILES, Answered, Chunk, Source, row_ranges
 from service.services.errors import Problem, Where, ogc_problem
-from service.services.prediction import Limits, Predict, answered, covariance, refuse_covariance_as
+from service.services.prediction import (
+    Limits,
+    Predict,
+    answered,
+    as_functions,
+    covariance,
+    refuse_covariance_as,
+)
 from service.services.writing import layout_of, written
 from service.storage.blobs import BlobMissing
 
@@ -57,7 +64,8 @@ def compute_part(
     limits: Limits,
 ) -> int:
     """Predict the rows of a part, store the numbers, and return how many rows they are."""
-    size, options = CHUNK_TILES * model.large_tile, spec.options
+    size = CHUNK_TILES * model.large_tile
+    options = as_functions(spec.options) if plan.rows > model.exact_draws else spec.options
     chunks = read_part(blobs, plan, plan.parts[part], size, lenient=options.on_bad_row == "nan")
     points, values, outside = [], [], []
     errors: dict[int, str] = {}

@@ -31,6 +31,13 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=0, description="adds this many joint draws of the latent function")
     ] = 0
     seed: Annotated[int, Meta(ge=0, le=2**53, description="the same seed gives the same draws")] = 0
+    pathwise: Annotated[
+        bool,
+        Meta(
+            description="makes the draws functions of the point, the same however the points are "
+            "cut; otherwise they are exact for up to 1000 points"
+        ),
+    ] = False
     on_bad_row: Annotated[
         Literal["fail", "nan"],
         Meta(description="a bad CSV row fails the request, or is answered NaN with the reason"),

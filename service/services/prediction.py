@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from statistics import NormalDist
 
+import msgspec
 import numpy as np
 
 from service.model import BoolArray, FloatArray, Model, Unsupported
@@ -53,7 +55,8 @@ def columns(model: Model, X: FloatArray, options: Options, predict: Predict) -> 
         if options.gradient:
             parts.append(model.gradient(X).reshape(len(X), -1))
         if options.samples:
-            parts.append(model.samples(X, options.samples, options.seed).T)
+            draws = model.samples(X, options.samples, options.seed, pathwise=options.pathwise)
+            parts.append(draws.T)
     except Unsupported as error:
         raise unusable(str(error)) from None
     return P if len(parts) == 1 else np.hstack(parts)
@@ -63,6 +66,8 @@ def answered(
     model: Model, chunks: Iterator[Chunk], options: Options, predict: Predict, limits: Limits
 ) -> Iterator[Answered]:
     """Yield each chunk with its numbers; bad rows get NaN."""
+    if options.samples:
+        chunks, options = _drawn(model, chunks, options)
     for chunk in chunks:
         refuse_many_samples(options, len(chunk.X), limits)
         values = columns(model, chunk.X, options, predict)
@@ -73,6 +78,20 @@ def answered(
             values[bad] = np.nan
             outside[bad] = False
         yield Answered(chunk, values, outside)
+
+
+def _drawn(
+    model: Model, chunks: Iterator[Chunk], options: Options
+) -> tuple[Iterator[Chunk], Options]:
+    """Look at the first two chunks: draws of more than one must be functions of x."""
+    first = list(islice(chunks, 2))
+    whole = len(first) < 2 and all(len(chunk.X) <= model.exact_draws for chunk in first)
+    return chain(first, chunks), options if whole else as_functions(options)
+
+
+def as_functions(options: Options) -> Options:
+    """Return the options with draws that do not depend on how the points are cut."""
+    return msgspec.structs.replace(options, pathwise=True) if options.samples else options
 
 
 def covariance(model: Model, X: FloatArray, options: Options) -> FloatArray:

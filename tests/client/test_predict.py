@@ -137,7 +137,9 @@ def test_many_samples_of_many_points(few_values: str, gpr: GPR) -> None:
         answer, plain = gp.predict(many, samples=100, seed=3), gp.predict(many)
     assert answer.samples is not None
     assert answer.samples.shape == (100, 1030)
-    np.testing.assert_allclose(answer.samples[:2, -9:], gpr.samples(many[-9:], 2, 3), rtol=1e-9)
+    np.testing.assert_allclose(
+        answer.samples[:2, -9:], gpr.samples(many[-9:], 2, 3, pathwise=True), rtol=1e-9
+    )
     np.testing.assert_array_equal(answer.mean, plain.mean)
 
 
@@ -152,7 +154,9 @@ def test_more_samples_than_a_tile_may_have(few_values: str, gpr: GPR) -> None:
     assert answer.samples is not None
     assert answer.samples.shape == (400, 3, 100)
     draws = answer.samples.reshape(400, 300)
-    np.testing.assert_allclose(draws[:2], gpr.samples(many, 2, 3), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        draws[:2], gpr.samples(many, 2, 3, pathwise=True), rtol=1e-9, atol=1e-9
+    )
     for name in ("mean", "variance", "lower", "upper"):
         np.testing.assert_array_equal(getattr(answer, name), getattr(plain, name))
     assert answer.gradient is not None
@@ -192,7 +196,8 @@ def test_covariance(gp: Client, gpr: GPR, X: FloatArray) -> None:
 
 def test_samples_do_not_depend_on_the_split(server: Server, X: FloatArray) -> None:
     with Client(server.url, rows=7) as cut, Client(server.url) as whole:
-        parts, one = cut.predict(X, samples=2, seed=3), whole.predict(X, samples=2, seed=3)
+        parts = cut.predict(X, samples=2, seed=3)
+        one = whole.predict(X, samples=2, seed=3, pathwise=True)
     assert parts.samples is not None
     assert one.samples is not None
     np.testing.assert_allclose(parts.samples, one.samples, rtol=1e-9)

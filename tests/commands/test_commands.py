@@ -39,7 +39,7 @@ def test_train_and_predict_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert model.description.name == "data"
     assert set(model.description.scores) > {"rmse", "log_predictive_density", "coverage_95"}
     assert model.description.scores["held_out_rows"] == 12
-    assert len(model.posterior.kernel.stationary[0].lengthscale) == 1
+    assert len(model.description.hyperparameters["Matern32"]["lengthscale"]) == 1
 
     done = run("predict", data, "--model", files[0])
     assert done.exit_code == 0, done.output

@@ -43,13 +43,16 @@ def condition(m: Any) -> float:
     return float(np.linalg.cond(K))
 
 
-def assert_equal_answers(model: GPR, m: Any, X: FloatArray, *, noise: bool) -> None:
+def assert_equal_answers(
+    model: GPR, m: Any, X: FloatArray, *, noise: bool, of_prior: float = 1e-12
+) -> None:
     """A relative 1e-9, of a mean near zero 1e-9 of the prior's deviation.
 
     A mean is a sum of k times α. Where K is nearly singular, α is huge and the terms cancel; GPy's
-    own rounding is then of the order of the machine's precision times the sum of their sizes, and
-    as much is allowed. A variance is a difference from the prior's: 1e-12 of that is allowed, which
-    exceeds the relative 1e-9 only where less than a thousandth of the prior variance is left.
+    own rounding and ours are then of the order of the machine's precision times the sum of their
+    sizes, and as much is allowed; test_truth.py asks which of them is nearer to the truth. A
+    variance is a difference from the prior's: `of_prior` of that is allowed, which exceeds the
+    relative 1e-9 only where less than a thousandth of the prior variance is left.
     """
     wanted, found = answers(m, X, noise=noise), model.predict(X, noise=noise)
     scale = float(m.normalizer.std[0]) if m.normalizer else 1.0
@@ -58,7 +61,7 @@ def assert_equal_answers(model: GPR, m: Any, X: FloatArray, *, noise: bool) -> N
     terms = scale * np.abs(m.kern.K(X, inputs)) @ np.abs(m.posterior.woodbury_vector)[:, 0]
     mean_error, variance_error = np.abs(found - wanted).T
     mean_allowed = 1e-9 * np.maximum(np.abs(wanted[:, 0]), np.sqrt(prior))
-    assert np.all(mean_error <= np.maximum(mean_allowed, 40 * EPSILON * terms))
+    assert np.all(mean_error <= np.maximum(mean_allowed, 200 * EPSILON * terms))
     floor = 1e-15 * scale**2
     assert np.all(found[:, 1] >= floor)
-    assert np.all(variance_error <= np.maximum(1e-9 * np.abs(wanted[:, 1]), 1e-12 * prior))
+    assert np.all(variance_error <= np.maximum(1e-9 * np.abs(wanted[:, 1]), of_prior * prior))

@@ -7,10 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from service.gpr import GPR
-from service.gpr.kernels import Kernel, Stationary
-from service.gpr.posterior import Posterior
-from service.gpr.training import _packed
+from service.gpr import GPR, kernels
+from service.gpr.means import Basis
 from service.model import FloatArray
 from tests.gpr import oracle
 
@@ -20,43 +18,16 @@ sized = st.floats(1e-3, 1e3)
 
 @st.composite
 def models(draw: st.DrawFn) -> GPR:
-    """A GP with any hyperparameters, whose answers at its own inputs are taken as the reference."""
+    """A GP with any hyperparameters."""
     d, n = draw(st.integers(1, 4)), draw(st.integers(1, 30))
     X = draw(arrays(np.float64, (n, d), elements=st.floats(-3, 3)))
     y = draw(arrays(np.float64, n, elements=st.floats(-3, 3)))
     name = draw(st.sampled_from(oracle.KERNELS))
     lengthscale = draw(arrays(np.float64, d, elements=sized))
-    kernel = Kernel((Stationary(name, draw(sized), lengthscale, np.arange(d)),))
+    kernel = getattr(kernels, name)(d, draw(sized), lengthscale)
     noise = draw(st.floats(1e-6, 10))
-    L = np.linalg.cholesky(kernel.K(X, X) + (noise + 1e-9 * kernel.diagonal) * np.eye(n))
-    C = np.linalg.inv(L)
-    alpha = C.T @ (C @ y)
-    k = kernel.K(X[:1], X)
-    answer = [(k @ alpha)[0], kernel.diagonal - ((C @ k.T) ** 2).sum() + noise]
-    return GPR.from_posterior(
-        Posterior(
-            "any",
-            tuple(f"a{i}" for i in range(d)),
-            "y",
-            kernel,
-            noise,
-            np.zeros(d),
-            np.ones(d),
-            0.0,
-            1.0,
-            False,
-            X,
-            alpha,
-            _packed(C),
-            n,
-            np.zeros((d, 2)),
-            X[:1],
-            np.array([answer]),
-            "",
-            "",
-            "",
-        )
-    )
+    mean: Basis = draw(st.sampled_from(["none", "constant", "linear"]))
+    return GPR.from_parts(X, y, kernel=kernel, noise_variance=noise, mean=mean, jitter=1e-9)
 
 
 @given(models(), st.data())

@@ -1,12 +1,15 @@
-"""Draws of the posterior: functions of x, fixed by the seed, with the posterior's moments."""
+"""Draws of the posterior, fixed by the seed: exact ones, and functions of x."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import GPy
 import numpy as np
 import pytest
 
-from service.gpr import GPR
+from service.gpr import GPR, kernels
+from service.gpr.kernels import Kernel
 from service.gpr.sampling import FREQUENCIES
 from service.model import FloatArray
 from tests.gpr import oracle
@@ -30,48 +33,104 @@ def points() -> FloatArray:
     return oracle.data(25, 2, seed=3)[0] * 1.5
 
 
+@pytest.mark.parametrize("pathwise", [False, True])
 @pytest.mark.parametrize("make", [exact, sparse])
 @pytest.mark.parametrize("name", oracle.KERNELS)
-def test_moments(make: object, name: str) -> None:
-    """Within five standard errors: of so many draws, and of so many random frequencies."""
-    model, X = make(name), points()  # type: ignore[operator]
-    S = model.samples(X, DRAWS, seed=11)
+def test_moments(make: Callable[[str], GPR], name: str, pathwise: bool) -> None:
+    """Within five standard errors of so many draws, and of so many random frequencies."""
+    model, X = make(name), points()
+    S = model.samples(X, DRAWS, seed=11, pathwise=pathwise)
     assert S.shape == (DRAWS, len(X))
     p = model.posterior
     white = p.output_scale**2 * p.kernel.white
-    prior = p.output_scale**2 * p.kernel.diagonal
+    prior = p.output_scale**2 * float(p.kernel.diagonal(X)[0])
     mean, variance = model.predict(X, noise=False).T
     deviation = np.sqrt(np.maximum(variance - white, 0))
     assert np.all(np.abs(S.mean(axis=0) - mean) <= 5 * deviation / np.sqrt(DRAWS) + 1e-6)
     wanted = model.covariance(X, noise=False) - white * np.eye(len(X))
     statistical = 5 * np.outer(deviation, deviation) * np.sqrt(2 / DRAWS)
-    features = 5 * prior / np.sqrt(2 * FREQUENCIES)
+    features = 5 * prior / np.sqrt(2 * FREQUENCIES) if pathwise else 1e-12 * prior
     assert np.all(np.abs(np.cov(S.T) - wanted) <= statistical + features)
+
+
+DENSE = {
+    "Matern32": (1, 300, 1e-3),
+    "Matern52": (2, 100, 1e-4),
+    "RBF": (2, 60, 1e-10),
+}
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_the_spread_is_right_where_data_are_dense(name: str) -> None:
+    """Where the posterior has little of the prior's variance, which features miss many times."""
+    d, n, noise = DENSE[name]
+    m = oracle.regression(n, d, oracle.kernel(name, d, ard=False), noise=noise)
+    model, X = GPR.from_gpy(m, list("ab")[:d]), 0.7 * oracle.data(40, d, seed=3)[0]
+    variance = np.diag(model.covariance(X, noise=False))
+    ratio = model.samples(X, 3000, seed=1).var(axis=0) / variance
+    assert np.all(np.abs(ratio - 1) <= 5 * np.sqrt(2 / 3000))
+
+
+PRIORS: dict[str, Callable[[], Kernel]] = {
+    "RBF": lambda: kernels.RBF(2, 1.5, [0.7, 2.0]),
+    "Exponential": lambda: kernels.Exponential(2, 1.5, 0.8),
+    "RatQuad": lambda: kernels.RatQuad(2, 1.5, 0.8, power=1.3),
+    "Linear": lambda: kernels.Linear(2, [0.5, 2.0]),
+    "StdPeriodic": lambda: kernels.StdPeriodic(2, 1.5, period=[2.0, 3.0], lengthscale=0.6),
+    "product": lambda: kernels.RBF(2) * kernels.StdPeriodic(2) * kernels.Linear(2, [1.0, 0.1]),
+    "sum": lambda: kernels.Matern52(2) * kernels.Bias(2, 0.5) + kernels.Bias(2, 2.0),
+}
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_features_of_every_kernel(name: str) -> None:
+    """Far more noise than signal leaves the prior, whose covariance the features must have."""
+    X = oracle.data(12, 2, seed=3)[0]
+    kernel = PRIORS[name]()
+    model = GPR.from_parts(X[:2], [0.0, 0.0], kernel=kernel, noise_variance=1e9)
+    S = model.samples(X, 4000, seed=2, pathwise=True)
+    wanted = kernel.K(X, X)
+    assert np.max(np.abs(S.T @ S / len(S) - wanted)) <= 0.12 * np.max(np.diag(wanted))
+
+
+def test_an_estimated_mean_is_drawn_too() -> None:
+    """Far from the data its uncertainty is most of the variance."""
+    X, y = oracle.data(15, 1)
+    kernel = kernels.RBF(1, 0.3, 0.5)
+    model = GPR.from_parts(X, y, kernel=kernel, noise_variance=0.01, mean="linear")
+    U = np.array([[-8.0], [0.1], [5.0]])
+    for pathwise in (False, True):
+        S = model.samples(U, 3000, seed=4, pathwise=pathwise)
+        ratio = S.var(axis=0) / model.predict(U, noise=False)[:, 1]
+        assert np.all(np.abs(ratio - 1) < 0.15)
 
 
 def test_draws_pass_through_exact_data() -> None:
     m = oracle.regression(20, 2, oracle.kernel("RBF", 2, ard=False), noise=1e-6)
     model, X = GPR.from_gpy(m, ["a", "b"]), np.array(m.X)
-    S = model.samples(X, 5, seed=1)
+    S = model.samples(X, 5, seed=1, pathwise=True)
     assert np.max(np.abs(S - np.array(m.Y)[:, 0])) < 0.02
 
 
 def test_the_same_however_cut() -> None:
     model, X = exact("Matern52"), points()
-    whole = model.samples(X, 3, seed=5)
+    whole = model.samples(X, 3, seed=5, pathwise=True)
     for cut in (1, 4, 8, 13):
-        parts = [model.samples(X[:cut], 3, seed=5), model.samples(X[cut:], 3, seed=5)]
+        parts = [model.samples(part, 3, seed=5, pathwise=True) for part in (X[:cut], X[cut:])]
         assert np.array_equal(np.hstack(parts), whole)
     again = exact("Matern52")
-    assert np.array_equal(again.samples(X[::-1], 3, seed=5)[:, ::-1], whole)
+    assert np.array_equal(again.samples(X[::-1], 3, seed=5, pathwise=True)[:, ::-1], whole)
 
 
-def test_seeds_and_counts() -> None:
+@pytest.mark.parametrize("pathwise", [False, True])
+def test_seeds_and_counts(pathwise: bool) -> None:
     model, X = exact("RBF"), points()
-    few = model.samples(X, 2, seed=5)
-    np.testing.assert_allclose(model.samples(X, 20, seed=5)[:2], few, rtol=1e-9, atol=1e-9)
-    assert not np.allclose(model.samples(X, 2, seed=6), few)
+    few = model.samples(X, 2, seed=5, pathwise=pathwise)
+    np.testing.assert_allclose(
+        model.samples(X, 20, seed=5, pathwise=pathwise)[:2], few, rtol=1e-9, atol=1e-9
+    )
+    assert not np.allclose(model.samples(X, 2, seed=6, pathwise=pathwise), few)
     assert not np.allclose(few[0], few[1])
     for seed in range(10):
-        model.samples(X[:1], 1, seed)
+        model.samples(X[:1], 1, seed, pathwise=pathwise)
     assert len(model._recent) <= 4

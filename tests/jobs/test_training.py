@@ -84,7 +84,7 @@ def test_train_from_json_without_activating(jobs: Stack, http: httpx.Client) -> 
         (_table() + "nan,1,2\n1,inf,x\n", {}, 422, "line 62: left is not finite: 'nan'; line 63"),
         (_table(), {"target": "depth"}, 422, "column 'depth' is missing"),
         (_table(), {"features": "left,height"}, 422, "'height' is named twice"),
-        (_table(), {"kernel": "Linear"}, 422, "unknown kernel 'Linear'"),
+        (_table(), {"kernel": "Cubic"}, 422, "unknown kernel 'Cubic'"),
         (_table(), {"restarts": "many"}, 422, "restarts"),
         (_table(), {"restarts": "0"}, 422, "restarts"),
         (_table(), {"colour": "red"}, 422, "colour"),
