@@ -38,7 +38,7 @@ def _decimal_years() -> Data:
 
 def _unix_time() -> Data:
     """Seconds since 1970, every three hours for ten days."""
-    hours = 3.0 * np.arange(80)
+    hours = np.arange(0.0, 240.0, 3.0)
     return 1.7e9 + 3600 * hours[:, None], np.sin(2 * np.pi * hours / 24) + 0.01 * hours
 
 

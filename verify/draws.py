@@ -169,8 +169,8 @@ def sections() -> list[Section]:
         f"{', '.join(map(str, SEEDS))}. The ratio is the draws' variance over the posterior's of "
         "the latent function. The other columns are the largest deviation, in standard errors, of "
         f"the draws' means, variances and correlations of pairs; the limits are {MEAN_LIMIT:g}, "
-        f"{VARIANCE_LIMIT:g} and {CORRELATION_LIMIT:g}, so that a right sampler exceeds one of them "
-        "in one run of a hundred.",
+        f"{VARIANCE_LIMIT:g} and {CORRELATION_LIMIT:g}, so that a right sampler exceeds one of "
+        "them in one run of a hundred.",
         ["model", "ratio of variances", "mean", "variance", "correlation"],
     )
     for case in cases():

@@ -10,6 +10,7 @@ import GPy
 import numpy as np
 
 from service.gpr import GPR, kernels
+from service.gpr.means import Basis
 from service.model import FloatArray
 from tests.gpr import exactkernels as exact
 from tests.gpr import gpytruth, truth
@@ -91,7 +92,8 @@ def cases() -> Iterator[Case]:
     for name, mean in MEANS.items():
         yield _of_gpy(name, GPy.kern.RBF(D, 1.7, [0.9, 1.4], ARD=True), mean())
     yield _exp_sine_squared()
-    for basis in ("constant", "linear"):
+    bases: tuple[Basis, ...] = ("constant", "linear")
+    for basis in bases:
         yield _estimated(basis)
 
 
@@ -146,7 +148,7 @@ def _exp_sine_squared() -> Case:
     return Case("ExpSineSquared (witness: scikit-learn)", model, found, witness, condition)
 
 
-def _estimated(basis: str) -> Case:
+def _estimated(basis: Basis) -> Case:
     X, y = data()
     kernel = kernels.RBF(D, 1.7, [0.9, 1.4])
     noise, condition = _noise(kernel.K(X, X))
@@ -195,10 +197,18 @@ def sections() -> list[Section]:
         f"{N} points in {D} dimensions, the noise chosen for a condition number of at most "
         f"{CONDITION:.0e}, 20 points among and around them. Errors of a mean are divided by the "
         "larger of the mean and the prior's deviation; those of a variance by the variance, but at "
-        f"least by {LEFT:g} of the prior's. The limit is {LIMIT:.0e}, against the truth and between "
-        "the service and GPy.",
-        ["kernel", "condition", "mean", "variance"]
-        + ["GPy's mean", "GPy's variance", "mean, beside GPy", "variance, beside GPy"],
+        f"least by {LEFT:g} of the prior's. The limit is {LIMIT:.0e}, against the truth and "
+        "between the service and GPy.",
+        [
+            "kernel",
+            "condition",
+            "mean",
+            "variance",
+            "GPy's mean",
+            "GPy's variance",
+            "mean, beside GPy",
+            "variance, beside GPy",
+        ],
     )
     derivatives = Section(
         "Derivatives",

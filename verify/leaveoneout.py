@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from service.gpr import GPR, kernels
+from service.gpr.means import Basis
 from service.gpr.validation import leave_one_out
 from service.model import FloatArray
 from tests.gpr import exactkernels as exact
@@ -42,7 +43,7 @@ UNITS: dict[str, Any] = {
 }
 
 
-def _case(name: str, ours: Any, theirs: Any, noise: Any, mean: str = "none") -> Case:
+def _case(name: str, ours: Any, theirs: Any, noise: Any, mean: Basis = "none") -> Case:
     X, y = _data()
     model = GPR.from_parts(X, y, kernel=ours, noise_variance=noise, mean=mean, jitter=1e-8, **UNITS)
     found = truth.Exact(
@@ -73,7 +74,8 @@ def cases() -> Iterator[Case]:
         e.Matern52(1, 0.9, two),
         np.linspace(1e-3, 0.1, N),
     )
-    for basis in ("constant", "linear"):
+    bases: tuple[Basis, ...] = ("constant", "linear")
+    for basis in bases:
         yield _case(
             f"Matern52, estimated {basis}",
             k.Matern52(2, 1, 0.9),

@@ -24,29 +24,34 @@ MEAN_LIMIT = 1e-6
 def _branin(X: FloatArray) -> FloatArray:
     a, b = 15 * X[:, 0] - 5, 15 * X[:, 1]
     wave = (b - 5.1 / (4 * np.pi**2) * a**2 + 5 / np.pi * a - 6) ** 2
-    return wave + 10 * (1 - 1 / (8 * np.pi)) * np.cos(a) + 10
+    value: FloatArray = wave + 10 * (1 - 1 / (8 * np.pi)) * np.cos(a) + 10
+    return value
 
 
 def _bowl(X: FloatArray) -> FloatArray:
-    return np.sum(X**2, axis=1) + np.exp(X[:, 0])
+    value: FloatArray = np.sum(X**2, axis=1) + np.exp(X[:, 0])
+    return value
 
 
 def _ishigami(X: FloatArray) -> FloatArray:
     a, b, c = np.pi * (2 * X.T - 1)
-    return np.sin(a) + 7 * np.sin(b) ** 2 + 0.1 * c**4 * np.sin(a)
+    value: FloatArray = np.sin(a) + 7 * np.sin(b) ** 2 + 0.1 * c**4 * np.sin(a)
+    return value
 
 
 def _waves(X: FloatArray) -> FloatArray:
-    return np.sin(12 * X[:, 0]) + X[:, 0]
+    value: FloatArray = np.sin(12 * X[:, 0]) + X[:, 0]
+    return value
 
 
 def _friedman(X: FloatArray) -> FloatArray:
-    return (
+    value: FloatArray = (
         10 * np.sin(np.pi * X[:, 0] * X[:, 1])
         + 20 * (X[:, 2] - 0.5) ** 2
         + 10 * X[:, 3]
         + 5 * X[:, 4]
     )
+    return value
 
 
 @dataclass(frozen=True)
@@ -124,8 +129,15 @@ def sections() -> list[Section]:
         "below its floor of 1e-8, and published with `GPR.from_gpy`. Errors of the variance are "
         "divided by the prior's variance, those of the mean by its deviation; the limits are "
         f"{LIMIT:.0e} and {MEAN_LIMIT:.0e}.",
-        ["function, kernel", "inducing", "least variance left", "variance", "GPy's variance"]
-        + ["mean", "GPy's mean"],
+        [
+            "function, kernel",
+            "inducing",
+            "least variance left",
+            "variance",
+            "GPy's variance",
+            "mean",
+            "GPy's mean",
+        ],
     )
     for case in CASES:
         with warnings.catch_warnings():

@@ -20,6 +20,7 @@ from service.gpr.parts import posterior_of_parts
 from service.gpr.posterior import Posterior
 from service.gpr.sampling import PathwiseDraws, joint_draws
 from service.gpr.tiles import TiledPredictor
+from service.gpr.toolkits import posterior_of_sklearn
 from service.model import Description, FloatArray, Model, version_of, write_file
 
 MIN_VARIANCE = 1e-15
@@ -72,6 +73,23 @@ class GPR(Model):
         from service.gpr.training import posterior_of  # GPy may be absent where models are served
 
         return cls.from_posterior(posterior_of(m, feature_names, output_name))
+
+    @classmethod
+    def from_sklearn(
+        cls, model: Any, feature_names: Sequence[str] | None = None, output_name: str = "y"
+    ) -> Self:
+        """Return a model from a fitted ``GaussianProcessRegressor`` of scikit-learn.
+
+        Parameters
+        ----------
+        model : the regressor; or a Pipeline that ends in one, after scalers; or a
+            TransformedTargetRegressor of either; or a search over any of these
+        feature_names : default those of the DataFrame that it was fitted to, or x1 … xd
+
+        Raises `ValueError`: the model is not fitted, has several outputs, or has a step or a kernel
+        that cannot be served; the message names it and says what to do instead.
+        """
+        return cls.from_posterior(posterior_of_sklearn(model, feature_names, output_name))
 
     @classmethod
     def from_parts(
