@@ -42,7 +42,16 @@ def data(n: int, d: int) -> tuple[FloatArray, FloatArray]:
     return X, np.sin(6 * X[:, 0]) + X[:, -1] ** 2 + 0.05 * rng.standard_normal(n)
 
 
-def _case(name: str, n: int, d: int, ours: Any, theirs: Any, noise: float, **other: Any) -> Case:
+def _case(
+    name: str,
+    n: int,
+    d: int,
+    ours: Any,
+    theirs: Any,
+    noise: float,
+    white: float = 0.0,
+    **other: Any,
+) -> Case:
     """Return a case; `other` may have a mean or inducing inputs."""
     X, y = data(n, d)
     model = GPR.from_parts(X, y, kernel=ours, noise_variance=noise, jitter=1e-8, **other)
@@ -52,7 +61,7 @@ def _case(name: str, n: int, d: int, ours: Any, theirs: Any, noise: float, **oth
         if Z is not None:
             return truth.Sparse(theirs, Z, X, y, noise)
         mean = truth.Mean(other.get("mean", "none"))
-        return truth.Exact(theirs, X, y, noise, jitter=1e-8, mean=mean)
+        return truth.Exact(theirs, X, y, noise, jitter=1e-8 + white, mean=mean)
 
     return Case(name, model, make)
 
@@ -78,8 +87,9 @@ def cases() -> Iterator[Case]:
         60,
         2,
         k.RBF(2, 1, 0.5) + k.Bias(2, 3) + k.White(2, 0.1),
-        e.RBF(1, 0.5, two) + e.Bias(3),  # draws are of the function, without White
-        0.11,
+        e.RBF(1, 0.5, two) + e.Bias(3),
+        0.01,
+        white=0.1,  # no part of the function that is drawn
     )
     yield _case(
         "RBF * Linear",

@@ -53,8 +53,8 @@ def posterior_of_parts(
         noise_variance=_not_negative("noise_variance", noise).item() if noise.ndim == 0 else 0.0,
         row_noise=_row_noise(noise, len(X)),
         jitter=_not_negative("jitter", np.array(jitter, dtype=np.float64)).item(),
-        input_offset=_per_input("input_offset", inputs[0], d),
-        input_scale=_scale("input_scale", _per_input("input_scale", inputs[1], d)),
+        input_offset=per_input(inputs[0], d, "input_offset"),
+        input_scale=_scale("input_scale", per_input(inputs[1], d, "input_scale")),
         output_offset=float(output[0]),
         output_scale=_scale("output_scale", np.array(output[1], dtype=np.float64)).item(),
         Z=Z,
@@ -96,7 +96,11 @@ def _row_noise(noise: FloatArray, n: int) -> FloatArray:
     return _not_negative("noise_variance", noise)
 
 
-def _per_input(what: str, given: ArrayLike, d: int) -> FloatArray:
+def per_input(given: ArrayLike, d: int, what: str = "the offset or scale") -> FloatArray:
+    """Return one number per input, shape (d,), from one number or d.
+
+    Raises `ValueError`: there are others.
+    """
     array = np.array(given, dtype=np.float64)
     if array.shape not in ((), (1,), (d,)):
         raise ValueError(f"{what} must be a number or have shape ({d},), not {array.shape}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +22,14 @@ from service.gpr.posterior import Posterior
 from service.gpr.sampling import PathwiseDraws, joint_draws
 from service.gpr.tiles import TiledPredictor
 from service.gpr.toolkits import posterior_of_sklearn
-from service.model import Description, FloatArray, Model, version_of, write_file
-
-MIN_VARIANCE = 1e-15
-"""GPy's lower bound of the latent variance, in the model's units."""
+from service.model import (
+    Description,
+    FloatArray,
+    Model,
+    check_model_name,
+    version_of,
+    write_file,
+)
 
 RECENT_DRAWS = 4
 """Draws to keep, so that the pieces of a large array share them."""
@@ -64,15 +69,42 @@ class GPR(Model):
         return cls(len(posterior.feature_names))._adopt(posterior, modelfile.encode(posterior))
 
     @classmethod
-    def from_gpy(cls, m: Any, feature_names: Sequence[str], output_name: str = "y") -> Self:
+    def from_gpy(
+        cls,
+        m: Any,
+        feature_names: Sequence[str],
+        output_name: str = "y",
+        *,
+        name: str = "gp",
+        input_offset: ArrayLike = 0.0,
+        input_scale: ArrayLike = 1.0,
+        output_offset: float = 0.0,
+        output_scale: float = 1.0,
+    ) -> Self:
         """Return a model from a trained ``GPy.models.GPRegression`` or ``SparseGPRegression``.
 
-        Raises `ValueError`: the model has something unsupported (another kernel or likelihood, a
-        mean function, several outputs), or a feature name cannot be used.
-        """
-        from service.gpr.training import posterior_of  # GPy may be absent where models are served
+        Callers use raw units. Where X or Y were standardised before GPy saw them, the offsets and
+        scales say how: ``(x - input_offset) / input_scale``.
 
-        return cls.from_posterior(posterior_of(m, feature_names, output_name))
+        Parameters
+        ----------
+        name : the model's name in all protocols
+        input_offset, input_scale : a number, or shape (d,)
+
+        Raises `ValueError`: the model has something unsupported (another kernel or likelihood,
+        several outputs), or a name cannot be used.
+        """
+        from service.gpr.fromgpy import posterior_of  # GPy may be absent where models are served
+
+        check_model_name(name)
+        posterior = posterior_of(
+            m,
+            feature_names,
+            output_name,
+            inputs=(input_offset, input_scale),
+            output=(output_offset, output_scale),
+        )
+        return cls.from_posterior(replace(posterior, name=name))
 
     @classmethod
     def from_sklearn(
@@ -102,6 +134,7 @@ class GPR(Model):
         mean: Basis | Mean | float = "none",
         feature_names: Sequence[str] | None = None,
         output_name: str = "y",
+        name: str = "gp",
         input_offset: ArrayLike = 0.0,
         input_scale: ArrayLike = 1.0,
         output_offset: float = 0.0,
@@ -129,6 +162,7 @@ class GPR(Model):
         Raises `ValueError`: a shape or a number is wrong, or the kernel matrix is too close to
         singular for double precision.
         """
+        check_model_name(name)
         posterior = posterior_of_parts(
             np.array(X, dtype=np.float64),
             np.array(y, dtype=np.float64),
@@ -142,7 +176,7 @@ class GPR(Model):
             jitter=jitter,
             inducing_inputs=inducing_inputs,
         )
-        return cls.from_posterior(posterior)
+        return cls.from_posterior(replace(posterior, name=name))
 
     def _adopt(self, posterior: Posterior, data: bytes) -> Self:
         self._posterior = posterior
@@ -154,7 +188,7 @@ class GPR(Model):
         self._encoding = posterior.encoding if posterior.categories else None
         self._tiles = TiledPredictor(posterior, self.large_tile)
         variance = posterior.output_scale**2
-        self._floor = variance * MIN_VARIANCE
+        self._floor = variance * posterior.least_variance
         self._noise = variance * posterior.noise_variance
         modelfile.verify(posterior, self.predict, self.large_tile)
         return self

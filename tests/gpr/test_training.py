@@ -33,16 +33,50 @@ def test_other_models_are_refused_with_the_reason() -> None:
     X, y = oracle.data(20, 2)
     k = GPy.kern.RBF(2)
     mean = GPy.mappings.MLP(2, 1)
+    laplace = GPy.inference.latent_function_inference.Laplace()
     unserved = {
         "unsupported mean function .*MLP.*Additive": GPy.models.GPRegression(
             X, y, k.copy(), mean_function=mean
         ),
         "more than one output": GPy.models.GPRegression(X, np.hstack([y, y]), k.copy()),
-        "not Gaussian": GPy.models.GPClassification(X, (y > 0).astype(float), k.copy()),
+        "not Gaussian": GPy.core.GP(
+            X, y, k.copy(), GPy.likelihoods.StudentT(), inference_method=laplace
+        ),
+        "a GPy GPClassification cannot": GPy.models.GPClassification(X, (y > 0) * 1.0, k.copy()),
     }
     for reason, m in unserved.items():
         with pytest.raises(ValueError, match=reason):
             GPR.from_gpy(m, ["a", "b"])
+
+
+def test_models_that_are_no_regression_are_refused_by_what_they_are() -> None:
+    X, y = oracle.data(20, 2)
+    unserved = {
+        "GPy WarpedGP": GPy.models.WarpedGP(X, y),
+        "GPy InputWarpedGP": GPy.models.InputWarpedGP(X, y),
+        "GPy SVGP": GPy.core.SVGP(X, y, X[:5], GPy.kern.RBF(2), GPy.likelihoods.Gaussian()),
+        "builtins object": object(),
+    }
+    for kind, m in unserved.items():
+        with pytest.raises(ValueError, match=f"a {kind} cannot be taken over.*from_parts"):
+            GPR.from_gpy(m, ["a", "b"])
+
+
+def test_what_was_standardised_by_hand_is_asked_in_raw_units() -> None:
+    X, y = oracle.data(40, 2)
+    offset, scale = np.array([1e6, -3.0]), np.array([100.0, 0.1])
+    m = GPy.models.GPRegression(X, y, GPy.kern.RBF(2), noise_var=0.01, normalizer=True)
+    model = GPR.from_gpy(
+        m, ["a", "b"], name="wind/peak", input_offset=offset, input_scale=scale,
+        output_offset=5.0, output_scale=2.0,
+    )  # fmt: skip
+    U = oracle.data(10, 2, seed=3)[0]
+    mean, variance = m.predict(U)
+    found = model.predict(U * scale + offset)
+    np.testing.assert_allclose(found[:, 0], 5 + 2 * mean[:, 0], rtol=1e-9)
+    np.testing.assert_allclose(found[:, 1], 4 * variance[:, 0], rtol=1e-9)
+    assert model.description.name == "wind/peak"
+    np.testing.assert_allclose(model.description.training_range[0, 1], 1e6 + 100 * X[:, 0].max())
 
 
 def test_fit_through_the_model() -> None:
