@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import flask
 from flask import Blueprint, Flask, request
 
-from service.model import Model
+from service.model import Model, ModelFileError
 from service.runtime import probes
 from service.runtime.metrics import METRICS_TYPE
 from service.runtime.runtime import Runtime
 from service.services import negotiation, writing
 from service.services.errors import Problem
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 from service.web import body, hooks, pages
 from service.web.headers import mark_version, prefers_async, refuse_other_version, require_token
 from service.web.hooks import client_has_left, current_runtime
@@ -151,4 +151,15 @@ def metrics() -> flask.Response:
     return flask.Response(current_runtime().metrics.exposition(), content_type=METRICS_TYPE)
 
 
-app = create_app(Runtime(Settings.from_environ()))
+def _application() -> Flask:
+    """Return the application of the environment's settings.
+
+    Raises `RuntimeError`: it cannot start. gunicorn then prints one line.
+    """
+    try:
+        return create_app(Runtime(Settings.from_environ()))
+    except (SettingsError, ModelFileError, FileNotFoundError) as error:
+        raise RuntimeError(f"gpserve cannot start: {error}") from None
+
+
+app = _application()

@@ -189,6 +189,8 @@ def version_of(file: BufferedIOBase) -> str:
 def write_file(path: Path, pieces: Iterable[bytes], mode: int = 0o666) -> int:
     """Write a file and return its size; a reader sees the old file or the new one, never a part.
 
+    It is on the disk when this returns, and survives a power cut.
+
     Parameters
     ----------
     mode : the permissions of the file, less the process's umask
@@ -199,11 +201,23 @@ def write_file(path: Path, pieces: Iterable[bytes], mode: int = 0o666) -> int:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
             for piece in pieces:
                 size += out.write(piece)
+            out.flush()
+            os.fsync(out.fileno())
         os.replace(part, path)
+        sync_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     return size
+
+
+def sync_folder(folder: Path) -> None:
+    """Write a folder's entries to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_npy_safely(read: Callable[[], T]) -> T:

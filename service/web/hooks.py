@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from time import perf_counter
 from typing import IO, Any, cast
@@ -100,6 +100,7 @@ def _begin() -> None:
 
 def _end(response: flask.Response) -> flask.Response:
     response.headers["X-Request-Id"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.pop("Date", None)  # the server sets it as well
     request = flask.request
     finish = partial(
@@ -111,18 +112,11 @@ def _end(response: flask.Response) -> flask.Response:
         status=response.status_code,
         started=g.started,
     )
-    if response.is_streamed:
-        response.response = _to_the_end(response.response, finish)
+    if response.is_streamed and request.method != "HEAD":  # whose pieces nobody begins to read
+        response.call_on_close(finish)
     else:
         finish()
     return response
-
-
-def _to_the_end(pieces: Iterable[Any], finish: Callable[[], None]) -> Iterator[Any]:
-    try:
-        yield from pieces
-    finally:
-        finish()
 
 
 def _http_error(error: HTTPException) -> flask.Response:

@@ -10,8 +10,8 @@ from flask import Blueprint, request
 from service.model import ModelFileError
 from service.runtime.live import load_version
 from service.runtime.runtime import Runtime
-from service.services.errors import Problem, busy
-from service.storage.blobs import StorageError
+from service.services.errors import Problem, busy, full
+from service.storage.blobs import StorageError, StorageFull
 from service.storage.versions import NoSuchVersion
 from service.web.headers import require_token
 from service.web.hooks import current_runtime
@@ -48,6 +48,8 @@ def activate(version: str) -> flask.Response:
         raise Problem(404, f"no such version: {version[:40]!r}; /models lists them") from None
     except ModelFileError as error:
         raise Problem(409, f"version {version} cannot be served: {error}") from None
+    except StorageFull as error:
+        raise full(error) from None
     except StorageError as error:
         raise busy(f"the model store is unavailable: {error}", 2) from None
     if runtime.follower is not None:

@@ -29,11 +29,11 @@ from service.jobs.specs import BEGIN, INPUT, Training
 from service.model import FloatArray, Model
 from service.runtime.live import model_class
 from service.runtime.pool import TilePool, cpu_limit, threads_for
-from service.services.errors import Problem, unusable
+from service.services.errors import Problem, full, unusable
 from service.services.prediction import Limits
 from service.settings import Settings
 from service.storage import open_blobs
-from service.storage.blobs import BlobMissing, Blobs
+from service.storage.blobs import BlobMissing, Blobs, StorageFull
 from service.storage.versions import Versions
 from service.worker import messages
 
@@ -80,6 +80,8 @@ class Computer:
         except BlobMissing as missing:
             gone = Problem(410, f"the input is gone: {missing}")
             return messages.Rejected("the input is gone", gone.document())
+        except StorageFull as error:
+            return messages.Rejected("the storage is full", full(error).document())
         except Exception as error:
             return messages.Crashed(f"{type(error).__name__}: {error}", traceback.format_exc())
 

@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from service.gpr import GPR
+from service.runtime.live import Follower, Live
+from service.settings import Settings
 from service.storage.files import FileBlobs
 from service.storage.versions import Versions
 from tests.helpers import plainhttp
@@ -143,6 +145,42 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(
     until(lambda: _shows_refusal(running.url))  # a moment later
     answer = plainhttp.post(f"{running.url}/predict", json=POINT)
     assert answer.headers["X-Model-Version"] == before
+
+
+def test_a_version_that_was_repaired_is_tried_again(
+    gpr: GPR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = Versions(FileBlobs(tmp_path / "store"))
+    live = Live(Settings())
+    follower = Follower(live, versions)
+    path = another(gpr, tmp_path, 1.0)
+    version = versions.add(GPR.load(path), path)
+    stored = tmp_path / "store" / "versions" / f"{version}.npz"
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[:-100])
+    versions.activate(version)
+    follower.check()
+    assert version in follower.refused
+    stored.write_bytes(whole)
+    monkeypatch.setattr("service.runtime.live.RETRY_SECONDS", 0.0)
+    follower.check()
+    assert follower.refused == {}
+    assert live.version == version
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"version": "a', b"[]"])
+def test_a_version_without_a_readable_description_hides_no_other(
+    gpr: GPR, tmp_path: Path, torn: bytes
+) -> None:
+    versions = Versions(FileBlobs(tmp_path / "store"))
+    good, bad = (
+        versions.add(GPR.load(path), path)
+        for path in (another(gpr, tmp_path, 1.0), another(gpr, tmp_path, 2.0))
+    )
+    (tmp_path / "store" / "versions" / f"{bad}.json").write_bytes(torn)
+    listed = {found["version"]: found for found in versions.all()}
+    assert listed[good]["kernel"] == "RBF"
+    assert "cannot be read" in listed[bad]["error"]
 
 
 def _shows_refusal(url: str) -> bool:
