@@ -141,10 +141,11 @@ def deviations(S: FloatArray, mean: FloatArray, covariance: FloatArray) -> dict[
     exactly = covariance / np.sqrt(np.outer(variance, variance))
     correlation = found / np.sqrt(np.outer(sampled, sampled))
     pairs = np.triu(np.abs(exactly) < 1 - SETTLED, k=1)
+    off = np.abs(correlation - exactly)[pairs]
     return {
         "mean": np.abs(S.mean(axis=0) - mean) / np.sqrt(variance / n),
         "variance": np.abs(sampled / variance - 1) / np.sqrt(2 / n),
-        "correlation": (np.abs(correlation - exactly) * np.sqrt(n) / (1 - exactly**2))[pairs],
+        "correlation": off * np.sqrt(n) / (1 - exactly[pairs] ** 2),
         "ratio": sampled / variance,
     }
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from service.gpr import GPR
 from service.model import FloatArray
-from tests.gpr.test_format1 import FOLDER
 from verify.comparison import errors, relative
 from verify.report import Section
 
+FOLDER = Path(__file__).parent.parent / "tests" / "gpr" / "format1"
 LIMIT = 1e-9
 NAMES = ("exact", "sum", "sparse")
 
