@@ -14,6 +14,7 @@ import pytest
 from service.gpr import GPR
 from service.gpr.conditioning import answers
 from service.gpr.kernels import RBF
+from service.gpr.validation import leave_one_out
 from service.model import FloatArray
 from tests.gpr import oracle
 from verify import (
@@ -114,7 +115,7 @@ def test_leave_one_out() -> None:
     wanted = case.truth.leave_one_out()
     once: Any = SimpleNamespace(leave_one_out=lambda: wanted)
     case = replace(case, truth=once)
-    right = leaveoneout.leave_one_out(case.model.posterior)
+    right = leave_one_out(case.model.posterior)
     assert not failures(lambda section: leaveoneout.check(case, right, section))
     for column in range(2):
         off = right.copy()
