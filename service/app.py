@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -18,7 +19,12 @@ from service.services.errors import Problem
 from service.settings import Settings, SettingsError
 from service.web import body, hooks, pages
 from service.web.headers import mark_version, prefers_async, refuse_other_version, require_token
-from service.web.hooks import client_has_left, current_runtime
+from service.web.hooks import (
+    ClientLeftError,
+    client_has_left,
+    current_runtime,
+    predict_while_connected,
+)
 from service.web.umbridge import umbridge
 from service.web.v2 import v2
 from service.web.versions import versions
@@ -90,7 +96,9 @@ def predict() -> flask.Response:
     if jobs and (accepted := jobs.offer_job(model, source, options, media_type)):
         return accepted
     parsed = perf_counter()
-    answer = writing.pieces(model, source, options, media_type, runtime.predict, runtime.limits)
+    answer = writing.pieces(
+        model, source, options, media_type, predict_while_connected(), runtime.limits
+    )
     response = flask.Response(_while_connected(answer, request.environ), content_type=media_type)
     _describe(response, model)
     response.headers["Server-Timing"] = (
@@ -102,10 +110,11 @@ def predict() -> flask.Response:
 
 def _while_connected(answer: Iterator[bytes], environ: Mapping[str, Any]) -> Iterator[bytes]:
     """Stop predicting for a client that has left."""
-    for piece in answer:
-        if client_has_left(environ):
-            return
-        yield piece
+    with suppress(ClientLeftError):
+        for piece in answer:
+            if client_has_left(environ):
+                return
+            yield piece
 
 
 def _describe(response: flask.Response, model: Model) -> None:
