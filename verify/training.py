@@ -21,6 +21,9 @@ N, D = 2000, 4
 LIMIT = 1.1
 """Of the ratios to GPy's; a tenth is the noise of the measurement."""
 
+TURNS = 3
+SIDES = ("gpserve", "gpy")
+
 
 def data() -> tuple[FloatArray, FloatArray]:
     """Return noisy values of a smooth function of inputs in [0, 1]."""
@@ -65,6 +68,15 @@ def measured(side: str) -> dict[str, float]:
     return found
 
 
+def best() -> dict[str, dict[str, float]]:
+    """Return the least seconds and memory of each side, measured in turns."""
+    turns = [{side: measured(side) for side in SIDES} for _ in range(TURNS)]
+    return {
+        side: {what: min(turn[side][what] for turn in turns) for what in ("seconds", "MB")}
+        for side in SIDES
+    }
+
+
 def check(found: dict[str, dict[str, float]], section: Section) -> None:
     """Add both rows, and the ratios."""
     for side, numbers in found.items():
@@ -82,11 +94,11 @@ def sections() -> list[Section]:
     section = Section(
         f"Training of {N} rows",
         f"{D} inputs, RBF with a lengthscale for each, one start of the optimiser on both sides, "
-        "each in a process of its own, one after the other. The time is that of the training, the "
-        f"memory the largest of the process. The limit of the ratios is {LIMIT:g}.",
+        f"each in a process of its own, the best of {TURNS} turns. The time is that of the "
+        f"training, the memory the largest of the process. The limit of the ratios is {LIMIT:g}.",
         ["", "time", "memory"],
     )
-    check({side: measured(side) for side in ("gpserve", "gpy")}, section)
+    check(best(), section)
     return [section]
 
 
