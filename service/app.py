@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import flask
 from flask import Blueprint, Flask, request
 
-from service.model import Model, ModelFileError
+from service.model import Model, ModelFileError, Unsupported
 from service.runtime import probes
 from service.runtime.metrics import METRICS_TYPE
 from service.runtime.runtime import Runtime
-from service.services import negotiation, writing
+from service.services import diagnostics, negotiation, writing
 from service.services.errors import Problem
 from service.settings import Settings, SettingsError
 from service.web import body, hooks, pages
@@ -128,6 +128,24 @@ def model() -> flask.Response:
     served = current_runtime().live.model
     response = flask.jsonify(served.description.as_json())
     _describe(response, served)
+    return cast(flask.Response, response.make_conditional(request))
+
+
+@api.get("/model/diagnostics")
+def model_diagnostics() -> flask.Response:
+    """Show how good the served model is, by rows that it has not seen."""
+    runtime = current_runtime()
+    served = runtime.live.model
+    media_type = negotiation.answer_type(request.headers.get("Accept", ""), diagnostics.OFFERED)
+    try:
+        found = runtime.diagnostics(served)
+    except Unsupported as error:
+        raise Problem(404, str(error)) from None
+    content = diagnostics.written(found, served.description, media_type)
+    response = flask.Response(content, content_type=media_type)
+    _describe(response, served)
+    if media_type == negotiation.CSV:  # else a browser would answer from its copy of the JSON
+        response.set_etag(f"{served.description.version}-csv")
     return cast(flask.Response, response.make_conditional(request))
 
 

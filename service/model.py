@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import secrets
 from abc import ABC, abstractmethod
@@ -11,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,8 @@ class Description:
     training_range : shape (d, 2), the smallest and largest training value of each input
     hyperparameters, scores : plain numbers, strings and lists, ready for JSON
     created : ISO 8601 date and time, UTC
-    categories : the words of each categorical feature; in X its value is the index of the word
+    categories : the words of each categorical feature, at least two. In X such a feature holds the
+        code of a word, which is its index; callers send the word
     """
 
     name: str
@@ -58,12 +60,64 @@ class Description:
     created: str = ""
     categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def points_across(self, count: int) -> FloatArray:
+        """Return points from the low end of the training range to the high one, shape (count, d).
+
+        A categorical feature gets whole codes, as any point needs that the model is asked for.
+        """
+        low, high = self.training_range.T
+        X: FloatArray = np.linspace(low, high, count)
+        for name in self.categories:
+            column = self.feature_names.index(name)
+            X[:, column] = np.floor(X[:, column])
+        return X
+
     def as_json(self) -> dict[str, Any]:
         """Return the members of ``GET /model``."""
         low_high = self.training_range.tolist()
         members = {name: getattr(self, name) for name in self.__dataclass_fields__}
         members["training_range"] = dict(zip(self.feature_names, low_high, strict=True))
         return members
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnostics:
+    """What a model predicts for rows that it has not seen, beside what was observed there.
+
+    Attributes
+    ----------
+    method : "leave_one_out" when each training row is predicted from all others, "held_out" when
+        the rows were not used for training
+    rows : shape (n,), the position of each row among the training rows or the held-out rows, from 0
+    X : shape (n, d), their inputs in raw units; (n, 0) when they are not known
+    observed : shape (n,)
+    answers : shape (n, 2), mean and variance, with noise
+    relevance : shape (d,), how often the lengthscale of an input fits into its training range
+    scores : as in `Description`
+    """
+
+    method: Literal["leave_one_out", "held_out"]
+    rows: NDArray[np.int64]
+    X: FloatArray
+    observed: FloatArray
+    answers: FloatArray
+    relevance: FloatArray
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def residuals(self) -> FloatArray:
+        """``(observed - mean) / deviation``, shape (n,): standard normal for a model that is right.
+
+        Rasmussen & Williams, section 2.5.
+        """
+        standardised: FloatArray = (self.observed - self.answers[:, 0]) / np.sqrt(
+            self.answers[:, 1]
+        )
+        return standardised
+
+    def worst(self, count: int) -> NDArray[np.int64]:
+        """Return the positions of the `count` largest residuals, the largest first."""
+        return np.argsort(-np.abs(self.residuals), kind="stable")[:count]
 
 
 class Model(ABC):
@@ -135,6 +189,19 @@ class Model(ABC):
         has more than `exact_draws`.
         """
         raise Unsupported(f"{type(self).__name__} has no samples")
+
+    def diagnostics(self) -> Diagnostics:
+        """Return what the model predicts for rows that it has not seen."""
+        raise Unsupported(f"{type(self).__name__} has no diagnostics")
+
+
+def ratio_by_chance(n: float, m: float) -> float:
+    """Return by what factor root mean squared errors on n and on m rows may differ by chance.
+
+    It is three standard errors. The logarithm of the mean of n squared normal errors has a variance
+    of 2/n.
+    """
+    return math.exp(1.5 * math.sqrt(2 / n + 2 / m))
 
 
 def check_model_name(name: str) -> None:

@@ -12,37 +12,59 @@ from typing import Any
 
 import numpy as np
 
+from gpserve_client._words import Categories, codes_of, refuse_wrong_codes
 from gpserve_client.answers import FloatArray
 
 
-def as_array(points: Any, names: Sequence[str]) -> FloatArray:
-    """Convert points to an array of shape (..., d).
+def as_array(points: Any, names: Sequence[str], categories: Categories | None = None) -> FloatArray:
+    """Convert points to an array of shape (..., d), with codes for the words of categories.
 
     Parameters
     ----------
     points : see `Client.predict`
     names : the d feature names
+    categories : the words of each categorical feature
 
     Raises
     ------
     ValueError
         There are no points, a feature is missing or duplicated, columns differ in length, the
-        length of the last axis is not d, or a value is not a number.
+        length of the last axis is not d, or a value is not a number or a word of its feature.
     """
+    categories = categories or {}
     columns = _columns_by_name(points, names)
     if columns is not None:
-        return _stack(columns, names)
+        return _stack(columns, names, categories)
     if isinstance(points, Sequence) and points and _columns_by_name(points[0], names) is not None:
-        return np.stack([as_array(point, names) for point in points])
-    X = _as_floats(points)
-    if X.shape == (0,):
+        return np.stack([as_array(point, names, categories) for point in points])
+    X = _coded(points, names, categories) if categories else _as_floats(points)
+    _refuse_other_shape(X.shape, names)
+    return X
+
+
+def _coded(points: Any, names: Sequence[str], categories: Categories) -> FloatArray:
+    """Convert points in the order of the features; an array of numbers has codes already."""
+    if isinstance(points, np.ndarray) and points.dtype.kind in "biuf":
+        X = _as_floats(points)
+        _refuse_other_shape(X.shape, names)
+        refuse_wrong_codes(X, names, categories)
+        return X
+    cells = np.array(points, dtype=object)
+    _refuse_other_shape(cells.shape, names)
+    for name, words in categories.items():
+        column = names.index(name)
+        cells[..., column] = codes_of(cells[..., column], name, words)
+    return _as_floats(cells)
+
+
+def _refuse_other_shape(shape: tuple[int, ...], names: Sequence[str]) -> None:
+    if shape == (0,):
         raise ValueError("there are no points")
-    if X.ndim == 0 or X.shape[-1] != len(names):
+    if not shape or shape[-1] != len(names):
         raise ValueError(
-            f"the points have shape {X.shape}; their last axis must hold the {len(names)} "
+            f"the points have shape {shape}; their last axis must hold the {len(names)} "
             f"features {', '.join(names)}"
         )
-    return X
 
 
 def as_csv(data: Any) -> bytes:
@@ -114,9 +136,14 @@ def _refuse_missing_features(found: Iterable[Any], names: Sequence[str]) -> None
         raise ValueError(f"duplicate features: {', '.join(duplicated)}")
 
 
-def _stack(columns: Mapping[str, Any], names: Sequence[str]) -> FloatArray:
-    """Stack columns of shape (...) and single numbers to points of shape (..., d)."""
-    arrays = {name: _as_floats(columns[name]) for name in names}
+def _stack(columns: Mapping[str, Any], names: Sequence[str], categories: Categories) -> FloatArray:
+    """Stack columns of shape (...) and single values to points of shape (..., d)."""
+    arrays = {
+        name: codes_of(columns[name], name, categories[name])
+        if name in categories
+        else _as_floats(columns[name])
+        for name in names
+    }
     shapes = {array.shape for array in arrays.values() if array.ndim}
     if len(shapes) > 1:
         lengths = ", ".join(

@@ -83,7 +83,7 @@ def model() -> Request[ModelInfo]:
 
 def predict_one(point: FloatArray, info: ModelInfo) -> Request[PartialAnswer]:
     """Predict one point, shape (d,), as JSON, which is the fastest; answer of shape (1, 2)."""
-    document = json.dumps(dict(zip(info.feature_names, point.tolist(), strict=True)))
+    document = json.dumps(info.named(point))
     headers = {"Content-Type": "application/json", "If-Match": f'"{info.version}"'}
 
     def read(response: httpx2.Response) -> PartialAnswer:
@@ -148,9 +148,15 @@ def train(data: Any, target: str, options: Mapping[str, Any], key: str) -> Reque
     return Request("POST", "/train", _job_status, query, headers, table)
 
 
-def activate(version: str) -> Request[dict[str, Any]]:
+def activate(version: str, force: bool) -> Request[dict[str, Any]]:
     """Serve this version from now on."""
-    return Request("POST", f"/models/{_segment(version)}/activate", _document)
+    query = {"force": "true"} if force else {}
+    return Request("POST", f"/models/{_segment(version)}/activate", _document, query)
+
+
+def diagnostics() -> Request[dict[str, Any]]:
+    """Ask how good the served model is."""
+    return Request("GET", "/model/diagnostics", _document)
 
 
 def models() -> Request[dict[str, Any]]:

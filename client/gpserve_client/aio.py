@@ -63,7 +63,9 @@ class AsyncClient(ClientBase):
 
     async def _predict(self, points: Any, options: Options) -> Prediction:
         info = self._model or await self._shared_model()
-        plan = self._settings.plan(as_array(points, info.feature_names), options, info)
+        plan = self._settings.plan(
+            as_array(points, info.feature_names, info.categories), options, info
+        )
         return plan.join(await self._send_all(plan.requests()))
 
     async def submit(self, points: Any, **options: Unpack[JobOptions]) -> AsyncJob:
@@ -73,7 +75,7 @@ class AsyncClient(ClientBase):
 
     async def _submit(self, points: Any, options: Options, key: str) -> AsyncJob:
         info = self._model or await self._shared_model()
-        X = as_array(points, info.feature_names)
+        X = as_array(points, info.feature_names, info.categories)
         status = await self._send(_requests.submit(X, options, info.version, key))
         return AsyncJob(self, status, Submission(options, info.outside(X), info.version))
 
@@ -83,10 +85,14 @@ class AsyncClient(ClientBase):
         self._forget_model()
         return AsyncJob(self, status)
 
-    async def activate(self, version: str) -> dict[str, Any]:
-        """Serve this version; every replica does within two seconds."""
+    async def activate(self, version: str, *, force: bool = False) -> dict[str, Any]:
+        """Serve this version; see `Client.activate`."""
         self._forget_model()
-        return await self._send(_requests.activate(version))
+        return await self._send(_requests.activate(version, force))
+
+    async def diagnostics(self) -> dict[str, Any]:
+        """Return how good the served model is; see `Client.diagnostics`."""
+        return await self._send(_requests.diagnostics())
 
     async def models(self) -> dict[str, Any]:
         """Return all versions with their scores."""

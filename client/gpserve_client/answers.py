@@ -26,6 +26,7 @@ class ModelInfo:
     feature_names : one for each of the d inputs, in the order of the columns of an array
     training_range : the smallest and largest training value of each input, shape (d, 2)
     members : the whole JSON document
+    categories : the words of each categorical feature; an array has their indices
     """
 
     name: str
@@ -34,14 +35,21 @@ class ModelInfo:
     output_name: str
     training_range: FloatArray
     members: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Self:
         """Create an instance from the JSON document."""
+        categories = {name: tuple(ws) for name, ws in members.get("categories", {}).items()}
         names = tuple(members["feature_names"])
         low_high = np.array([members["training_range"][name] for name in names], dtype=np.float64)
         name, version, output = members["name"], members["version"], members["output_name"]
-        return cls(name, version, names, output, low_high, members)
+        return cls(name, version, names, output, low_high, members, categories)
+
+    def named(self, point: FloatArray) -> dict[str, float | str]:
+        """Return the values of one point, shape (d,), by feature name, with words for codes."""
+        values = dict(zip(self.feature_names, point.tolist(), strict=True))
+        return values | {name: words[int(values[name])] for name, words in self.categories.items()}
 
     def outside(self, X: FloatArray) -> BoolArray:
         """Return which points of X, shape (..., d), are outside the training range of any input."""

@@ -97,7 +97,8 @@ class Client(ClientBase):
         points : numbers in lists or arrays of shape (..., d); or by name, in any order and with
             other columns beside them: a data frame (pandas, polars), a pyarrow table, a structured
             array, a mapping of columns in which a single number stands for all points, a row of a
-            pandas data frame, a named tuple, a list of mappings, rows or named tuples
+            pandas data frame, a named tuple, a list of mappings, rows or named tuples. A
+            categorical feature has words; only in an array of numbers it has their codes
         noise, interval, gradient, covariance, samples, seed, pathwise : see `Options`
 
         Raises
@@ -114,7 +115,9 @@ class Client(ClientBase):
 
     def _predict(self, points: Any, options: Options) -> Prediction:
         info = self._model or self.model()
-        plan = self._settings.plan(as_array(points, info.feature_names), options, info)
+        plan = self._settings.plan(
+            as_array(points, info.feature_names, info.categories), options, info
+        )
         return plan.join(self._send_all(plan.requests()))
 
     def submit(self, points: Any, **options: Unpack[JobOptions]) -> Job:
@@ -127,7 +130,7 @@ class Client(ClientBase):
 
     def _submit(self, points: Any, options: Options, key: str) -> Job:
         info = self._model or self.model()
-        X = as_array(points, info.feature_names)
+        X = as_array(points, info.feature_names, info.categories)
         status = self._send(_requests.submit(X, options, info.version, key))
         return Job(self, status, Submission(options, info.outside(X), info.version))
 
@@ -144,10 +147,27 @@ class Client(ClientBase):
         self._forget_model()
         return Job(self, status)
 
-    def activate(self, version: str) -> dict[str, Any]:
-        """Serve this version; every replica does within two seconds."""
+    def activate(self, version: str, *, force: bool = False) -> dict[str, Any]:
+        """Serve this version; every replica does within two seconds.
+
+        Parameters
+        ----------
+        force : activate it even if its scores are clearly worse than those of the current version
+
+        Raises
+        ------
+        ServiceError
+            The version is clearly worse (409), or cannot be served.
+        """
         self._forget_model()
-        return self._send(_requests.activate(version))
+        return self._send(_requests.activate(version, force))
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Return how good the served model is: scores, verdict, and each row that it had not seen.
+
+        ``pandas.DataFrame(gp.diagnostics()["rows"])`` is a table of the rows.
+        """
+        return self._send(_requests.diagnostics())
 
     def models(self) -> dict[str, Any]:
         """Return all versions with their scores."""

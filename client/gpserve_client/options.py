@@ -64,6 +64,10 @@ class TrainingOptions(TypedDict, total=False):
     Attributes
     ----------
     features : names of the input columns; by default all columns except the target
+    categorical : names of columns of words, or of numbers that stand for kinds; one-hot encoded
+    leave_out : names of columns that are not used
+    drop_missing : whether rows with a missing or unreadable cell are left out
+    noise_column : name of a column with the known noise variance of each row
     kernel : a sum of kernels by name, as in ``"Matern52 + White"``
     ard : whether each input has its own lengthscale
     restarts : number of starts of the optimiser
@@ -71,9 +75,14 @@ class TrainingOptions(TypedDict, total=False):
     held_out : fraction of the rows that is held out to score the model
     name : name of the model
     activate : False stores the new version without serving it
+    force : serve the new version even if its scores are clearly worse than the current one's
     """
 
     features: Iterable[str]
+    categorical: Iterable[str]
+    leave_out: Iterable[str]
+    drop_missing: bool
+    noise_column: str
     kernel: str
     ard: bool
     restarts: int
@@ -81,3 +90,4 @@ class TrainingOptions(TypedDict, total=False):
     held_out: float
     name: str
     activate: bool
+    force: bool

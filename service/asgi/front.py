@@ -38,6 +38,7 @@ from service.runtime.runtime import Runtime
 from service.services import umbridge as umbridgecalls
 from service.services import writing
 from service.services.errors import Problem, busy
+from service.services.features import features_of
 from service.services.jsonpoints import read_json
 from service.services.negotiation import JSON_ACCEPTS
 from service.services.points import read_fields
@@ -95,13 +96,13 @@ class FastPredict(FastRoute):
         """Return mean and variance, or None for an option or for many points."""
         runtime = self._runtime
         model = runtime.live.model
-        names = model.description.feature_names
+        features = features_of(model)
         refuse_other_version(request.header(b"if-match"), model.description.version)
         if request.method == "GET":
             query = parse_qsl(request.query.decode("latin-1"), keep_blank_values=True)
-            read = read_fields(query, names)
+            read = read_fields(query, features)
         else:
-            read = read_json(body, names)
+            read = read_json(body, features)
         n = len(read.rows)
         if not read.options.plain or n >= model.large_tile or n > runtime.settings.max_points:
             return None
@@ -131,8 +132,7 @@ class FastEvaluate(FastRoute):
         refuse_other_version(request.header(b"if-match"), model.description.version)
         call = umbridgecalls.read(body, model, "Evaluate")
         columns = umbridgecalls.columns(call.name, model)
-        names, limit = model.description.feature_names, runtime.settings.max_points
-        rows = umbridgecalls.rows(call, len(names), limit)
+        rows = umbridgecalls.rows(call, features_of(model), runtime.settings.max_points)
         request.begin()
         done = await runtime.batcher.predict(model, rows, call.config.noisy)
         document = umbridgecalls.evaluated(done.P, columns)

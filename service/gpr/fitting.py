@@ -9,34 +9,20 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from service.gpr import GPR
+from service.gpr.conditioning import Stated, condition
+from service.gpr.posterior import Posterior
+from service.gpr.scaling import without_rounding
 from service.gpr.training import fit
 from service.gpr.trainingdata import Progress, TrainingData, TrainingOptions
-from service.model import FloatArray
-
-NORMAL_95 = 1.959963984540054
-"""A normal variable is within this many standard deviations of its mean in 95 % of cases."""
-
-
-def scores(answers: FloatArray, y: FloatArray) -> dict[str, float]:
-    """Return RMSE, mean log predictive density and coverage of the 95 % interval.
-
-    `answers` has shape (n, 2): mean and variance, with noise. Rasmussen & Williams, section 2.5.
-    """
-    error = y - answers[:, 0]
-    variance = answers[:, 1]
-    density = -0.5 * (np.log(2 * np.pi * variance) + error**2 / variance)
-    return {
-        "held_out_rows": float(len(y)),
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "log_predictive_density": float(np.mean(density)),
-        "coverage_95": float(np.mean(np.abs(error) <= NORMAL_95 * np.sqrt(variance))),
-    }
 
 
 def split(n: int, share: float, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Shuffle n rows and return those to train on and those held out, each in file order."""
+    """Shuffle n rows and return those to train on and those held out, each in file order.
+
+    At least one row is held out.
+    """
     order = np.random.default_rng(seed).permutation(n)
-    held_out = round(n * share)
+    held_out = max(1, round(n * share))
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
@@ -62,6 +48,9 @@ def fit_and_score(
 ) -> GPR:
     """Train on all rows but a held-out share, and score on that share.
 
+    The model is then given the held-out rows, too, with the hyperparameters that it has, unless
+    `options` say `held_out_only`.
+
     Parameters
     ----------
     options : the model is called by its `name`, or else by the output's
@@ -70,15 +59,51 @@ def fit_and_score(
     """
     known, unseen = split(len(table.y), options.held_out)
     with threadpool_limits(blas_threads(len(known), options.inducing, cpus), "blas"):
-        posterior = fit(
+        trained = fit(
             table.X[known],
             table.y[known],
             options,
             table.feature_names,
             table.output_name,
+            categories=table.categories,
+            row_noise=None if table.noise is None else table.noise[known],
             progress=progress,
         )
-    name = options.name or table.output_name
-    found = scores(GPR.from_posterior(posterior).predict(table.X[unseen]), table.y[unseen])
-    named = replace(posterior, name=name, data_sha256=table.sha256, scores=found)
-    return GPR.from_posterior(named)
+        answers = GPR.from_posterior(trained).predict(table.X[unseen])
+        if table.noise is not None:
+            answers[:, 1] += table.noise[unseen]
+        served = trained if options.held_out_only else _given_all_rows(trained, table)
+    return GPR.from_posterior(
+        replace(
+            served,
+            name=options.name or table.output_name,
+            data_sha256=table.sha256,
+            held_out=np.column_stack([table.y[unseen], answers]),
+        )
+    )
+
+
+def _given_all_rows(p: Posterior, table: TrainingData) -> Posterior:
+    """Return the posterior of the same hyperparameters and standardisation, given all rows."""
+    noise = np.zeros(0) if table.noise is None else table.noise / p.output_scale**2
+    stated = Stated(
+        kernel=p.kernel,
+        noise_variance=p.noise_variance,
+        row_noise=noise,
+        jitter=p.jitter,
+        mean=p.mean,
+        input_offset=p.input_offset,
+        input_scale=p.input_scale,
+        output_offset=p.output_offset,
+        output_scale=p.output_scale,
+        Z=p.X if p.inducing else np.zeros((0, 0)),
+    )
+    return condition(
+        without_rounding(table.X),
+        table.y,
+        stated,
+        p.feature_names,
+        p.output_name,
+        categories=p.categories,
+        trained_by=p.gpy_version,
+    )

@@ -1,29 +1,31 @@
-"""Training options, and training data read from CSV."""
+"""Training options, training data as arrays, and what they must be like."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import math
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 
-from service.gpr.kernels import SUPPORTED, TERMS
+from service.gpr import kerneltext
+from service.gpr.means import Basis
+from service.gpr.scaling import constant_columns
 from service.model import FloatArray
 
-MIN_ROWS = 20
-"""With fewer rows the scores on a held-out fifth are meaningless."""
+MIN_ROWS = 10
+"""With fewer rows any scores are meaningless."""
 
 EXACT_ROWS = 5000
 """With more rows inducing inputs are required: time grows as n³, memory as n²."""
 
-MAX_REASONS = 10
+LEAST_TRAINING_ROWS = 5
+
+MAX_CATEGORIES = 50
+"""A column with more words is a name or an address; each word is an input of the kernel."""
 
 Progress = Callable[[int], object]
 """Called with the number of finished restarts."""
@@ -36,7 +38,19 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     features: Annotated[
         tuple[str, ...], Meta(description="the columns of the inputs; default: all others")
     ] = ()
-    kernel: Annotated[str, Meta(description='a sum by name, as in "Matern52 + White"')] = "RBF"
+    kernel: Annotated[
+        str, Meta(description='sums and products by name, as in "Matern52 + White"')
+    ] = "RBF"
+    mean: Annotated[
+        Basis, Meta(description="what the model returns to far from data; estimated from them")
+    ] = "none"
+    noise: Annotated[
+        str,
+        Meta(
+            description="auto: estimated; none, for simulators; or the noise variance as a share "
+            "of the output's variance"
+        ),
+    ] = "auto"
     ard: Annotated[bool, Meta(description="one lengthscale per input")] = True
     inducing: Annotated[
         int, Meta(ge=0, le=5000, description="inducing inputs of a sparse GP; 0: an exact one")
@@ -45,7 +59,21 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     held_out: Annotated[
         float, Meta(ge=0.01, le=0.9, description="the share of rows used only for scoring")
     ] = 0.2
+    held_out_only: Annotated[
+        bool, Meta(description="serve the model that has not seen the rows used for scoring")
+    ] = False
     name: Annotated[str, Meta(max_length=80, description="the model's name")] = ""
+    categorical: Annotated[
+        tuple[str, ...],
+        Meta(description="columns of words, or of numbers that stand for kinds; one-hot encoded"),
+    ] = ()
+    leave_out: Annotated[tuple[str, ...], Meta(description="columns that are not used")] = ()
+    drop_missing: Annotated[
+        bool, Meta(description="leave out rows with a missing or unreadable cell")
+    ] = False
+    noise_column: Annotated[
+        str, Meta(description="a column with the known noise variance of each row; no input")
+    ] = ""
 
 
 class TrainingDataError(ValueError):
@@ -63,98 +91,46 @@ class TrainingDataError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """X, shape (n, d), y, shape (n,), their names, and the SHA-256 of the file."""
+    """The rows of a table that train a model.
+
+    Attributes
+    ----------
+    X : shape (n, d), with the code of its word where a feature is categorical
+    y : shape (n,)
+    sha256 : of the file
+    categories : the words of each categorical feature, by its column in X; a code is an index
+    noise : the known noise variance of each row, shape (n,), in the output's units squared
+    dropped : how many rows were left out because of missing or unreadable cells
+    """
 
     X: FloatArray
     y: FloatArray
     feature_names: tuple[str, ...]
     output_name: str
     sha256: str
+    categories: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    noise: FloatArray | None = None
+    dropped: int = 0
 
 
-def read_training_data(
-    data: bytes, label: str, target: str = "", features: Sequence[str] = ()
-) -> TrainingData:
-    """Read a CSV with a header.
+def noise_share(text: str) -> float | None:
+    """Return the noise variance as a share of the output's, or None to estimate it.
 
-    Parameters
-    ----------
-    data : the file's content
-    label : the file's name in error messages
-    target : the column of the output; default: the last
-    features : the columns of the inputs; default: all but the target
-
-    Raises `TrainingDataError`: a column is missing, a cell is not a finite number, there are too
-    few rows, or the output is constant.
+    Raises `TrainingDataError`: it is neither auto, nor none, nor a number in (0, 1].
     """
+    if text == "auto":
+        return None
     try:
-        lines = data.decode("utf-8-sig").splitlines(keepends=True)
-    except UnicodeDecodeError as error:
-        raise TrainingDataError(f"{label} is not UTF-8 text (byte {error.start})") from error
-    reader = csv.reader(lines, strict=True)
-    header = [name.strip() for name in next(reader, [])]
-    target = target or (header[-1] if header else "")
-    names = tuple(features) or tuple(name for name in header if name != target)
-    rows = _numbers(reader, header, _columns(header, (*names, target)))
-    if len(rows) < MIN_ROWS:
-        raise TrainingDataError(f"too few rows: {len(rows)}; at least {MIN_ROWS} are required")
-    values = np.array(rows)
-    y = np.ascontiguousarray(values[:, -1])
-    if np.ptp(y) == 0:
-        raise TrainingDataError(f"the output {target!r} is constant ({y[0]:g}): nothing to learn")
-    X = np.ascontiguousarray(values[:, :-1])
-    return TrainingData(X, y, names, target, hashlib.sha256(data).hexdigest())
-
-
-def _columns(header: list[str], names: Sequence[str]) -> list[int]:
-    if len(names) < 2:
-        raise TrainingDataError("line 1: there is no input column besides the target", line=1)
-    for name in names:
-        if header.count(name) != 1:
-            how = "is missing" if name not in header else "appears twice"
-            detail = f"line 1: column {name!r} {how}; columns: {', '.join(header)}"
-            raise TrainingDataError(detail, line=1)
-        if names.count(name) > 1:
-            raise TrainingDataError(f"{name!r} is named twice among the inputs and the target")
-    return [header.index(name) for name in names]
-
-
-def _numbers(reader: Any, header: list[str], columns: list[int]) -> list[list[float]]:
-    rows: list[list[float]] = []
-    reasons: list[tuple[int, str]] = []
-    try:
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                reasons.append((reader.line_num, f"{len(cells)} cells, not {len(header)}"))
-            else:
-                row, found = _row(cells, header, columns)
-                rows.append(row)
-                reasons += [(reader.line_num, reason) for reason in found]
-    except csv.Error as error:
-        reasons.append((reader.line_num, str(error)))
-    if reasons:
-        shown = [f"line {line}: {reason}" for line, reason in reasons[:MAX_REASONS]]
-        more = len(reasons) - MAX_REASONS
-        shown += [f"and {more} more"] if more > 0 else []
-        raise TrainingDataError("; ".join(shown), line=reasons[0][0])
-    return rows
-
-
-def _row(cells: list[str], header: list[str], columns: list[int]) -> tuple[list[float], list[str]]:
-    row: list[float] = []
-    reasons: list[str] = []
-    for column in columns:
-        try:
-            number = float(cells[column])
-        except ValueError:
-            reasons.append(f"{header[column]} is not a number: {cells[column]!r}")
-            continue
-        if not math.isfinite(number):
-            reasons.append(f"{header[column]} is not finite: {cells[column]!r}")
-        row.append(number)
-    return row, reasons
+        share = 0.0 if text == "none" else float(text)
+    except ValueError:
+        share = math.nan
+    if not (text == "none" or 0 < share <= 1):
+        raise TrainingDataError(
+            f"noise must be auto, none, or a share of the output's variance as 0.001, at most 1; "
+            f"not {text[:40]!r}",
+            option="noise",
+        )
+    return share
 
 
 def check_trainable(
@@ -167,18 +143,58 @@ def check_trainable(
     X : shape (n, d), all inputs
     rows : how many of them train the model
     """
-    named = map(str.strip, re.split(r"[+*]", options.kernel))
-    unknown = [name for name in named if name not in TERMS]
-    if unknown:
-        detail = f"unknown kernel {unknown[0][:40]!r}; supported: {SUPPORTED}"
-        raise TrainingDataError(detail, option="kernel")
-    constant = np.flatnonzero(np.ptp(X, axis=0) == 0)
-    if constant.size:
-        name = feature_names[int(constant[0])]
-        raise TrainingDataError(f"the input {name!r} is constant: leave it out", feature=name)
+    noise_share(options.noise)
+    try:
+        kerneltext.check(options.kernel, X.shape[1])
+    except ValueError as error:
+        raise TrainingDataError(str(error), option="kernel") from None
+    if rows < LEAST_TRAINING_ROWS:
+        raise TrainingDataError(
+            f"{rows} of {len(X)} rows are left to train on; at least {LEAST_TRAINING_ROWS} are "
+            "required: hold fewer out (--held-out 0.2)",
+            option="held_out",
+        )
+    if options.inducing and options.mean != "none":
+        raise TrainingDataError(
+            f"a sparse GP has no estimated mean: leave out --mean {options.mean} or --inducing",
+            option="mean",
+        )
     if not options.inducing and rows > EXACT_ROWS:
         raise TrainingDataError(
             f"{rows} rows are too many for an exact GP (at most {EXACT_ROWS}): use inducing "
             "inputs, for instance inducing=200 (--inducing 200)",
             option="inducing",
+        )
+    if len(constant := constant_columns(X)) and constant.all():
+        raise TrainingDataError(
+            f"every input is constant, as {feature_names[0]!r}: there is nothing to learn from",
+            feature=feature_names[0],
+        )
+
+
+def check_outputs(X: FloatArray, y: FloatArray, options: TrainingOptions) -> None:
+    """Raise a `TrainingDataError` for rows that no GP can fit with these options.
+
+    Parameters
+    ----------
+    X, y : shapes (n, d) and (n,), the rows that train the model
+    """
+    if constant_columns(y[:, None]).all():
+        raise TrainingDataError(
+            f"the output is {y[0]:g} in all {len(y)} rows that train the model: there is nothing "
+            "to learn; hold fewer rows out (--held-out), or choose another target",
+            option="target",
+        )
+    if options.noise != "none":
+        return
+    order = np.lexsort(X.T)
+    same = (np.diff(X[order], axis=0) == 0).all(axis=1) & (np.diff(y[order]) != 0)
+    if same.any():
+        first = int(np.flatnonzero(same)[0])
+        one, other = y[order[first]], y[order[first + 1]]
+        inputs = ", ".join(f"{x:g}" for x in X[order[first]])
+        raise TrainingDataError(
+            f"two rows have the same inputs ({inputs}) but the outputs {one:g} and {other:g}, "
+            "which no function without noise has: use --noise auto",
+            option="noise",
         )

@@ -11,20 +11,15 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from service.gpr.trainingdata import (
-    TrainingData,
-    TrainingDataError,
-    check_trainable,
-    read_training_data,
-)
+from service.gpr.trainingdata import TrainingData, TrainingDataError, check_trainable
 from service.jobs.blobs import JobBlobs
 from service.jobs.plans import row_bytes
 from service.jobs.specs import INPUT, Form, Prediction, Training
-from service.model import check_feature_names
+from service.jobs.trainingrows import training_data
 from service.services import arrays, writing
-from service.services.body import starts_like_gzip
 from service.services.chunks import Answered, Chunk, Source
 from service.services.errors import Problem, Where, unusable
+from service.services.features import Features
 from service.services.options import Options
 from service.services.prediction import (
     Limits,
@@ -34,6 +29,7 @@ from service.services.prediction import (
 )
 from service.services.reading import Reader
 from service.services.tables import Table
+from service.services.trainingtables import TextTable, table_of_csv
 from service.services.writing import Layout
 
 _HEAD = 1 << 16
@@ -56,20 +52,20 @@ class StoringReader(Reader):
     def array(self, body: BinaryIO) -> Source:
         """Store a .npy file."""
         head = body.read(_HEAD)
-        header = arrays.read_header(io.BytesIO(head), len(self.names))
+        header = arrays.read_header(io.BytesIO(head), len(self.features.names))
         if header.rows > self.max_points:
             raise Problem(413, f"{header.rows} points are more than {self.max_points}")
         arrays.refuse_wrong_size(header, self._store(head, body))
         self.stored.append("array")
-        return Source(list(self.names), header.shape[:-1], iter(()))
+        return Source(list(self.features.names), header.shape[:-1], iter(()))
 
     def table(self, body: BinaryIO, options: Options, *, counted: bool) -> Source:
         """Store a CSV table."""
         head = body.read(_HEAD)
-        Table(io.BytesIO(head), self.names)
+        Table(io.BytesIO(head), self.features)
         self._store(head, body)
         self.stored.append("table")
-        return Source(list(self.names), None, iter(()))
+        return Source(list(self.features.names), None, iter(()))
 
     def _store(self, head: bytes, body: BinaryIO) -> int:
         rest = iter(partial(body.read, _PIECE), b"")
@@ -120,7 +116,7 @@ def _array_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
 
 
 def _table_pieces(source: Source, first: Chunk) -> Iterator[bytes]:
-    layout = Layout(source.columns, [], (), None, source.delimiter)
+    layout = Layout(source.columns, [], Features(()), None, source.delimiter)
     return writing.csv_pieces(layout, map(_without_numbers, chain([first], source.chunks)))
 
 
@@ -129,21 +125,21 @@ def _without_numbers(chunk: Chunk) -> Answered:
     return Answered(chunk, none, none.astype(bool))
 
 
-def read_table(data: bytes, spec: Training) -> TrainingData:
-    """Read the table of a training.
+def training_table(data: bytes, spec: Training) -> TrainingData:
+    """Read the stored table of a training; raises as `checked_training_data`."""
+    return checked_training_data(table_of_csv(data), spec)
+
+
+def checked_training_data(table: TextTable, spec: Training) -> TrainingData:
+    """Return the rows that train a model.
 
     Raises `Problem`: 422 with the reasons, for data that cannot train a model: too few or too many
-    rows, a constant column, cells that are not finite numbers (with the first ``line``).
+    rows, cells that are missing or not finite numbers (with the place of the first).
     """
-    if starts_like_gzip(data):
-        raise unusable("the table looks gzipped: send 'Content-Encoding: gzip' with it")
+    rows = training_data(table, spec)
     try:
-        table = read_training_data(data, "the table", spec.target, spec.features)
-        check_feature_names(table.feature_names, table.X.shape[1])
-        rows = round(len(table.y) * (1 - spec.held_out))
-        check_trainable(table.X, table.feature_names, rows, spec)
+        known = round(len(rows.y) * (1 - spec.held_out))
+        check_trainable(rows.X, rows.feature_names, known, spec)
     except TrainingDataError as error:
         raise unusable(str(error), **cast(Where, error.where)) from None
-    except ValueError as error:
-        raise unusable(str(error)) from None
-    return table
+    return rows

@@ -16,7 +16,8 @@ from service.model import FloatArray, Model
 from service.services import arrays
 from service.services.arrays import Header
 from service.services.body import Spool
-from service.services.chunks import Chunk, refuse_nonfinite, row_ranges
+from service.services.chunks import Chunk, refuse_unusable, row_ranges
+from service.services.features import Features, features_of
 from service.services.options import Options
 from service.services.prediction import Predict, columns
 from service.services.tables import Place, Table
@@ -49,6 +50,7 @@ class Plan(msgspec.Struct, frozen=True):
     blob : where the points are stored
     columns, delimiter : of a table, repeated in its answer
     features : the d feature names
+    categories : the words of each categorical feature
     shape : the leading shape of the answer
     dtype : of an array; empty for a table
     """
@@ -60,6 +62,12 @@ class Plan(msgspec.Struct, frozen=True):
     parts: list[Part]
     delimiter: str = ","
     dtype: str = ""
+    categories: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def inputs(self) -> Features:
+        """The features, to read a part."""
+        return Features(self.features, self.categories)
 
     @property
     def rows(self) -> int:
@@ -82,39 +90,44 @@ def make_plan(blobs: JobBlobs, spec: Prediction, model: Model, rows: int, limit:
 
     Raises `Problem`: 413 or 422 for an input that cannot be predicted.
     """
-    names = model.description.feature_names
+    features = features_of(model)
+    categories = model.description.categories
     if spec.options.covariance:
         rows = limit  # a joint covariance cannot be computed in parts
     elif spec.options.samples:
         rows = max(rows, model.exact_draws)  # so few draws are exact, which takes one part
     if spec.form == "table":
-        table = Table(blobs.open(INPUT), names, count_bytes=True)
+        table = Table(blobs.open(INPUT), features, count_bytes=True)
         parts = [Part(c.start, c.stop, c.lines, c.rows) for c in table.cuts(rows, limit)]
         shape = (sum(part.rows for part in parts),)
-        return Plan(INPUT, table.columns, names, shape, parts, table.delimiter)
-    return _array_plan(blobs, spec, names, rows)
+        names = features.names
+        return Plan(
+            INPUT, table.columns, names, shape, parts, table.delimiter, categories=categories
+        )
+    return _array_plan(blobs, spec, model, rows)
 
 
-def _array_plan(blobs: JobBlobs, spec: Prediction, names: tuple[str, ...], rows: int) -> Plan:
+def _array_plan(blobs: JobBlobs, spec: Prediction, model: Model, rows: int) -> Plan:
+    features = features_of(model)
+    names, categories = features.names, model.description.categories
     head = next(blobs.pieces(INPUT), b"")
     header, blob = arrays.read_header(io.BytesIO(head), len(names)), INPUT
     if header.fortran:
-        header, blob = _store_in_row_order(blobs, header, names, rows), _POINTS
+        header, blob = _store_in_row_order(blobs, header, features, rows), _POINTS
     width = header.dtype.itemsize * len(names)
     parts = [
         Part(header.start + a * width, header.start + b * width, a, b - a)
         for a, b in row_ranges(header.rows, rows)
     ]
     shape = header.shape[:-1] if spec.shape is None else spec.shape
-    return Plan(blob, list(names), names, shape, parts, dtype=header.dtype.str)
+    columns, dtype = list(names), header.dtype.str
+    return Plan(blob, columns, names, shape, parts, dtype=dtype, categories=categories)
 
 
-def _store_in_row_order(
-    blobs: JobBlobs, header: Header, names: tuple[str, ...], rows: int
-) -> Header:
+def _store_in_row_order(blobs: JobBlobs, header: Header, features: Features, rows: int) -> Header:
     """Store an array in Fortran's order once more, so that each row is contiguous."""
     spool = Spool(blobs.open(INPUT))
-    source = arrays.read_array(spool, names, size=rows, limit=header.rows)
+    source = arrays.read_array(spool, features, size=rows, limit=header.rows)
     start = arrays.header_bytes(header.shape)
     blobs.write(_POINTS, chain([start], row_bytes(source.chunks)))
     return Header(header.shape, False, np.dtype("<f8"), len(start))
@@ -130,24 +143,25 @@ def read_part(
 ) -> Iterator[Chunk]:
     """Read the rows of a part in chunks of `size`, divided as `row_ranges` does.
 
-    Raises `Problem`: 422 for a point that is not finite and a cell that is not a number, unless
-    `lenient`.
+    Raises `Problem`: 422 for a point that is not finite or has a wrong code, and for a cell that is
+    neither a number nor a word of its feature, unless `lenient`.
     """
     if plan.dtype:
         yield from _array_chunks(blobs, plan, part, size)
         return
     body = blobs.open(plan.blob, part.start, part.stop)
     place = Place(plan.columns, plan.delimiter, part.before)
-    table = Table(body, plan.features, lenient=lenient, place=place)
+    table = Table(body, plan.inputs, lenient=lenient, place=place)
     yield from table.chunks(size, part.rows)
 
 
 def _array_chunks(blobs: JobBlobs, plan: Plan, part: Part, size: int) -> Iterator[Chunk]:
+    features = plan.inputs
     data = blobs.read(plan.blob, part.start, part.stop)
     flat = np.frombuffer(data, plan.dtype).reshape(part.rows, len(plan.features))
     for a, b in row_ranges(part.rows, size):
         X: FloatArray = np.ascontiguousarray(flat[a:b], dtype=np.float64)
-        refuse_nonfinite(X, part.before + a, " of the array")
+        refuse_unusable(X, features, part.before + a, " of the array")
         yield Chunk(X)
 
 
@@ -169,10 +183,9 @@ def _seconds_per_row(model: Model, options: Options, predict: Predict) -> float:
     A single timing may include warm-up or CPU contention; taking it at face value, for a single
     row, would divide a big job into thousands of parts.
     """
-    low, high = model.description.training_range.T
 
     def timed(count: int) -> float:
-        X = np.linspace(low, high, count)
+        X = model.description.points_across(count)
         started = perf_counter()
         columns(model, X, options, predict)
         return perf_counter() - started

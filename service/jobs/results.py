@@ -163,7 +163,7 @@ def prediction_pieces(blobs: JobBlobs, spec: Prediction, media_type: str) -> Ite
         plan = read_plan(blobs)
         K = read_numbers(blobs, 0).covariance if spec.options.covariance else None
         source = Source(plan.columns, plan.shape, iter(()), plan.delimiter)
-        layout = layout_of(source, spec.options, plan.features, K)
+        layout = layout_of(source, spec.options, plan.inputs, K)
         table = media_type == negotiation.CSV
         return written(layout, answered_parts(blobs, plan, spec, _ROWS, cells=table), media_type)
     except BlobMissing as missing:

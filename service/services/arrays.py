@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -15,28 +15,30 @@ from numpy.typing import NDArray
 
 from service.model import FloatArray, read_npy_safely
 from service.services.body import Spool
-from service.services.chunks import Chunk, Source, refuse_nonfinite, row_ranges
+from service.services.chunks import Chunk, Source, refuse_unusable, row_ranges
 from service.services.errors import malformed, too_large, unusable
+from service.services.features import Features
 
 MAGIC = b"\x93NUMPY"
 
 
-def read_array(spool: Spool, names: Sequence[str], *, size: int, limit: int) -> Source:
-    """Return the points of a .npy file, shape (..., d).
+def read_array(spool: Spool, features: Features, *, size: int, limit: int) -> Source:
+    """Return the points of a .npy file, shape (..., d), with codes of categorical features.
 
     Raises `Problem`: 400 when it is not a .npy file, 413 beyond `limit` points, 422 for a wrong
-    last axis, a type other than real numbers, or values that are not finite (with ``row``).
+    last axis, a type other than real numbers, or values that are not finite or no code (with
+    ``row``).
     """
-    head = spool.open()
-    header = read_header(head, len(names))
+    d = len(features.names)
+    header = read_header(spool.open(), d)
     if header.rows > limit:
         raise too_large(
             f"{header.rows} points are more than {limit}: send them in parts", limit=limit
         )
     array = _mapped(spool.buffer(), header)
-    for start, X in _blocks(array, len(names), size):
-        refuse_nonfinite(X, start, " of the array")
-    return Source(list(names), header.shape[:-1], _chunks(array, len(names), size))
+    for start, X in _blocks(array, d, size):
+        refuse_unusable(X, features, start, " of the array")
+    return Source(list(features.names), header.shape[:-1], _chunks(array, d, size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ def read_header(head: BinaryIO, d: int) -> Header:
 def _header(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
         return read_npy_safely(lambda: _header_from_start(body))
+    except SystemError:  # CPython's fault, not the file's
+        raise
     except Exception as error:  # NumPy parses the header as Python, which may fail in any way
         raise malformed(f"not a .npy file: {str(error)[:200]}") from None
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from service.model import BoolArray, FloatArray
 from service.services.errors import unusable
+from service.services.features import Features
 
 Cells = list[list[str]]
 
@@ -77,8 +78,8 @@ def row_ranges(n: int, size: int) -> Iterator[tuple[int, int]]:
         yield last, n
 
 
-def refuse_nonfinite(X: FloatArray, start: int, of: str = "") -> None:
-    """Raise a `Problem` 422 for the first point that is not finite, with its ``row``.
+def refuse_unusable(X: FloatArray, features: Features, start: int, of: str = "") -> None:
+    """Raise a `Problem` 422 for a point that is not finite or has a wrong code, with its ``row``.
 
     Parameters
     ----------
@@ -90,3 +91,4 @@ def refuse_nonfinite(X: FloatArray, start: int, of: str = "") -> None:
     if bad.size:
         row = start + int(bad[0])
         raise unusable(f"point {row}{of} is not finite: {X[bad[0]].tolist()}", row=row)
+    features.refuse_wrong_codes(X, start, of)

@@ -10,6 +10,7 @@ import msgspec
 
 from service.services import options as optional
 from service.services.errors import Problem, malformed, unusable
+from service.services.features import Features, UnknownWord
 from service.services.points import Points, Rows, check_names, listed, refuse_unknown
 
 _numbers = msgspec.json.Decoder(dict[str, float])
@@ -25,21 +26,22 @@ _AT_BYTE = re.compile(r"\(byte (\d+)\)")
 _NO_JSON = re.compile(rb"-?(NaN|Infinity)")
 
 
-def read_json(body: bytes, names: Sequence[str]) -> Points:
+def read_json(body: bytes, features: Features) -> Points:
     """Read points from a JSON body, in one of four shapes.
 
     Raises `Problem`: 400 when the body is not JSON, 422 when it does not hold d finite numbers per
-    point.
+    point, or words where features are categorical.
     """
+    names = features.names
     try:
         values = _numbers.decode(body)
-        if len(values) == len(names):
+        if len(values) == len(names) and not features.codes:
             return Points([[values[name] for name in names]], (), optional.PLAIN)
     except (msgspec.ValidationError, KeyError):
         pass
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(body, error) from None
-    return _read_shapes(_parse(body), names)
+    return _read_shapes(_parse(body), features)
 
 
 def _parse(body: bytes) -> Any:
@@ -62,9 +64,10 @@ def _not_json(body: bytes, error: Exception) -> Problem:
     return malformed(f"the body is not JSON: {error}{hint}")
 
 
-def _read_shapes(value: Any, names: Sequence[str]) -> Points:
+def _read_shapes(value: Any, features: Features) -> Points:
+    names = features.names
     if isinstance(value, list):
-        return Points(_read_objects(value, names, "$"), (len(value),), optional.PLAIN)
+        return Points(_read_objects(value, features, "$"), (len(value),), optional.PLAIN)
     if not isinstance(value, dict):
         raise unusable(f"the JSON body must be {SHAPES}", path="$")
     given = {k: value.pop(k) for k in optional.NAMES & value.keys() if k not in names}
@@ -73,17 +76,18 @@ def _read_shapes(value: Any, names: Sequence[str]) -> Points:
         refuse_unknown(value.keys() - {"points"}, names, "$")
         points = value["points"]
         if isinstance(points, list) and points and isinstance(points[0], dict):
-            return Points(_read_objects(points, names, "$.points"), (len(points),), options)
-        rows, shape = _read_matrix(points, len(names))
+            return Points(_read_objects(points, features, "$.points"), (len(points),), options)
+        rows, shape = _read_matrix(points, features)
         return Points(rows, shape, options)
     check_names(value.keys(), names, "$")
     if any(isinstance(value[name], list) for name in names):
-        rows = _read_columns(value, names)
+        rows = _read_columns(value, features)
         return Points(rows, (len(rows),), options)
-    return Points([[_number(value[n], f"$.{n}", n) for n in names]], (), options)
+    return Points([[_value(value[n], f"$.{n}", n, features) for n in names]], (), options)
 
 
-def _read_objects(items: list[Any], names: Sequence[str], path: str) -> Rows:
+def _read_objects(items: list[Any], features: Features, path: str) -> Rows:
+    names = features.names
     if not items:
         raise unusable("there are no points: the list is empty", path=path)
     rows: Rows = []
@@ -94,25 +98,28 @@ def _read_objects(items: list[Any], names: Sequence[str], path: str) -> Rows:
                 'rows of numbers go in {"points": [[…], …]}',
                 path=f"{path}[{i}]",
             )
-        check_names(item.keys(), names, f"{path}[{i}]")
-        rows.append([_number(item[name], f"{path}[{i}].{name}", name) for name in names])
+        at = f"{path}[{i}]"
+        check_names(item.keys(), names, at)
+        rows.append([_value(item[name], f"{at}.{name}", name, features) for name in names])
     return rows
 
 
-def _read_columns(columns: dict[str, Any], names: Sequence[str]) -> Rows:
+def _read_columns(columns: dict[str, Any], features: Features) -> Rows:
+    names = features.names
     lengths = {n: len(columns[n]) if isinstance(columns[n], list) else -1 for n in names}
     if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{n}: {k if k >= 0 else 'a number'}" for n, k in lengths.items())
+        shown = ", ".join(f"{n}: {k if k >= 0 else 'a single value'}" for n, k in lengths.items())
         raise unusable(f"the columns must have equal lengths, but have {shown}", path="$")
     if not lengths[names[0]]:
         raise unusable("there are no points: the columns are empty", path="$")
     checked = [
-        [_number(v, f"$.{name}[{i}]", name) for i, v in enumerate(columns[name])] for name in names
+        [_value(v, f"$.{name}[{i}]", name, features) for i, v in enumerate(columns[name])]
+        for name in names
     ]
     return [list(row) for row in zip(*checked, strict=True)]
 
 
-def _read_matrix(value: Any, d: int) -> tuple[Rows, tuple[int, ...]]:
+def _read_matrix(value: Any, features: Features) -> tuple[Rows, tuple[int, ...]]:
     shape = _shape_of(value)
     if len(shape) == 1:
         value, shape = [value], (1, *shape)
@@ -121,7 +128,7 @@ def _read_matrix(value: Any, d: int) -> tuple[Rows, tuple[int, ...]]:
         lead = shape[:-1]
     rows: Rows = []
     for path, block in _blocks(value, shape, "$.points"):
-        rows.extend(_read_block(block, d, path))
+        rows.extend(_read_block(block, features, path))
     return rows, lead
 
 
@@ -135,7 +142,9 @@ def _shape_of(value: Any) -> tuple[int, ...]:
         shape.append(len(value))
         value = value[0]
     if not shape:
-        raise unusable("points must be a list of lists of numbers", path="$.points")
+        raise unusable(
+            "points must be a list of lists, each with a value per feature", path="$.points"
+        )
     return tuple(shape)
 
 
@@ -149,16 +158,43 @@ def _blocks(value: Any, shape: Sequence[int], path: str) -> Iterator[tuple[str, 
         yield from _blocks(part, shape[1:], f"{path}[{i}]")
 
 
-def _read_block(block: list[Any], d: int, path: str) -> Rows:
+def _read_block(block: list[Any], features: Features, path: str) -> Rows:
+    if features.codes:
+        block = [_coded(row, features, f"{path}[{i}]") for i, row in enumerate(block)]
     try:
         rows = msgspec.convert(block, _matrix)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")
         raise unusable(f"not a number: {reason}", path=path + where.rstrip("`")) from None
     for i, row in enumerate(rows):
-        if len(row) != d:
-            raise unusable(f"a point has {len(row)} numbers, expected {d}", path=f"{path}[{i}]")
+        if len(row) != len(features.names):
+            raise _wrong_width(row, features, f"{path}[{i}]")
     return rows
+
+
+def _wrong_width(row: list[Any], features: Features, path: str) -> Problem:
+    return unusable(f"a point has {len(row)} numbers, expected {len(features.names)}", path=path)
+
+
+def _coded(row: Any, features: Features, path: str) -> Any:
+    """Return a point with codes for words; what is no list stays as it is."""
+    if not isinstance(row, list):
+        return row
+    if len(row) != len(features.names):
+        raise _wrong_width(row, features, path)
+    row = list(row)
+    for j in features.words:
+        row[j] = _value(row[j], f"{path}[{j}]", features.names[j], features)
+    return row
+
+
+def _value(value: Any, path: str, name: str, features: Features) -> float:
+    if name not in features.codes:
+        return _number(value, path, name)
+    try:
+        return features.code(name, value)
+    except UnknownWord as unknown:
+        raise unusable(str(unknown), path=path, feature=name) from None
 
 
 def _number(value: Any, path: str, name: str) -> float:

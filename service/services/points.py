@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from service.services import options as optional
 from service.services.errors import Where, too_large, unusable
+from service.services.features import Features, UnknownWord
 from service.services.options import Options
 
 Rows = list[list[float]]
@@ -66,11 +67,12 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(name[:80] for name in list(names)[:20])
 
 
-def read_fields(fields: Iterable[tuple[str, str]], names: Sequence[str]) -> Points:
+def read_fields(fields: Iterable[tuple[str, str]], features: Features) -> Points:
     """Read points and options from a query string or a form; a repeated field makes a batch.
 
     Raises `Problem`: 422, with the feature's name where it is known.
     """
+    names = features.names
     columns: dict[str, list[str]] = {}
     given: list[tuple[str, str]] = []
     for key, value in fields:
@@ -87,8 +89,20 @@ def read_fields(fields: Iterable[tuple[str, str]], names: Sequence[str]) -> Poin
                 f"{name} is given {len(columns[name])} times, another feature {n} times",
                 feature=name,
             )
-    rows = [[_parsed(columns[name][i], name) for name in names] for i in range(n)]
+    if features.codes:
+        rows = [[_value(columns[name][i], name, i, features) for name in names] for i in range(n)]
+    else:
+        rows = [[_parsed(columns[name][i], name) for name in names] for i in range(n)]
     return Points(rows, () if n == 1 else (n,), options)
+
+
+def _value(text: str, name: str, row: int, features: Features) -> float:
+    if name not in features.codes:
+        return _parsed(text, name)
+    try:
+        return features.code(name, text)
+    except UnknownWord as unknown:
+        raise unusable(str(unknown), feature=name, row=row) from None
 
 
 def _parsed(text: str, name: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -14,6 +13,7 @@ from service.services import options as optional
 from service.services.body import Spool, read_whole
 from service.services.chunks import Chunk, Source, row_ranges
 from service.services.errors import Problem, malformed
+from service.services.features import Features
 from service.services.jsonpoints import read_json
 from service.services.options import Options
 from service.services.points import Points, read_fields, refuse_too_many
@@ -30,12 +30,11 @@ class Reader:
 
     Attributes
     ----------
-    names : the d feature names
     rows : rows per chunk, a multiple of the model's large tile
     max_points, max_json_bytes : the most that one request may hold
     """
 
-    names: Sequence[str]
+    features: Features
     rows: int
     max_points: int
     max_json_bytes: int
@@ -46,13 +45,13 @@ class Reader:
         """Read points and options of a JSON body; options may also be in the query."""
         limit = self.max_json_bytes
         detail = f"JSON of more than {limit} bytes: send CSV or .npy, which are read piece by piece"
-        read = read_json(read_whole(body, limit, detail, announced), self.names)
+        read = read_json(read_whole(body, limit, detail, announced), self.features)
         given = self.options(query)
         return self._source(read), read.options if given == optional.PLAIN else given
 
     def fields(self, fields: Fields) -> tuple[Source, Options]:
         """Read points and options of a query string or a form."""
-        read = read_fields(fields, self.names)
+        read = read_fields(fields, self.features)
         return self._source(read), read.options
 
     def file(self, body: BinaryIO, fields: Fields, *, counted: bool) -> tuple[Source, Options]:
@@ -64,7 +63,7 @@ class Reader:
 
     def array(self, body: BinaryIO) -> Source:
         """Read points of a .npy file."""
-        return arrays.read_array(Spool(body), self.names, size=self.rows, limit=self.max_points)
+        return arrays.read_array(Spool(body), self.features, size=self.rows, limit=self.max_points)
 
     def table(self, body: BinaryIO, options: Options, *, counted: bool) -> Source:
         """Read points of a CSV table.
@@ -76,10 +75,10 @@ class Reader:
         shape = None
         if counted or not lenient:
             spool = Spool(body)
-            first = Table(spool.open(), self.names, lenient=lenient)
+            first = Table(spool.open(), self.features, lenient=lenient)
             rows = sum(len(chunk.X) for chunk in first.chunks(self.rows, self.max_points))
             shape, body = (rows,), spool.open()
-        table = Table(body, self.names, lenient=lenient)
+        table = Table(body, self.features, lenient=lenient)
         chunks = table.chunks(self.rows, self.max_points)
         return Source(table.columns, shape, chunks, table.delimiter)
 
@@ -101,7 +100,7 @@ class Reader:
         refuse_too_many(len(read.rows), self.max_points)
         X = np.array(read.rows, dtype=np.float64)
         parts = (Chunk(X[a:b]) for a, b in row_ranges(len(X), self.rows))
-        return Source(list(self.names), read.shape, parts)
+        return Source(list(self.features.names), read.shape, parts)
 
 
 def _starts_like_array(body: BinaryIO) -> bool:

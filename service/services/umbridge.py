@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from service.model import FloatArray, Model, Unsupported
 from service.services.errors import UMBridgeError
+from service.services.features import Features
 from service.services.points import Rows, refuse_too_many
 
 PROTOCOL_VERSION = 1.0
@@ -143,7 +144,7 @@ def columns(name: str, model: Model) -> tuple[int, ...]:
 @lru_cache(maxsize=1)
 def support(model: Model) -> dict[str, bool]:
     """Return what the model supports, tried at the middle of its training range."""
-    middle = model.description.training_range.mean(axis=1)[None, :]
+    middle = model.description.points_across(3)[1:2]
 
     def can(derive: Any) -> bool:
         try:
@@ -157,16 +158,23 @@ def support(model: Model) -> dict[str, bool]:
     return {"Evaluate": True, "Gradient": first, "ApplyJacobian": first, "ApplyHessian": second}
 
 
-def rows(call: Call, d: int, limit: int) -> Rows:
-    """Return the points of a call: n rows of d numbers, at most `limit` of them."""
-    n = call.config.points
+def rows(call: Call, features: Features, limit: int) -> Rows:
+    """Return the points of a call: n rows of d numbers, at most `limit` of them.
+
+    Raises `Problem`: 413 for more points, 400 for a wrong length, 422 for what is no code of a
+    categorical feature.
+    """
+    n, d = call.config.points, len(features.names)
     refuse_too_many(n, limit)
     if len(call.input) != 1:
         raise invalid_input(f"the model has one input vector, but {len(call.input)} are given")
     values = call.input[0]
     if len(values) != n * d:
         raise invalid_input(f"the input vector has length {len(values)}, expected {n * d}")
-    return [values] if n == 1 else [values[i : i + d] for i in range(0, n * d, d)]
+    points = [values] if n == 1 else [values[i : i + d] for i in range(0, n * d, d)]
+    if features.codes:
+        features.refuse_wrong_codes(np.array(points), 0)
+    return points
 
 
 def check_indices(**indices: int) -> None:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.model import FloatArray, Model
-from service.services.chunks import CHUNK_TILES, refuse_nonfinite, row_ranges
-from service.services.errors import Problem, malformed
+from service.services.chunks import CHUNK_TILES, refuse_unusable, row_ranges
+from service.services.errors import Problem, malformed, unusable
+from service.services.features import Features, UnknownWord, features_of
 from service.services.options import Options
 from service.services.points import refuse_too_many
 from service.services.prediction import Predict, columns
-from service.services.v2tensors import DATATYPES, Inference, Output, RequestedOutput, read_arrays
+from service.services.v2tensors import (
+    DATATYPES,
+    WORDS,
+    Inference,
+    Output,
+    RequestedOutput,
+    Tensor,
+    read_arrays,
+)
 
 ALL_POINTS = "x"
 """The name of the input with all features, unless a feature has this name."""
@@ -24,25 +32,31 @@ ALL_POINTS = "x"
 _IN_MEMORY = 1 << 19
 
 
-def inputs(names: Sequence[str]) -> list[tuple[str, int]]:
-    """Return the inputs in the model's metadata, each with its width."""
-    return [(name, 1) for name in names] if ALL_POINTS in names else [(ALL_POINTS, len(names))]
+def inputs(features: Features) -> list[dict[str, Any]]:
+    """Return the inputs in the model's metadata: each feature where words make them differ."""
+    names = features.names
+    if ALL_POINTS in names or features.codes:
+        return [_tensor(name, 1, WORDS if name in features.codes else "FP64") for name in names]
+    return [_tensor(ALL_POINTS, len(names))]
 
 
 def read_points(
-    inference: Inference, raw: bytes | mmap.mmap, names: Sequence[str], limit: int
+    inference: Inference, raw: bytes | mmap.mmap, features: Features, limit: int
 ) -> NDArray[Any]:
     """Return the points, shape (n, d), of an input ``x`` or of one input per feature.
 
-    Raises `Problem`: 400 for unknown or missing inputs; 413 beyond `limit` points.
+    Raises `Problem`: 400 for unknown or missing inputs; 413 beyond `limit` points; 422 for an
+    unknown word.
     """
+    names = features.names
+    _refuse_misplaced_words(inference.inputs, features)
     arrays = read_arrays(inference.inputs, raw)
     if set(arrays) == {ALL_POINTS} and ALL_POINTS not in names:
         X = arrays[ALL_POINTS]
         if X.ndim != 2 or X.shape[1] != len(names):
             raise malformed(f"input x has shape {list(X.shape)}, not [n, {len(names)}]")
     else:
-        X = _stacked(arrays, names)
+        X = _stacked(arrays, features)
     if not len(X):
         raise malformed("there are no points: the inputs have length 0")
     refuse_too_many(len(X), limit)
@@ -59,7 +73,17 @@ def raw_points(raw: bytes | mmap.mmap, d: int, limit: int) -> NDArray[Any]:
     return np.ndarray((n, d), dtype, raw)
 
 
-def _stacked(arrays: dict[str, NDArray[Any]], names: Sequence[str]) -> NDArray[Any]:
+def _refuse_misplaced_words(inputs: list[Tensor], features: Features) -> None:
+    for tensor in inputs:
+        if tensor.datatype == WORDS and tensor.name not in features.codes:
+            supported = ", ".join(sorted(DATATYPES))
+            raise malformed(
+                f"input {tensor.name[:80]}: unsupported datatype {WORDS}; supported: {supported}"
+            )
+
+
+def _stacked(arrays: dict[str, NDArray[Any]], features: Features) -> NDArray[Any]:
+    names = features.names
     if set(arrays) != set(names):
         given, each = ", ".join(arrays)[:200] or "none", f"each of {', '.join(names)}"
         takes = each if ALL_POINTS in names else f"{ALL_POINTS}, or {each}"
@@ -69,7 +93,20 @@ def _stacked(arrays: dict[str, NDArray[Any]], names: Sequence[str]) -> NDArray[A
             raise malformed(f"input {name} has shape {list(array.shape)}, not [n] or [n, 1]")
         if len(array) != len(arrays[names[0]]):
             raise malformed(f"inputs {names[0]} and {name} differ in length")
-    return np.column_stack([arrays[name].ravel() for name in names])
+    return np.column_stack([_codes(arrays[name].ravel(), name, features) for name in names])
+
+
+def _codes(values: NDArray[Any], name: str, features: Features) -> NDArray[Any]:
+    """Return a feature's numbers, or the codes of its words."""
+    if values.dtype != object:
+        return values
+    codes = np.empty(len(values))
+    for row, word in enumerate(values.tolist()):
+        try:
+            codes[row] = features.code(name, word)
+        except UnknownWord as unknown:
+            raise unusable(f"point {row}: {unknown}", row=row, feature=name) from None
+    return codes
 
 
 def infer(model: Model, X: NDArray[Any], asked: Inference, predict: Predict) -> list[Output]:
@@ -120,7 +157,7 @@ def _predicted(model: Model, X: NDArray[Any], options: Options, predict: Predict
     step = CHUNK_TILES * model.large_tile
     for a, b in row_ranges(n, step):
         chunk = np.ascontiguousarray(X[a:b], dtype=np.float64)
-        refuse_nonfinite(chunk, a)
+        refuse_unusable(chunk, features_of(model), a)
         values[a:b] = columns(model, chunk, options, predict)
     return values
 
@@ -161,13 +198,13 @@ def model(model: Model) -> dict[str, Any]:
         "name": served.name,
         "versions": [served.version],
         "platform": "gpserve",
-        "inputs": [_tensor(name, width) for name, width in inputs(served.feature_names)],
+        "inputs": inputs(features_of(model)),
         "outputs": [_tensor("mean", 1), _tensor("variance", 1)],
     }
 
 
-def _tensor(name: str, width: int) -> dict[str, Any]:
-    return {"name": name, "datatype": "FP64", "shape": [-1, width]}
+def _tensor(name: str, width: int, datatype: str = "FP64") -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": [-1, width]}
 
 
 def repository(model: Model, reason: str) -> list[dict[str, str]]:

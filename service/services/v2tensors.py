@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -20,10 +21,15 @@ from service.services.writing import array_pieces
 
 DATATYPES = {name: np.dtype(code) for name, code in (("FP64", "<f8"), ("FP32", "<f4"))}
 
+WORDS = "BYTES"
+"""The datatype of words, for an input that is a categorical feature."""
+
 _ROWS = 8192
 _encode = msgspec.json.Encoder().encode
 _flat = msgspec.json.Decoder(list[float])
 _nested = msgspec.json.Decoder(list[list[float]])
+_words = msgspec.json.Decoder(list[str | list[str]])
+_LENGTH = struct.Struct("<I")
 _IS_NESTED = re.compile(rb"\s*\[\s*\[").match
 
 Shape = Annotated[list[Annotated[int, Meta(ge=0, le=2**31)]], Meta(max_length=2)]
@@ -60,7 +66,13 @@ class Tensor(msgspec.Struct):
 
     name: Annotated[str, Meta(description="`x` for all features, or the name of one feature")]
     shape: Annotated[Shape, Meta(description="[n, d] for `x`; [n] or [n, 1] for one feature")]
-    datatype: Annotated[str, Meta(extra_json_schema={"enum": list(DATATYPES)})]
+    datatype: Annotated[
+        str,
+        Meta(
+            description="`BYTES` holds the words of a categorical feature, and numbers their codes",
+            extra_json_schema={"enum": [*DATATYPES, WORDS]},
+        ),
+    ]
     parameters: Parameters = msgspec.field(default_factory=Parameters)
     data: Annotated[Raw, _NUMBERS] | UnsetType = UNSET
 
@@ -102,6 +114,8 @@ def read_inference(text: bytes) -> Inference:
 def read_arrays(inputs: list[Tensor], raw: bytes | mmap.mmap) -> dict[str, NDArray[Any]]:
     """Return each input as an array of its shape; `raw` holds the binary ones one by one.
 
+    Words are an array of objects.
+
     Raises `Problem`: 400 for a wrong datatype, shape or length.
     """
     arrays: dict[str, NDArray[Any]] = {}
@@ -121,7 +135,7 @@ def read_arrays(inputs: list[Tensor], raw: bytes | mmap.mmap) -> dict[str, NDArr
 
 def _refuse_impossible(tensor: Tensor, before: dict[str, NDArray[Any]]) -> None:
     name = tensor.name[:80]
-    if tensor.datatype not in DATATYPES:
+    if tensor.datatype not in DATATYPES and tensor.datatype != WORDS:
         raise malformed(
             f"input {name}: unsupported datatype {tensor.datatype[:20]}; supported: FP32, FP64"
         )
@@ -134,11 +148,15 @@ def _refuse_impossible(tensor: Tensor, before: dict[str, NDArray[Any]]) -> None:
 def _from_json(tensor: Tensor) -> NDArray[Any]:
     if isinstance(tensor.data, UnsetType):
         raise malformed(f"input {tensor.name[:80]} has neither data nor binary_data_size")
-    values = _numbers(tensor, tensor.data)
+    words = tensor.datatype == WORDS
+    values = _words_of(tensor, tensor.data) if words else _numbers(tensor, tensor.data)
     if values.size != math.prod(tensor.shape):
+        what = "words" if words else "numbers"
         raise malformed(
-            f"input {tensor.name[:80]}: {values.size} numbers do not fill shape {tensor.shape}"
+            f"input {tensor.name[:80]}: {values.size} {what} do not fill shape {tensor.shape}"
         )
+    if words:
+        return values.reshape(tensor.shape)
     with np.errstate(over="ignore"):  # too large for FP32: refused as not finite
         return values.astype(DATATYPES[tensor.datatype]).reshape(tensor.shape)
 
@@ -160,9 +178,39 @@ def _numbers(tensor: Tensor, data: Raw) -> NDArray[Any]:
     return values
 
 
+def _words_of(tensor: Tensor, data: Raw) -> NDArray[Any]:
+    try:
+        given = _words.decode(data)
+    except msgspec.ValidationError as error:
+        reason = str(error).replace("`$", "`data")
+        raise malformed(f"input {tensor.name[:80]}: {reason}") from None
+    return np.array([w for row in given for w in ([row] if isinstance(row, str) else row)], object)
+
+
+def _words_from_bytes(tensor: Tensor, data: bytes) -> NDArray[Any]:
+    """Read words of the binary extension: each is 4 bytes of length, and as many of UTF-8."""
+    words: list[str] = []
+    at = 0
+    try:
+        while at < len(data):
+            (length,) = _LENGTH.unpack_from(data, at)
+            at += _LENGTH.size + length
+            if at > len(data):
+                raise ValueError
+            words.append(data[at - length : at].decode())
+    except (struct.error, ValueError):
+        detail = f"input {tensor.name[:80]}: the bytes are not words, each after its length"
+        raise malformed(f"{detail} in 4 bytes, as UTF-8") from None
+    if len(words) != math.prod(tensor.shape):
+        raise malformed(
+            f"input {tensor.name[:80]}: {len(words)} words do not fill shape {tensor.shape}"
+        )
+    return np.array(words, object).reshape(tensor.shape)
+
+
 def _from_bytes(tensor: Tensor, raw: bytes | mmap.mmap, start: int, size: int) -> NDArray[Any]:
-    dtype = DATATYPES[tensor.datatype]
-    want = math.prod(tensor.shape) * dtype.itemsize
+    dtype = DATATYPES.get(tensor.datatype)
+    want = math.prod(tensor.shape) * dtype.itemsize if dtype else size
     if size != want:
         raise malformed(
             f"input {tensor.name[:80]}: binary_data_size is {size}, "
@@ -170,6 +218,8 @@ def _from_bytes(tensor: Tensor, raw: bytes | mmap.mmap, start: int, size: int) -
         )
     if start + size > len(raw):
         raise malformed(f"the body ends within input {tensor.name[:80]}")
+    if dtype is None:
+        return _words_from_bytes(tensor, raw[start : start + size])
     return np.ndarray(tensor.shape, dtype, raw, offset=start)
 
 

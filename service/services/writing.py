@@ -19,6 +19,7 @@ from service.model import BoolArray, FloatArray, Model
 from service.services import arrays, negotiation
 from service.services.chunks import Answered, Chunk, Source
 from service.services.errors import unusable
+from service.services.features import Features, features_of
 from service.services.options import Options
 from service.services.prediction import (
     Limits,
@@ -45,7 +46,7 @@ class Layout:
     ----------
     columns : names of the input's columns, repeated in a table
     names : names of the k numbers of each point
-    features : the d feature names
+    features : of the model
     mark, reasons : whether a table has a column `extrapolated`, and one `error`
     shape : the leading shape; None while the number of rows is unknown
     samples : how many of the last columns are draws
@@ -55,7 +56,7 @@ class Layout:
 
     columns: list[str]
     names: list[str]
-    features: tuple[str, ...]
+    features: Features
     shape: tuple[int, ...] | None
     delimiter: str = ","
     mark: bool = False
@@ -85,20 +86,20 @@ def pieces(
         whole = _whole(chunks, limits)
         K = covariance(model, np.concatenate([chunk.X for chunk in whole]), options)
         chunks = iter(whole)
-    layout = layout_of(source, options, model.description.feature_names, K)
+    layout = layout_of(source, options, features_of(model), K)
     return written(layout, answered(model, chunks, options, predict, limits), media_type)
 
 
 def layout_of(
     source: Source,
     options: Options,
-    features: tuple[str, ...],
+    features: Features,
     covariance: FloatArray | None = None,
 ) -> Layout:
     """Return the columns of the answer to these options."""
     return Layout(
         source.columns,
-        column_names(features, options),
+        column_names(features.names, options),
         features,
         source.shape,
         source.delimiter,
@@ -180,7 +181,7 @@ def csv_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
     marks = ["extrapolated"] * layout.mark + ["error"] * layout.reasons
     writer.writerow([*layout.columns, *layout.names, *marks])
     for part in answered:
-        cells: list[Any] = part.chunk.cells or part.chunk.X.tolist()
+        cells: list[Any] = part.chunk.cells or _inputs(part.chunk, layout.features)
         rows = [[*a, *b] for a, b in zip(cells, part.values.tolist(), strict=True)]
         if marks:
             _append_marks(layout, part, rows)
@@ -188,6 +189,12 @@ def csv_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
         yield _taken(text)
     if text.tell():
         yield _taken(text)
+
+
+def _inputs(chunk: Chunk, features: Features) -> list[list[Any]]:
+    """Return the points as cells of a table."""
+    rows = chunk.X.tolist()
+    return [features.inputs(row) for row in rows] if features.words else rows
 
 
 def _taken(text: io.StringIO) -> bytes:
@@ -221,10 +228,10 @@ def ndjson_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[byte
 
 
 def _one_point(layout: Layout, row: list[float]) -> dict[str, Any]:
-    plain = len(row) - layout.samples - (2 * len(layout.features) if layout.gradient else 0)
+    plain = len(row) - layout.samples - (2 * len(layout.features.names) if layout.gradient else 0)
     document: dict[str, Any] = dict(zip(layout.names[:plain], row, strict=False))
     if layout.gradient:
-        d = len(layout.features)
+        d = len(layout.features.names)
         parts = row[plain : plain + d], row[plain + d : plain + 2 * d]
         document["gradient"] = {"mean": parts[0], "variance": parts[1]}
     if layout.samples:
@@ -251,7 +258,7 @@ def json_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]
     values, outside = buffered.values(), np.concatenate(buffered.outside)
     shape = layout.shape if layout.shape is not None else (len(values),)
     yield b"{"
-    plain = values.shape[1] - layout.samples - (2 * len(layout.features) * layout.gradient)
+    plain = values.shape[1] - layout.samples - (2 * len(layout.features.names) * layout.gradient)
     for i, name in enumerate(layout.names[:plain]):
         yield (b"" if i == 0 else b",") + _encode(name) + b":"
         yield from array_pieces(values[:, i].reshape(shape))
@@ -269,7 +276,7 @@ def json_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]
 def _nested(
     layout: Layout, values: FloatArray, start: int, shape: tuple[int, ...]
 ) -> Iterator[bytes]:
-    d = len(layout.features)
+    d = len(layout.features.names)
     if layout.gradient:
         yield b',"gradient":{"mean":'
         yield from array_pieces(values[:, start : start + d].reshape(*shape, d))

@@ -14,6 +14,7 @@ from service.services import negotiation
 from service.services.body import decompressed, open_body, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, malformed, too_large, unusable
+from service.services.features import features_of
 from service.services.options import Options
 from service.services.reading import SUPPORTED, Fields, Reader, only_file
 from service.settings import Settings
@@ -30,7 +31,7 @@ def read(
     Raises `Problem`: 400, 413, 415 or 422, with what is wrong and where.
     """
     reader = Reader(
-        model.description.feature_names,
+        features_of(model),
         CHUNK_TILES * model.large_tile,
         settings.max_points,
         settings.max_json_bytes,
@@ -85,7 +86,7 @@ def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source,
     text = request.stream.read(reader.max_json_bytes + 1)
     if text.lstrip()[:1] in (b"{", b"["):  # curl -d labels anything as a form, also JSON
         return reader.json(io.BytesIO(text), query)
-    if _looks_like_table(text, reader.names):
+    if _looks_like_table(text, reader.features.names):
         how = "--data-binary and -H 'Content-Type: text/csv'"  # -d removes line breaks
         raise unusable(f"the body looks like a table: send it with {how}")
     if len(text) > reader.max_json_bytes:

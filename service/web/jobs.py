@@ -12,28 +12,39 @@ from typing import Any, BinaryIO, cast
 import flask
 import msgspec
 from flask import Blueprint, request
+from werkzeug.datastructures import MultiDict
 
 from service.jobs import results, specs
 from service.jobs.blobs import JobBlobs
 from service.jobs.idempotency import Key
-from service.jobs.inputs import StoringReader, check_limits, prediction_spec, read_table
+from service.jobs.inputs import (
+    StoringReader,
+    check_limits,
+    checked_training_data,
+    prediction_spec,
+)
 from service.jobs.jobs import Jobs, Store, owner_of, reachable
 from service.jobs.queue import show_depth
 from service.jobs.records import Job, document, read_listing
-from service.jobs.specs import INPUT, Form, Prediction, Training
+from service.jobs.specs import INPUT, SERVED, Form, Prediction, Training
 from service.model import Model, check_model_name
 from service.runtime.runtime import Runtime
 from service.services import negotiation
 from service.services.body import decompressed, read_whole, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, malformed, unusable
+from service.services.features import features_of
 from service.services.options import Options, converted
 from service.services.reading import only_file
 from service.services.trainingjson import table_of_json
+from service.services.trainingtables import TextTable, table_of_csv
 from service.settings import Settings
 from service.web import body
 from service.web.headers import require_token, wait_seconds
 from service.web.hooks import Request, client_has_left, current_runtime
+
+COLUMN_LISTS = frozenset({"features", "categorical", "leave_out"})
+"""Options of a training that name several columns."""
 
 _TABLES = ("text/csv", "application/csv", "text/plain", "application/octet-stream")
 
@@ -123,7 +134,7 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
     settings, version = runtime.settings, model.description.version
     stored: list[Form] = []
     reader = StoringReader(
-        model.description.feature_names,
+        features_of(model),
         CHUNK_TILES * model.large_tile,
         settings.max_points,
         settings.max_json_bytes,
@@ -147,53 +158,63 @@ def _refuse_truncated() -> None:
 @blueprint.post("/train")
 def train() -> flask.Response:
     """Fit a new version from uploaded data, as a job."""
-    settings = current_runtime().settings
+    runtime = current_runtime()
+    settings = runtime.settings
     require_token(request.headers.get("Authorization", ""), settings.token)
-    return _current().accept(partial(_store_training, settings))
+    return _current().accept(partial(_store_training, settings, runtime.live.version))
 
 
-def _store_training(settings: Settings, blobs: JobBlobs) -> Training:
+def _store_training(settings: Settings, served: str, blobs: JobBlobs) -> Training:
     """Store the table of a training, once it is known that it can train a model.
 
     Raises `Problem`: 400, 413, 415, 422 with reasons; 422 when the served model is of another kind.
     """
     if settings.model_class != "service.gpr:GPR":
         raise unusable("only Gaussian processes can be trained; another model class is served")
-    data, options = _read_training(settings.max_json_bytes)
+    table, options = _read_training(settings.max_json_bytes)
     _refuse_truncated()
     spec = _training_spec(options)
-    table = read_table(data, spec)
-    blobs.write(INPUT, data)
-    return msgspec.structs.replace(spec, target=table.output_name)
+    rows = checked_training_data(table, spec)
+    blobs.write(INPUT, table.data)
+    blobs.write(SERVED, served.encode())
+    return msgspec.structs.replace(spec, target=rows.output_name)
 
 
-def _read_training(limit: int) -> tuple[bytes, dict[str, Any]]:
+def _read_training(limit: int) -> tuple[TextTable, dict[str, Any]]:
     too_large = f"training data of more than {limit} bytes"
     refuse_larger(request.content_length, limit, too_large)
-    options: dict[str, Any] = dict(request.args.items())
+    options: dict[str, Any] = _joined(request.args)
     kind = request.mimetype
     if kind == "multipart/form-data":
         try:
-            options |= dict(request.form.items())
+            options |= _joined(request.form)
         except ValueError as error:
             raise malformed(f"the form cannot be read: {error}") from None
         only_file(request.files)
         upload = cast(BinaryIO, request.files["file"].stream)
-        return read_whole(decompressed(upload, limit), limit, too_large), options
+        return table_of_csv(read_whole(decompressed(upload, limit), limit, too_large)), options
     data = read_whole(body.opened(request, limit), limit, too_large)
     if kind in ("application/json", ""):
         table, members = table_of_json(data)
         return table, options | members
     if kind in _TABLES:
-        return data, options
+        return table_of_csv(data), options
     supported = "text/csv, application/json, multipart/form-data with a part 'file'"
     raise Problem(415, f"unsupported Content-Type {kind[:80]!r}; supported: {supported}")
 
 
+def _joined(fields: MultiDict[str, str]) -> dict[str, Any]:
+    """Return options as text; names of columns that are given one by one are joined."""
+    return {
+        name: ",".join(values) if name in COLUMN_LISTS else values[0]
+        for name, values in fields.lists()
+    }
+
+
 def _training_spec(options: dict[str, Any]) -> Training:
-    features = options.get("features")
-    if isinstance(features, str):
-        options["features"] = [part.strip() for part in features.split(",") if part.strip()]
+    for name in COLUMN_LISTS & options.keys():
+        if isinstance(given := options[name], str):
+            options[name] = [part.strip() for part in given.split(",") if part.strip()]
     unknown = options.keys() - set(Training.__struct_fields__)
     if unknown:
         name, known = min(unknown)[:40], ", ".join(Training.__struct_fields__)

@@ -15,13 +15,26 @@ from service.jobs.records import JobDocument, Listing
 from service.jobs.specs import Training
 from service.model import Model
 from service.services import umbridge, v2
+from service.services.diagnostics import DiagnosticsDocument
 from service.services.errors import MEDIA_TYPE, ProblemDocument, UMBridgeErrorDocument, V2Error
+from service.services.features import features_of
 from service.services.negotiation import CSV, JSON, NDJSON, NPY
-from service.services.options import Options
+from service.services.options import Activation, Options
 from service.services.v2tensors import Inference
 from service.services.writing import Prediction
+from service.web.schemas import (
+    REFERENCE,
+    Schema,
+    expected,
+    many,
+    object_of,
+    points,
+    properties,
+    ref,
+    training_data,
+    values_of,
+)
 
-Schema = dict[str, Any]
 Content = dict[str, Schema]
 """The schema of each media type."""
 
@@ -29,7 +42,6 @@ Operation = dict[str, Any]
 Operations = dict[str, dict[str, Operation]]
 """Operations by endpoint and method."""
 
-_REFERENCE = "#/components/schemas/{name}"
 _TEXT: Schema = {"type": "string"}
 _BYTES: Schema = {}
 _OBJECT: Schema = {"type": "object"}
@@ -135,13 +147,14 @@ def _of(rule: Rule, view: Callable[..., Any], tag: str, operation: Operation) ->
 
 
 def _schemas(model: Model, queue: bool) -> dict[str, Schema]:
-    structs: list[type] = [Prediction, ProblemDocument, V2Error, UMBridgeErrorDocument]
+    structs: list[type] = [Prediction, DiagnosticsDocument, ProblemDocument, V2Error]
+    structs += [UMBridgeErrorDocument]
     structs += [Inference, umbridge.Config]
     structs += [answer for answer, _ in _CALLS.values() if answer]
     structs += [JobDocument] if queue else []
-    _, schemas = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
-    schemas |= _points(model.description.feature_names)
-    return schemas | _training_data() if queue else schemas
+    _, schemas = msgspec.json.schema_components(structs, ref_template=REFERENCE)
+    schemas |= points(features_of(model))
+    return schemas | training_data() if queue else schemas
 
 
 def _tags(model: Model, queue: bool) -> dict[str, Operations]:
@@ -157,34 +170,35 @@ def _tags(model: Model, queue: bool) -> dict[str, Operations]:
 
 
 def _predict(model: Model, queue: bool) -> dict[str, Operation]:
-    numbers: Schema = {"type": "array", "items": {"type": "number"}, "minItems": 1}
-    names = model.description.feature_names
+    each = values_of(features_of(model))
+    repeated = {name: many(schema) for name, schema in each.items()}
+    low_high = model.description.training_range.tolist()
     features = [
         {
             "name": name,
             "in": "query",
             "required": True,
             "explode": True,
-            "description": f"training range {low:g} to {high:g}; repeat it for several points",
-            "schema": numbers,
+            "description": f"{expected(each[name], *ends)}; repeat it for several points",
+            "schema": schema,
         }
-        for name, (low, high) in zip(names, model.description.training_range.tolist(), strict=True)
+        for (name, schema), ends in zip(repeated.items(), low_high, strict=True)
     ]
     body = {
-        JSON: _ref("Points"),
+        JSON: ref("Points"),
         CSV: _TEXT,
         NPY: _BYTES,
-        "application/x-www-form-urlencoded": _object(dict.fromkeys(names, numbers)),
-        _FORM: _object({"file": {}}),
+        "application/x-www-form-urlencoded": object_of(repeated),
+        _FORM: object_of({"file": {}}),
     }
     parameters = [*_query(Options), *_headers("If-Match", "X-Request-Id")]
     problems = [400, 406, 408, 412, 413, 414, 415, 422, 431, 503]
     if queue:
         parameters += _headers("Prefer", "Idempotency-Key")
         problems += [409, 429]
-    answers = {200: {JSON: _ref("Prediction"), CSV: _TEXT, NPY: _BYTES, NDJSON: _TEXT}}
+    answers = {200: {JSON: ref("Prediction"), CSV: _TEXT, NPY: _BYTES, NDJSON: _TEXT}}
     if queue:
-        answers[202] = {JSON: _ref("JobDocument")}
+        answers[202] = {JSON: ref("JobDocument")}
     return {
         "get": _operation(answers, problems, [*features, *parameters]),
         "post": _operation(answers, problems, [*parameters, *_headers("Content-Encoding")], body),
@@ -194,27 +208,29 @@ def _predict(model: Model, queue: bool) -> dict[str, Operation]:
 def _model() -> Operations:
     conditional = _headers("If-None-Match")
     file: dict[int, Content] = {200: {_OCTETS: _BYTES}, 206: {_OCTETS: _BYTES}, 304: {}}
-    activate = _operation(_OK, [400, 401, 403, 404, 409, 503])
+    activate = _operation(_OK, [400, 401, 403, 404, 409, 422, 503], _query(Activation))
+    diagnosed: dict[int, Content] = {200: {JSON: ref("DiagnosticsDocument"), CSV: _TEXT}, 304: {}}
     return {
         "api.model": {"get": _operation(_OK | {304: {}}, [], conditional)},
         "api.model_file": {"get": _operation(file, [416], [*conditional, *_headers("Range")])},
+        "api.model_diagnostics": {"get": _operation(diagnosed, [404, 406], conditional)},
         "versions.models": {"get": _operation(_OK, [503])},
         "versions.activate": {"post": {**activate, "security": [{"token": []}]}},
     }
 
 
 def _jobs() -> Operations:
-    job = {JSON: _ref("JobDocument")}
-    jobs = {"type": "array", "items": _ref("JobDocument")}
-    jobs = _object({"jobs": jobs, "links": {"type": "array", "items": {}}})
+    job = {JSON: ref("JobDocument")}
+    jobs = {"type": "array", "items": ref("JobDocument")}
+    jobs = object_of({"jobs": jobs, "links": {"type": "array", "items": {}}})
     train = _operation(
         {202: job},
         [400, 401, 403, 408, 409, 413, 415, 422, 429, 431, 503],
         [*_query(Training), *_headers("Idempotency-Key")],
-        {CSV: _TEXT, JSON: _ref("TrainingData"), _FORM: _object({"file": {}})},
+        {CSV: _TEXT, JSON: ref("TrainingData"), _FORM: object_of({"file": {}})},
     )
     listed = _operation({200: {JSON: jobs}}, [422, 503], _query(Listing))
-    prediction_or_model = {"anyOf": [_ref("Prediction"), _OBJECT]}
+    prediction_or_model = {"anyOf": [ref("Prediction"), _OBJECT]}
     result = {JSON: prediction_or_model, CSV: _TEXT, NPY: _BYTES, NDJSON: _TEXT}
     return {
         "jobs.train": {"post": {**train, "security": [{"token": []}]}},
@@ -236,7 +252,7 @@ def _v2() -> Operations:
         {200: {JSON: _OBJECT, _OCTETS: _BYTES}},
         [400, 404, 408, 412, 413, 415, 431, 503],
         _headers(v2.HEADER_LENGTH, "If-Match", "Content-Encoding"),
-        {JSON: _ref("Inference"), _OCTETS: _BYTES},
+        {JSON: ref("Inference"), _OCTETS: _BYTES},
         V2Error,
     )
     operations = {
@@ -259,7 +275,7 @@ def _v2() -> Operations:
 def _umbridge(model: Model) -> Operations:
     info = _operation(_OK, [], error=UMBridgeErrorDocument)
     operations: Operations = {"umbridge.info": {"get": info}}
-    members = _properties(umbridge.Call)
+    members = properties(umbridge.Call)
     members["name"]["enum"] = umbridge.model_names(model)
     for call, (answer, used) in _CALLS.items():
         names = used.split()
@@ -269,7 +285,7 @@ def _umbridge(model: Model) -> Operations:
             _ok(answer),
             [400, 408, 412, 413, 415, 431, 500, 503],
             _headers("If-Match") if "input" in names else (),
-            {JSON: _object(required, optional)},
+            {JSON: object_of(required, optional)},
             UMBridgeErrorDocument,
         )
         operations[f"umbridge.{call}"] = {"post": operation}
@@ -294,7 +310,7 @@ def _operation(
 ) -> Operation:
     """Return an operation with its answers by status, and its problems in the form of `error`."""
     media_type = MEDIA_TYPE if error is ProblemDocument else JSON
-    problem = {media_type: _ref(error.__name__)}
+    problem = {media_type: ref(error.__name__)}
     contents = answers | dict.fromkeys(problems, problem)
     operation: Operation = {
         "parameters": list(parameters),
@@ -309,23 +325,12 @@ def _operation(
 
 
 def _ok(answer: type | None) -> dict[int, Content]:
-    return {200: {JSON: _ref(answer.__name__)}} if answer else _OK
+    return {200: {JSON: ref(answer.__name__)}} if answer else _OK
 
 
 def _content(content: Content) -> dict[str, Any]:
     schemas = {media_type: {"schema": schema} for media_type, schema in content.items()}
     return {"content": schemas} if schemas else {}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": _REFERENCE.format(name=name)}
-
-
-def _properties(struct: type[msgspec.Struct]) -> dict[str, Schema]:
-    """Return the schema of each field that a request may set."""
-    _, schemas = msgspec.json.schema_components([struct], ref_template=_REFERENCE)
-    properties = schemas[struct.__name__]["properties"]
-    return {name: properties[name] for name in struct.__struct_encode_fields__}
 
 
 def _query(struct: type[msgspec.Struct]) -> list[Schema]:
@@ -338,7 +343,7 @@ def _query(struct: type[msgspec.Struct]) -> list[Schema]:
             "schema": schema,
             **({"explode": False} if schema.get("type") == "array" else {}),
         }
-        for name, schema in _properties(struct).items()
+        for name, schema in properties(struct).items()
     ]
 
 
@@ -347,47 +352,3 @@ def _headers(*names: str) -> list[Schema]:
         {"name": name, "in": "header", "description": _HEADERS[name], "schema": _TEXT}
         for name in names
     ]
-
-
-def _points(names: tuple[str, ...]) -> dict[str, Schema]:
-    """Return the four shapes of points in JSON, of which objects may have options as well.
-
-    A point in a list has a schema of its own name, without which generators of clients skip it.
-    """
-    number: Schema = {"type": "number"}
-    many: Schema = {"type": "array", "items": number, "minItems": 1}
-    deeper: Schema = {"type": "array", "items": {"type": "array", "items": {}}, "minItems": 1}
-    options = _properties(Options)
-    item = {"anyOf": [number, many, deeper, _ref("Point")]}
-    points = {"type": "array", "minItems": 1, "items": item}
-    shapes = [
-        _object(dict.fromkeys(names, number), options),
-        _object(dict.fromkeys(names, many), options),
-        {"type": "array", "items": _ref("Point"), "minItems": 1},
-        _object({"points": points}, options),
-    ]
-    return {"Point": _object(dict.fromkeys(names, number)), "Points": {"oneOf": shapes}}
-
-
-def _training_data() -> dict[str, Schema]:
-    """Return the two shapes of training data in JSON, which may have options as well."""
-    numbers: Schema = {"type": "array", "items": {"type": "number"}}
-    columns = _ref("TrainingColumns")
-    inputs = {"oneOf": [{"type": "array", "items": numbers}, columns]}
-    options = _properties(Training)
-    shapes = [
-        _object({"data": columns}, options),
-        _object({"inputs": inputs, "output": numbers}, options),
-    ]
-    return {
-        "TrainingColumns": {"type": "object", "additionalProperties": numbers},
-        "TrainingData": {"oneOf": shapes},
-    }
-
-
-def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
-    return {
-        "type": "object",
-        "required": list(required),
-        "properties": (optional or {}) | required,
-    }

@@ -9,6 +9,7 @@ from flask import Blueprint, request
 from service.model import FloatArray, Model
 from service.services import umbridge as calls
 from service.services.body import read_whole
+from service.services.features import features_of
 from service.services.umbridge import Call, Feature
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
@@ -36,7 +37,7 @@ def _read(feature: Feature | None = None) -> tuple[Model, Call]:
 
 def _points(model: Model, call: Call) -> FloatArray:
     limit = current_runtime().settings.max_points
-    return np.array(calls.rows(call, len(model.description.feature_names), limit))
+    return np.array(calls.rows(call, features_of(model), limit))
 
 
 def _answer(model: Model, document: bytes) -> flask.Response:

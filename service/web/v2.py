@@ -18,6 +18,7 @@ from service.services import v2 as protocol
 from service.services import v2tensors as tensors
 from service.services.body import Spool, read_whole, refuse_larger
 from service.services.errors import malformed
+from service.services.features import features_of
 from service.services.v2 import HEADER_LENGTH
 from service.services.v2tensors import Inference, Parameters
 from service.web.body import opened
@@ -126,14 +127,14 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     runtime.batcher.backlog.refuse_if_full()
     served = _model(name, version)
     refuse_other_version(request.headers.get("If-Match", ""), served.description.version)
-    names, limit = served.description.feature_names, runtime.settings.max_points
+    features, limit = features_of(served), runtime.settings.max_points
     text, raw = _body()
     if text is None:
         asked = Inference([], parameters=Parameters(binary_data_output=True))
-        X = protocol.raw_points(raw, len(names), limit)
+        X = protocol.raw_points(raw, len(features.names), limit)
     else:
         asked = tensors.read_inference(text)
-        X = protocol.read_points(asked, raw, names, limit)
+        X = protocol.read_points(asked, raw, features, limit)
     return _answer(served, asked.id, protocol.infer(served, X, asked, predict_while_connected()))
 
 

@@ -13,7 +13,9 @@ from service.__main__ import BUNDLED_DATA, BUNDLED_MODEL
 from service.gpr import GPR, trainingdata
 from service.gpr.conditioning import created_now
 from service.gpr.training import fit
-from service.gpr.trainingdata import TrainingOptions, read_training_data
+from service.gpr.trainingdata import TrainingOptions
+from service.jobs.trainingrows import training_data
+from service.services.trainingtables import table_of_csv
 from tests.gpr import oracle
 
 UNSERVED: dict[str, Callable[[], Any]] = {
@@ -137,10 +139,8 @@ def test_created(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bundled_model_is_of_the_bundled_data() -> None:
-    model, data = (
-        GPR.load(BUNDLED_MODEL),
-        read_training_data(BUNDLED_DATA.read_bytes(), "quakes.csv", "mag"),
-    )
+    table, options = table_of_csv(BUNDLED_DATA.read_bytes()), TrainingOptions(target="mag")
+    model, data = GPR.load(BUNDLED_MODEL), training_data(table, options)
     assert model.posterior.data_sha256 == data.sha256
     assert model.description.feature_names == data.feature_names
     error = model.predict(data.X)[:, 0] - data.y

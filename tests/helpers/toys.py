@@ -15,6 +15,8 @@ from service.model import Description, FloatArray, Model
 from tests.helpers.patience import PATIENCE_SECONDS, until
 
 GATE = "TOYS_GATE"
+GEARS = ("automatic", "manual, 5 gears")
+CYLINDERS = ("4", "6", "8")
 
 
 class Sum(Model):
@@ -48,6 +50,29 @@ class Sum(Model):
     @classmethod
     def load(cls, path: Path) -> Self:
         return cls()
+
+
+class Cars(Sum):
+    """Mean: 100 times the code of `gear`, plus 10 times that of `cyl`, plus `wt`."""
+
+    weights = np.array([100.0, 1.0, 10.0])
+
+    def __init__(self) -> None:
+        super().__init__()
+        names, categories = ("gear", "wt", "cyl"), {"gear": GEARS, "cyl": CYLINDERS}
+        box = np.array([[0.0, 1.0], [1.0, 5.0], [0.0, 2.0]])
+        self.description = Description(
+            "cars", "000000000002", "none", names, "mpg", 0, box, categories=categories
+        )
+
+    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+        assert np.isin(X[:, ::2], (0, 1, 2)).all(), "not a code"
+        return np.column_stack([X @ self.weights, np.ones(len(X))])
+
+    def gradient(self, X: FloatArray) -> FloatArray:
+        slopes = np.zeros((len(X), 2, 3))
+        slopes[:, 0, 1] = 1
+        return slopes
 
 
 class Slow(Sum):

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from service.services.arrays import header_bytes, read_array
 from service.services.body import Spool
 from service.services.chunks import row_ranges
+from service.services.features import Features
 from service.services.tables import Table
 
+FEATURES = Features(("a", "b"))
 ROWS = st.integers(1, 40)
 SIZE = st.integers(1, 12)
 
@@ -32,19 +34,19 @@ def table(n: int) -> bytes:
 @given(ROWS, SIZE)
 def test_tables_and_arrays_are_cut_alike(n: int, size: int) -> None:
     lengths = [b - a for a, b in row_ranges(n, size)]
-    chunks = list(Table(io.BytesIO(table(n)), ("a", "b")).chunks(size, n))
+    chunks = list(Table(io.BytesIO(table(n)), FEATURES).chunks(size, n))
     assert [len(chunk.X) for chunk in chunks] == lengths
     X = np.concatenate([chunk.X for chunk in chunks])
     assert np.array_equal(X[:, 0], np.arange(n))
     body = header_bytes((n, 2)) + X.tobytes()
-    source = read_array(Spool(io.BytesIO(body)), ("a", "b"), size=size, limit=n)
+    source = read_array(Spool(io.BytesIO(body)), FEATURES, size=size, limit=n)
     assert [len(chunk.X) for chunk in source.chunks] == lengths
 
 
 @given(ROWS, SIZE)
 def test_cuts_in_bytes_are_those_of_the_rows(n: int, size: int) -> None:
     data = table(n)
-    cuts = list(Table(io.BytesIO(data), ("a", "b"), count_bytes=True).cuts(size, n))
+    cuts = list(Table(io.BytesIO(data), FEATURES, count_bytes=True).cuts(size, n))
     assert [cut.rows for cut in cuts] == [b - a for a, b in row_ranges(n, size)]
     assert b"".join(data[cut.start : cut.stop] for cut in cuts) == data[len(b"a,b\n") :]
     assert [cut.lines for cut in cuts] == [1 + a for a, _ in row_ranges(n, size)]

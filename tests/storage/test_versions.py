@@ -20,7 +20,7 @@ from service.settings import Settings
 from service.storage.files import FileBlobs
 from service.storage.versions import Versions
 from tests.helpers import plainhttp
-from tests.helpers.modelfiles import another
+from tests.helpers.modelfiles import another, worse
 from tests.helpers.patience import report_if_late, until
 from tests.helpers.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
 
@@ -145,6 +145,28 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(
     until(lambda: _shows_refusal(running.url))  # a moment later
     answer = plainhttp.post(f"{running.url}/predict", json=POINT)
     assert answer.headers["X-Model-Version"] == before
+
+
+def test_a_version_that_is_clearly_worse_needs_force(
+    server: tuple[Server, Versions], gpr: GPR, tmp_path: Path
+) -> None:
+    running, versions = server
+    before = plainhttp.get(f"{running.url}/models").json()["current"]
+    path = worse(gpr, tmp_path)
+    version = versions.add(GPR.load(path), path)
+    url = f"{running.url}/models/{version}/activate"
+    refused = plainhttp.post(url, headers=TOKEN)
+    assert refused.status_code == 409
+    detail = refused.json()["detail"]
+    assert f"/models/{version}/activate?force=true" in detail
+    assert "RMSE is 0.4" in detail
+    assert f"current version {before} is 0.1854" in detail
+    assert refused.json()["option"] == "force"
+    assert plainhttp.get(f"{running.url}/models").json()["current"] == before
+
+    assert plainhttp.post(f"{url}?force=perhaps", headers=TOKEN).status_code == 422
+    assert plainhttp.post(f"{url}?force=true", headers=TOKEN).status_code == 200
+    until(lambda: _version_of_the_file(running.url) == version)
 
 
 def test_a_version_that_was_repaired_is_tried_again(

@@ -22,6 +22,7 @@ def test_version_in_headers(http: httpx.Client, gpr: GPR, X: FloatArray) -> None
         http.post("/predict", json={"points": X[0].tolist()}),
         http.post("/predict", json={"points": X.tolist()}, headers={"Accept": "text/csv"}),
         http.get("/model"),
+        http.get("/model/diagnostics"),
     ):
         assert answer.headers["X-Model-Version"] == version
         assert answer.headers["ETag"] == f'"{version}"'
@@ -85,7 +86,7 @@ def test_model_file_can_be_taken_home(http: httpx.Client, gpr: GPR, tmp_path: Pa
     assert GPR.load(home).description.version == gpr.description.version
 
 
-@pytest.mark.parametrize("path", ["/model", "/model.npz"])
+@pytest.mark.parametrize("path", ["/model", "/model.npz", "/model/diagnostics"])
 def test_not_modified(http: httpx.Client, gpr: GPR, path: str) -> None:
     headers = {"If-None-Match": f'"{gpr.description.version}"'}
     answer = http.get(path, headers=headers)

@@ -92,7 +92,7 @@ CASES = [
     Bad("null for a number", 422, point(lat=None), where={"path": "$.lat"}),
     Bad("object for a number", 422, point(lat={}), where={"path": "$.lat"}),
     Bad("columns of unequal lengths", 422, json.dumps({"lat": [1, 2], "long": [1], "depth": [1, 2], "stations": [1, 2]}).encode(), says="long: 1"),
-    Bad("a column and a number", 422, point(lat=[1.0, 2.0]), says="a number"),
+    Bad("a column and a number", 422, point(lat=[1.0, 2.0]), says="a single value"),
     Bad("empty columns", 422, json.dumps({name: [] for name in POINT}).encode(), says="no points"),
     Bad("letters in a column", 422, json.dumps({**{name: [1, 2] for name in POINT}, "depth": [1, "x"]}).encode(), where={"path": "$.depth[1]"}),
     Bad("empty list", 422, b"[]", says="no points"),

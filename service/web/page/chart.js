@@ -4,19 +4,23 @@ import { clamp, decimalsFor, niceStep, show, ticks } from "./numbers.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const HEIGHT = 150;
+const NAMES = 16; // below the marks of a category
+const LETTER = 6.5; // the width of a letter of the plot's text
 const PAD = { x: 10, top: 10, bottom: 2 }; // x: half the thumb of a slider, so that the two line up
 
-function element(name, attributes, text) {
+/** Create an SVG element. */
+export function element(name, attributes, text) {
   const created = document.createElementNS(NAMESPACE, name);
   for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, value);
   if (text !== undefined) created.textContent = text;
   return created;
 }
 
-const path = (points) => `M${points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}`;
+/** A path through points. */
+export const path = (points) => `M${points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}`;
 
 /** A linear map of [from, to] onto [start, end]. */
-const linear = ([from, to], start, end) => (v) =>
+export const linear = ([from, to], start, end) => (v) =>
   start + ((v - from) / (to - from || 1)) * (end - start);
 
 /** The output's axis, which all plots share. It grows at once, but shrinks only in `settle`. */
@@ -63,6 +67,39 @@ export function drawCurve(svg, { domain, ys }, range, value, point, axis) {
   );
 }
 
+/** Draw the mean and its band for each word of a category, and the chosen one larger. */
+export function drawChoices(svg, ys, value, axis) {
+  const width = svg.clientWidth;
+  if (!width) return;
+  const x = linear([-0.5, ys.length - 0.5], PAD.x, width - PAD.x);
+  const y = linear(axis.domain, HEIGHT - PAD.bottom, PAD.top);
+  svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT + NAMES}`);
+  svg.replaceChildren(
+    ...grid(axis, y, width),
+    ...ys.flatMap((p, i) => choice(p, x(i), y, p.x === value)),
+    ...labels(axis, y),
+    ...names(ys, x),
+  );
+}
+
+function choice({ mean, lower, upper }, cx, y, chosen) {
+  const half = chosen ? 7 : 4;
+  const [top, bottom] = [y(upper), y(lower)];
+  return [
+    element("rect", { class: "band", x: cx - half, y: top, width: 2 * half, height: bottom - top }),
+    element("line", { class: "whisker", x1: cx, x2: cx, y1: bottom, y2: top }),
+    element("circle", { class: chosen ? "dot" : "dot other", cx, cy: y(mean), r: chosen ? 5 : 4 }),
+  ];
+}
+
+/** The words below their marks, if all of them fit; the field lists them, too. */
+function names(ys, x) {
+  const room = (x(1) - x(0)) / LETTER;
+  if (ys.some((p) => p.x.length > room)) return [];
+  const at = { y: HEIGHT + NAMES - 4, "text-anchor": "middle" };
+  return ys.map((p, i) => element("text", { x: x(i), ...at }, p.x));
+}
+
 function outside(domain, [low, high], x, width) {
   const zones = [];
   if (domain[0] < low) zones.push([0, x(low)]);
@@ -105,7 +142,7 @@ export function drawGauge(svg, { mean, lower, upper }, axis) {
   if (!width) return;
   const x = linear(axis.domain, 6, width - 6);
   const [from, to] = axis.domain;
-  const decimals = decimalsFor(to - from) - 1;
+  const decimals = Math.max(0, decimalsFor(to - from) - 1);
   svg.setAttribute("viewBox", `0 0 ${width} 44`);
   svg.replaceChildren(
     element("line", { class: "grid", x1: 6, x2: width - 6, y1: 12, y2: 12 }),

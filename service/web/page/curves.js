@@ -1,5 +1,5 @@
-// The points of one request, which are the chosen point and a line along each feature through it,
-// and the answer split in the same way.
+// The points of one request, which are the chosen point and a line along each feature through it
+// (a point for each word of a categorical one), and the answer split in the same way.
 
 import { clamp } from "./numbers.js";
 
@@ -14,11 +14,13 @@ function plotRange([low, high], value) {
   return value < low ? [edge - margin, high] : [low, edge + margin];
 }
 
-/** The line through `point` along each feature: [{domain, xs}]. */
-export function lines(point, ranges) {
+/** The line through `point` along each feature of a model: [{domain, xs}]; words have no domain. */
+export function lines(point, { feature_names, training_range, categories = {} }) {
   const steps = clamp(Math.floor(MOST_POINTS / point.length), 9, 41);
   return point.map((value, j) => {
-    const domain = plotRange(ranges[j], value);
+    const name = feature_names[j];
+    if (name in categories) return { xs: categories[name] };
+    const domain = plotRange(training_range[name], value);
     const step = (domain[1] - domain[0]) / (steps - 1);
     return { domain, xs: Array.from({ length: steps }, (_, i) => domain[0] + i * step) };
   });

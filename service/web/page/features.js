@@ -1,6 +1,7 @@
-// The inputs: for each feature of the model a number field, a slider, and the plot along it.
+// The inputs: for each feature of the model a number field, a slider and a plot, or its words.
 
 import { drawCurve } from "./chart.js";
+import { Choice } from "./choices.js";
 import { $ } from "./dom.js";
 import { clamp, decimalsFor, niceStep, parse, show } from "./numbers.js";
 
@@ -108,10 +109,19 @@ class Feature {
     this.set(this.#at(POSITIONS / 2));
   }
 
-  set(value) {
+  /** Set a number, or the text of one; other text changes nothing. */
+  set(given) {
+    const value = typeof given === "string" ? parse(given) : given;
+    if (typeof given === "string" && Number.isNaN(value)) return;
     this.value = value;
     this.field.value = this.valid ? value : "";
     this.#showValue();
+  }
+
+  /** Show the text that the person was typing, and focus the field or the slider again. */
+  restore(part, text) {
+    this.field.value = text;
+    this[part].focus();
   }
 
   /** Show the value everywhere but in the field, where the person may be typing. */
@@ -149,7 +159,7 @@ export class Inputs {
     this.onChange = onChange;
   }
 
-  /** The values in the model's order; NaN for a field that holds no number. */
+  /** The numbers and words in the model's order; NaN for a field that holds no number. */
   get point() {
     return this.features.map((feature) => feature.value);
   }
@@ -165,10 +175,12 @@ export class Inputs {
   }
 
   /** Show the features of a model, with the values given by name; the focus stays where it is. */
-  show({ feature_names, training_range }, values) {
+  show({ feature_names, training_range, categories = {} }, values) {
     const focus = this.#focus();
-    this.features = feature_names.map(
-      (name, j) => new Feature(name, training_range[name], j, this.onChange),
+    this.features = feature_names.map((name, j) =>
+      name in categories
+        ? new Choice(name, categories[name], j, this.onChange)
+        : new Feature(name, training_range[name], j, this.onChange),
     );
     this.set(values);
     $("features").replaceChildren(...this.features.map((feature) => feature.root));
@@ -184,11 +196,11 @@ export class Inputs {
   /** A new version may arrive while the person is typing. */
   #restore({ name, part, text }) {
     const feature = this.features.find((candidate) => candidate.name === name);
-    if (feature) feature.field.value = text;
-    (feature?.[part] ?? $("middle")).focus();
+    if (feature?.[part]) feature.restore(part, text);
+    else $("middle").focus();
   }
 
-  /** Set values by feature name; other features keep theirs. */
+  /** Set numbers and words, or their text, by feature name; other features keep theirs. */
   set(values) {
     for (const feature of this.features) {
       if (values.has(feature.name)) feature.set(values.get(feature.name));

@@ -1,8 +1,6 @@
 // Keeps what is asked, the point and the band, in the page's address, so that it can be shared, and
 // shows it as a curl command.
 
-import { parse } from "./numbers.js";
-
 // The name of the option in the API, which no feature may have. The default is `true`.
 const WITHOUT_NOISE = "noise=false";
 
@@ -43,12 +41,11 @@ export function writeAddress(names, point) {
   history.replaceState(null, "", `#${parts.join("&")}`);
 }
 
-/** Choose the band of the address, and return its values by feature name. */
+/** Choose the band of the address, and return the text of its values by feature name. */
 export function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   setNoise(given.get("noise") !== "false");
-  const numbers = [...given].map(([name, text]) => [name, parse(text)]);
-  return new Map(numbers.filter(([, value]) => !Number.isNaN(value)));
+  return new Map(given);
 }
 
 /** Copy an element's text, also where the browser offers no clipboard, as on plain HTTP. */

@@ -1,0 +1,75 @@
+"""Tables of training data: cells as text, each with its place, read from CSV."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.services.badrows import wrong_width
+from service.services.errors import Where, unusable
+from service.services.tables import CSVRecords
+
+Place = tuple[str, Where]
+"""Where something is in a request, in words and as members of a problem document."""
+
+MAX_REASONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table whose cells are text.
+
+    Attributes
+    ----------
+    data : the table as CSV
+    columns : the names in the header, which may be empty or repeated
+    rows : the cells of each row, as many as there are columns
+    header : the place of the header
+    place : a function of a row's index and a column's name that returns the place of the cell
+    decimal_commas : whether 1,5 may be a number
+    """
+
+    data: bytes
+    columns: list[str]
+    rows: list[list[str]]
+    header: Place
+    place: Callable[[int, str], Place]
+    decimal_commas: bool = False
+
+    def column(self, name: str) -> list[str]:
+        """Return the cells of a column."""
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+
+def table_of_csv(data: bytes) -> TextTable:
+    """Read a CSV table with a header: UTF-8, with ``,``, ``;`` or tab as its delimiter.
+
+    Raises `Problem`: 400 for another kind of file, 422 when the table is empty or a row has not one
+    cell for each column; with the ``line``.
+    """
+    source = CSVRecords(io.BytesIO(data))
+    records = iter(source)
+    line, head = next(records, (1, []))
+    columns = [name.strip() for name in head]
+    if not columns:
+        raise unusable("the table is empty", line=1)
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    ragged: list[tuple[int, str]] = []
+    for number, cells in records:
+        lines.append(number)
+        rows.append(cells)
+        if len(cells) != len(columns):
+            ragged.append((number, wrong_width(cells, number, len(columns))))
+    if ragged:
+        shown = [f"line {number}: {reason}" for number, reason in ragged[:MAX_REASONS]]
+        shown += [f"and {len(ragged) - MAX_REASONS} more"] if len(ragged) > MAX_REASONS else []
+        raise unusable("; ".join(shown), line=ragged[0][0])
+
+    def place(row: int, column: str) -> Place:
+        return f"line {lines[row]}", {"line": lines[row], "column": column}
+
+    header: Place = (f"line {line}", {"line": line})
+    return TextTable(data, columns, rows, header, place, source.delimiter != ",")
