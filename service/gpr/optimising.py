@@ -24,10 +24,13 @@ GPY_JITTER = 1e-8
 MAX_CONDITION = 1e13
 """Larger condition numbers of the kernel matrix are made unlikely: float64 has 16 digits."""
 
-EXACT_ITERATIONS = 1000
+EXACT_ITERATIONS = 500
 
 SPARSE_ITERATIONS = 200
 """Each iteration moves all inducing inputs; the bound gains little after this many."""
+
+FINE, ROUGH = 1e-9, 1e-6
+"""Relative tolerances of the objective."""
 
 FAILED = 1e10
 """The objective where the kernel matrix cannot be factored."""
@@ -220,12 +223,20 @@ class Objective:
         return z
 
 
-def explore(m: Any, count: int, *, given: bool, progress: Callable[[int], object]) -> None:
+def explore(
+    m: Any,
+    count: int,
+    *,
+    given: bool,
+    tolerance: float,
+    progress: Callable[[int], object],
+) -> None:
     """Give the model the best of the hyperparameters that are found from several starts.
 
     Parameters
     ----------
     given : whether the parameters that the model has are the first start
+    tolerance : relative, of the objective
     progress : called after each start with the number of finished ones
 
     Raises `ValueError`: the optimiser failed from every start.
@@ -233,7 +244,7 @@ def explore(m: Any, count: int, *, given: bool, progress: Callable[[int], object
     objective = Objective(m)
     best: tuple[float, FloatArray] | None = None
     for done, start in enumerate(objective.starts(count, given=given), 1):
-        found = _minimum(objective, start, EXACT_ITERATIONS)
+        found = _minimum(objective, start, EXACT_ITERATIONS, tolerance)
         if found[0] < FAILED and (best is None or found[0] < best[0]):
             best = found
         progress(done)
@@ -254,7 +265,8 @@ def polish(m: Any, explored: Any) -> None:
     m.trigger_update()
     objective = Objective(m)
     sparse = hasattr(m, "Z")
-    value, z = _minimum(objective, objective.z, SPARSE_ITERATIONS if sparse else EXACT_ITERATIONS)
+    iterations = SPARSE_ITERATIONS if sparse else EXACT_ITERATIONS
+    value, z = _minimum(objective, objective.z, iterations, FINE)
     if value >= FAILED:
         raise ValueError(
             "the kernel matrix of all rows cannot be factored: give more noise (--noise 0.001)"
@@ -262,7 +274,9 @@ def polish(m: Any, explored: Any) -> None:
     objective.set(z)
 
 
-def _minimum(objective: Objective, start: FloatArray, iterations: int) -> tuple[float, FloatArray]:
+def _minimum(
+    objective: Objective, start: FloatArray, iterations: int, tolerance: float
+) -> tuple[float, FloatArray]:
     """Return the objective's minimum from a start, and where it is, by L-BFGS-B."""
     from scipy.optimize import minimize
 
@@ -272,6 +286,6 @@ def _minimum(objective: Objective, start: FloatArray, iterations: int) -> tuple[
         jac=True,
         method="L-BFGS-B",
         bounds=objective.bounds,
-        options={"maxiter": iterations, "ftol": 1e-9},
+        options={"maxiter": iterations, "ftol": tolerance},
     )
     return float(found.fun), np.asarray(found.x)
