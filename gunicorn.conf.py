@@ -14,9 +14,12 @@ from gunicorn.workers.base import Worker
 
 # None of these may import prometheus_client, which reads PROMETHEUS_MULTIPROC_DIR when imported.
 from service.runtime.logs import log_config
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 
-settings = Settings.from_environ()
+try:
+    settings = Settings.from_environ()
+except SettingsError as error:
+    raise SystemExit(f"gpserve cannot start: {error}") from None
 
 
 def _processes() -> int:
@@ -60,6 +63,9 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
 def post_worker_init(worker: Worker) -> None:
     """Start the background threads, which do not survive a fork."""
     cast(Flask, worker.wsgi).extensions["gpserve"].start()
+    if "UP_PYTHON" in os.environ:  # `make run`: somebody looks at the terminal
+        host = settings.bind.replace("0.0.0.0", "localhost").replace("[::]", "localhost")
+        worker.log.info("ready: the page is http://%s, the API is described at /docs", host)
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

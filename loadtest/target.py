@@ -35,10 +35,12 @@ class Target:
 
     def bodies(self, count: int, points: int, seed: int = 1) -> list[str]:
         """Return request bodies with random points from the model's training range."""
-        ranges, draw = self.model()["training_range"], random.Random(seed)
+        model, draw = self.model(), random.Random(seed)
+        ranges, categories = model["training_range"], model.get("categories", {})
 
-        def point() -> dict[str, float]:
-            return {name: draw.uniform(*ends) for name, ends in ranges.items()}
+        def point() -> dict[str, float | str]:
+            numbers = {name: draw.uniform(*ends) for name, ends in ranges.items()}
+            return numbers | {name: draw.choice(words) for name, words in categories.items()}
 
         def body() -> object:
             if points == 1:

@@ -1,4 +1,4 @@
-"""The command line: train, predict and convert; run the server, a worker, or everything."""
+"""The command line: train, diagnose, predict, convert; run the server, a worker, everything."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
@@ -18,11 +19,12 @@ from threadpoolctl import threadpool_limits
 from service.gpr import GPR
 from service.gpr.trainingdata import TrainingData, TrainingOptions
 from service.jobs.trainingrows import training_data
-from service.model import Description, Model, check_model_name
+from service.model import Description, Model, Unsupported, check_model_name, write_file
 from service.runtime.pool import TilePool, cpu_limit, threads_for
-from service.services import negotiation, writing
+from service.services import negotiation, plots, writing
 from service.services.body import open_body, starts_like_gzip
 from service.services.chunks import CHUNK_TILES
+from service.services.diagnostics import METHODS, in_words
 from service.services.errors import Problem
 from service.services.features import features_of
 from service.services.options import Options
@@ -106,7 +108,10 @@ def train(data: Path | None, out: Path | None, target: str | None, **given: Any)
         raise click.ClickException(str(error)) from error
     target_file = out or (BUNDLED_MODEL if data is None else source.with_suffix(".npz"))
     model.save(target_file)
-    _print_scores(model, table)
+    if table.dropped:
+        click.echo(f"{'left out':18} {table.dropped} rows with missing or unreadable cells")
+    click.echo(f"{'output deviation':18} {np.std(table.y):.4g}")
+    _print_scores(model)
     _print_written(target_file, model.description)
 
 
@@ -120,15 +125,22 @@ def _fit(table: TrainingData, options: TrainingOptions) -> GPR:
         return fit_and_score(table, options, cpus=cpus, progress=lambda _: bar.update(1))
 
 
-def _print_scores(model: GPR, table: TrainingData) -> None:
+def _print_scores(model: GPR) -> None:
+    """Print the scores in a column for each way of scoring, the worst rows, and the verdict."""
     scores = model.description.scores
-    if table.dropped:
-        click.echo(f"left out           {table.dropped} rows with missing or unreadable cells")
-    deviation = f"(output's deviation {np.std(table.y):.4g})"
-    click.echo(f"held out           {scores['held_out_rows']:.0f} rows")
-    click.echo(f"RMSE               {scores['rmse']:.4g}  {deviation}")
-    click.echo(f"log density        {scores['log_predictive_density']:.4g}")
-    click.echo(f"95 % coverage      {scores['coverage_95']:.1%}")
+    found = {words: in_words(scores[name]) for name, words in METHODS.items() if name in scores}
+    if found:
+        click.echo(f"{'':18}" + "".join(f"{words:>15}" for words in found))
+    for label in dict.fromkeys(label for each in found.values() for label in each):
+        cells = [each.get(label, "") for each in found.values()]
+        click.echo(f"{label:18}" + "".join(f"{cell:>15}" for cell in cells))
+    with suppress(Unsupported):
+        diagnostics = model.diagnostics()
+        worst = diagnostics.rows[diagnostics.worst(5)]
+        among = "of the held-out ones" if diagnostics.method == "held_out" else "in file order"
+        click.echo(f"{'worst rows':18} {', '.join(map(str, worst))} ({among}, the first is 0)")
+    for sentence in scores["verdict"]:
+        click.echo(sentence)
 
 
 def _print_written(path: Path, description: Description) -> None:
@@ -235,6 +247,33 @@ def _unpickled(path: Path) -> Any:
     if not hasattr(m, "kern") or not hasattr(m, "likelihood"):
         raise ValueError(f"{path.name} holds a {type(m).__name__}, not a GPy model")
     return m
+
+
+@main.command()
+@click.argument("model_file", metavar="MODEL", type=_INPUT_FILE)
+@click.option("--out", type=OutputFile(), help="The picture; default: MODEL with .png.")
+def diagnose(model_file: Path, out: Path | None) -> None:
+    """Print how good the model in the file MODEL is, and draw it as a PNG.
+
+    An exact GP predicts each training row from all others. A sparse GP is judged by the rows that
+    were held out when it was trained.
+    """
+    target = out or model_file.with_suffix(".png")
+    if target.suffix.lower() != ".png":
+        raise click.UsageError(f"{target}: the picture is a PNG, so its name ends in .png")
+    try:
+        model = GPR.load(model_file)
+        _print_scores(model)
+        picture = plots.png(model.diagnostics(), model.description)
+    except ImportError as error:
+        raise click.ClickException(
+            f"the plots need matplotlib ({error}): pip install 'gpserve[plots]', or pip install "
+            "matplotlib"
+        ) from error
+    except (ValueError, Unsupported) as error:
+        raise click.ClickException(str(error)) from error
+    write_file(target, [picture])
+    click.echo(str(target))
 
 
 @main.command()

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import flask
 from flask import Blueprint, Flask, request
 
-from service.model import Model
+from service.model import Model, ModelFileError, Unsupported
 from service.runtime import probes
 from service.runtime.metrics import METRICS_TYPE
 from service.runtime.runtime import Runtime
-from service.services import negotiation, writing
+from service.services import diagnostics, negotiation, writing
 from service.services.errors import Problem
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 from service.web import body, hooks, pages
 from service.web.headers import mark_version, prefers_async, refuse_other_version, require_token
-from service.web.hooks import client_has_left, current_runtime
+from service.web.hooks import (
+    ClientLeftError,
+    client_has_left,
+    current_runtime,
+    predict_while_connected,
+)
 from service.web.umbridge import umbridge
 from service.web.v2 import v2
 from service.web.versions import versions
@@ -90,7 +96,9 @@ def predict() -> flask.Response:
     if jobs and (accepted := jobs.offer_job(model, source, options, media_type)):
         return accepted
     parsed = perf_counter()
-    answer = writing.pieces(model, source, options, media_type, runtime.predict, runtime.limits)
+    answer = writing.pieces(
+        model, source, options, media_type, predict_while_connected(), runtime.limits
+    )
     response = flask.Response(_while_connected(answer, request.environ), content_type=media_type)
     _describe(response, model)
     response.headers["Server-Timing"] = (
@@ -102,10 +110,11 @@ def predict() -> flask.Response:
 
 def _while_connected(answer: Iterator[bytes], environ: Mapping[str, Any]) -> Iterator[bytes]:
     """Stop predicting for a client that has left."""
-    for piece in answer:
-        if client_has_left(environ):
-            return
-        yield piece
+    with suppress(ClientLeftError):
+        for piece in answer:
+            if client_has_left(environ):
+                return
+            yield piece
 
 
 def _describe(response: flask.Response, model: Model) -> None:
@@ -119,6 +128,24 @@ def model() -> flask.Response:
     served = current_runtime().live.model
     response = flask.jsonify(served.description.as_json())
     _describe(response, served)
+    return cast(flask.Response, response.make_conditional(request))
+
+
+@api.get("/model/diagnostics")
+def model_diagnostics() -> flask.Response:
+    """Show how good the served model is, by rows that it has not seen."""
+    runtime = current_runtime()
+    served = runtime.live.model
+    media_type = negotiation.answer_type(request.headers.get("Accept", ""), diagnostics.OFFERED)
+    try:
+        found = runtime.diagnostics(served)
+    except Unsupported as error:
+        raise Problem(404, str(error)) from None
+    content = diagnostics.written(found, served.description, media_type)
+    response = flask.Response(content, content_type=media_type)
+    _describe(response, served)
+    if media_type == negotiation.CSV:  # else a browser would answer from its copy of the JSON
+        response.set_etag(f"{served.description.version}-csv")
     return cast(flask.Response, response.make_conditional(request))
 
 
@@ -151,4 +178,15 @@ def metrics() -> flask.Response:
     return flask.Response(current_runtime().metrics.exposition(), content_type=METRICS_TYPE)
 
 
-app = create_app(Runtime(Settings.from_environ()))
+def _application() -> Flask:
+    """Return the application of the environment's settings.
+
+    Raises `RuntimeError`: it cannot start. gunicorn then prints one line.
+    """
+    try:
+        return create_app(Runtime(Settings.from_environ()))
+    except (SettingsError, ModelFileError, FileNotFoundError) as error:
+        raise RuntimeError(f"gpserve cannot start: {error}") from None
+
+
+app = _application()

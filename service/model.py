@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import secrets
 from abc import ABC, abstractmethod
@@ -11,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,46 @@ class Description:
         members = {name: getattr(self, name) for name in self.__dataclass_fields__}
         members["training_range"] = dict(zip(self.feature_names, low_high, strict=True))
         return members
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnostics:
+    """What a model predicts for rows that it has not seen, beside what was observed there.
+
+    Attributes
+    ----------
+    method : "leave_one_out" when each training row is predicted from all others, "held_out" when
+        the rows were not used for training
+    rows : shape (n,), the position of each row among the training rows or the held-out rows, from 0
+    X : shape (n, d), their inputs in raw units; (n, 0) when they are not known
+    observed : shape (n,)
+    answers : shape (n, 2), mean and variance, with noise
+    relevance : shape (d,), how often the lengthscale of an input fits into its training range
+    scores : as in `Description`
+    """
+
+    method: Literal["leave_one_out", "held_out"]
+    rows: NDArray[np.int64]
+    X: FloatArray
+    observed: FloatArray
+    answers: FloatArray
+    relevance: FloatArray
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def residuals(self) -> FloatArray:
+        """``(observed - mean) / deviation``, shape (n,): standard normal for a model that is right.
+
+        Rasmussen & Williams, section 2.5.
+        """
+        standardised: FloatArray = (self.observed - self.answers[:, 0]) / np.sqrt(
+            self.answers[:, 1]
+        )
+        return standardised
+
+    def worst(self, count: int) -> NDArray[np.int64]:
+        """Return the positions of the `count` largest residuals, the largest first."""
+        return np.argsort(-np.abs(self.residuals), kind="stable")[:count]
 
 
 class Model(ABC):
@@ -149,6 +190,19 @@ class Model(ABC):
         """
         raise Unsupported(f"{type(self).__name__} has no samples")
 
+    def diagnostics(self) -> Diagnostics:
+        """Return what the model predicts for rows that it has not seen."""
+        raise Unsupported(f"{type(self).__name__} has no diagnostics")
+
+
+def ratio_by_chance(n: float, m: float) -> float:
+    """Return by what factor root mean squared errors on n and on m rows may differ by chance.
+
+    It is three standard errors. The logarithm of the mean of n squared normal errors has a variance
+    of 2/n.
+    """
+    return math.exp(1.5 * math.sqrt(2 / n + 2 / m))
+
 
 def check_model_name(name: str) -> None:
     """Raise an error for a model name that cannot be part of a path.
@@ -202,6 +256,8 @@ def version_of(file: BufferedIOBase) -> str:
 def write_file(path: Path, pieces: Iterable[bytes], mode: int = 0o666) -> int:
     """Write a file and return its size; a reader sees the old file or the new one, never a part.
 
+    It is on the disk when this returns, and survives a power cut.
+
     Parameters
     ----------
     mode : the permissions of the file, less the process's umask
@@ -212,11 +268,23 @@ def write_file(path: Path, pieces: Iterable[bytes], mode: int = 0o666) -> int:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
             for piece in pieces:
                 size += out.write(piece)
+            out.flush()
+            os.fsync(out.fileno())
         os.replace(part, path)
+        sync_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     return size
+
+
+def sync_folder(folder: Path) -> None:
+    """Write a folder's entries to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_npy_safely(read: Callable[[], T]) -> T:

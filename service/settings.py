@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -128,11 +129,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         unknown = sorted(given.keys() - set(cls.__struct_fields__))
         if unknown:
             raise SettingsError(f"{PREFIX}{unknown[0].upper()} is not a setting")
+        check_redis_url(given.get("redis_url", ""))
         try:
             return msgspec.convert(given, cls, strict=False, dec_hook=lambda kind, text: kind(text))
         except msgspec.ValidationError as error:
             reason, _, where = str(error).partition(" - at `$.")
             raise SettingsError(f"{PREFIX}{where.rstrip('`').upper()}: {reason}") from None
+
+
+def check_redis_url(url: str) -> None:
+    """Raise a `SettingsError` for an address that no Redis can have; it shows no password."""
+    if not url:
+        return
+    scheme, separator, rest = url.partition("://")
+    wanted = "it must begin with redis://, rediss:// or unix://, as redis://host:6379/0"
+    if not separator:
+        raise SettingsError(f"{PREFIX}REDIS_URL is no URL: {wanted}")
+    if scheme not in ("redis", "rediss", "unix"):
+        raise SettingsError(f"{PREFIX}REDIS_URL has the scheme {scheme[:20]}://: {wanted}")
+    if rest.partition("/")[0].count("@") > 1 or "#" in rest:
+        raise SettingsError(
+            f"{PREFIX}REDIS_URL has an @, / or # in its password: write %40, %2F or %23"
+        )
+    try:
+        urlsplit(url).port  # noqa: B018 - reading it checks it
+    except ValueError:
+        raise SettingsError(f"{PREFIX}REDIS_URL has a port that is no number: {wanted}") from None
 
 
 def as_markdown() -> str:

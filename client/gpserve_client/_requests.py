@@ -148,9 +148,15 @@ def train(data: Any, target: str, options: Mapping[str, Any], key: str) -> Reque
     return Request("POST", "/train", _job_status, query, headers, table)
 
 
-def activate(version: str) -> Request[dict[str, Any]]:
+def activate(version: str, force: bool) -> Request[dict[str, Any]]:
     """Serve this version from now on."""
-    return Request("POST", f"/models/{_segment(version)}/activate", _document)
+    query = {"force": "true"} if force else {}
+    return Request("POST", f"/models/{_segment(version)}/activate", _document, query)
+
+
+def diagnostics() -> Request[dict[str, Any]]:
+    """Ask how good the served model is."""
+    return Request("GET", "/model/diagnostics", _document)
 
 
 def models() -> Request[dict[str, Any]]:

@@ -27,7 +27,9 @@ def codes_of(values: Any, name: str, words: Sequence[str]) -> FloatArray:
     """
     objects = np.asarray(values, dtype=object)
     known = {word: float(code) for code, word in enumerate(words)}
-    codes = [known.get(_word_of(value)) for value in objects.ravel().tolist()]
+    booleans = {w.lower(): code for w, code in known.items() if w.lower() in ("true", "false")}
+    given = map(_word_of, objects.ravel().tolist())
+    codes = [known.get(word, booleans.get(word.lower())) for word in given]
     if None in codes:
         wrong = objects.ravel()[codes.index(None)]
         raise ValueError(f"{name} must be one of {_listed(words)}, not {wrong!r}")

@@ -85,10 +85,14 @@ class AsyncClient(ClientBase):
         self._forget_model()
         return AsyncJob(self, status)
 
-    async def activate(self, version: str) -> dict[str, Any]:
-        """Serve this version; every replica does within two seconds."""
+    async def activate(self, version: str, *, force: bool = False) -> dict[str, Any]:
+        """Serve this version; see `Client.activate`."""
         self._forget_model()
-        return await self._send(_requests.activate(version))
+        return await self._send(_requests.activate(version, force))
+
+    async def diagnostics(self) -> dict[str, Any]:
+        """Return how good the served model is; see `Client.diagnostics`."""
+        return await self._send(_requests.diagnostics())
 
     async def models(self) -> dict[str, Any]:
         """Return all versions with their scores."""

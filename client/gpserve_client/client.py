@@ -147,10 +147,27 @@ class Client(ClientBase):
         self._forget_model()
         return Job(self, status)
 
-    def activate(self, version: str) -> dict[str, Any]:
-        """Serve this version; every replica does within two seconds."""
+    def activate(self, version: str, *, force: bool = False) -> dict[str, Any]:
+        """Serve this version; every replica does within two seconds.
+
+        Parameters
+        ----------
+        force : activate it even if its scores are clearly worse than those of the current version
+
+        Raises
+        ------
+        ServiceError
+            The version is clearly worse (409), or cannot be served.
+        """
         self._forget_model()
-        return self._send(_requests.activate(version))
+        return self._send(_requests.activate(version, force))
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Return how good the served model is: scores, verdict, and each row that it had not seen.
+
+        ``pandas.DataFrame(gp.diagnostics()["rows"])`` is a table of the rows.
+        """
+        return self._send(_requests.diagnostics())
 
     def models(self) -> dict[str, Any]:
         """Return all versions with their scores."""

@@ -75,6 +75,7 @@ class TrainingOptions(TypedDict, total=False):
     held_out : fraction of the rows that is held out to score the model
     name : name of the model
     activate : False stores the new version without serving it
+    force : serve the new version even if its scores are clearly worse than the current one's
     """
 
     features: Iterable[str]
@@ -89,3 +90,4 @@ class TrainingOptions(TypedDict, total=False):
     held_out: float
     name: str
     activate: bool
+    force: bool

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 UVICORN_INTERNALS = {
     "HttpToolsProtocol": (
-        "_should_upgrade _start_asgi_task connection_lost connection_made cycle data_received flow "
-        "handle_websocket_upgrade headers loop on_body on_headers_complete on_message_begin "
-        "on_message_complete on_response_complete parser pause_writing pipeline scope "
-        "send_400_response server_state shutdown timeout_keep_alive transport url"
+        "_should_upgrade _start_asgi_task connection_lost connection_made cycle data_received "
+        "flow handle_websocket_upgrade headers loop on_body on_header on_headers_complete "
+        "on_message_begin on_message_complete on_response_complete on_url parser pause_writing "
+        "pipeline scope send_400_response server_state shutdown timeout_keep_alive transport "
+        "url"
     ),
     "RequestResponseCycle": (
         "chunked_encoding default_headers disconnected expected_content_length flow keep_alive "

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -18,6 +18,15 @@ from service.runtime.runtime import Runtime
 from service.services.errors import Problem, error_form
 from service.settings import Settings
 from service.web.hooks import CLIENT_LEFT
+
+_LINE_BYTES = 4
+"""What a line of a header has besides name and value."""
+
+_LONGEST_URL = 65535
+"""What the parser can divide into path and query."""
+
+_LINGER_SECONDS = 1.0
+"""How long the rest of a refused request is read, and dropped."""
 
 _LAST_REQUEST_SECONDS = 1.0
 """At the end of a drain, how long a new connection may take to send its request."""
@@ -58,7 +67,11 @@ class Connection(UpgradeIgnoringProtocol):
         self._shedder = shedder
         self._served = 0
         self._begun = 0
-        self._header_bytes = 0
+        self._head_bytes = 0
+        self._line_bytes = 0
+        self._read_body = False
+        self._refusal: Problem | None = None
+        self._lingering = False
         self.in_header = True
         self.in_body = False
         self.deadline = 0.0
@@ -71,18 +84,20 @@ class Connection(UpgradeIgnoringProtocol):
         self.deadline = time.monotonic() + self._settings.header_timeout_seconds
 
     def data_received(self, data: bytes) -> None:
-        """Refuse a header that is too large, before it fills the memory."""
-        begun, was_in_body = self._begun, self.in_body
-        super().data_received(data)
-        if not self.in_header or not self._begun:
+        """Parse the data; refuse a line of a header or trailer that does not end.
+
+        The parser keeps such a line until it is complete.
+        """
+        if self._lingering:
             return
-        if self._begun == begun:
-            self._header_bytes += len(data)
-        else:  # how much of this data belongs to earlier requests is unknown
-            alone = self._begun == begun + 1 and not was_in_body
-            self._header_bytes = len(data) if alone else 1
+        self._read_body = False
+        super().data_received(data)
+        line = len(data) - data.rfind(b"\n") - 1
+        self._line_bytes = line if line < len(data) else self._line_bytes + line
+        if self._read_body or not (self.in_header or self.in_body):
+            self._line_bytes = 0
         limit = self._settings.max_header_bytes
-        if self._header_bytes > limit and not self.transport.is_closing():
+        if self._line_bytes > limit and not self._lingering and not self.transport.is_closing():
             self.refuse(Problem(431, f"the header is larger than {limit} bytes"))
 
     def on_message_begin(self) -> None:
@@ -90,10 +105,38 @@ class Connection(UpgradeIgnoringProtocol):
         super().on_message_begin()
         self.in_header = True
         self._begun += 1
+        self._head_bytes = 0
         self.deadline = time.monotonic() + self._settings.header_timeout_seconds
+
+    def on_url(self, url: bytes) -> None:
+        """Refuse an address that is too long."""
+        self._head_bytes += len(url)
+        limit = min(self._settings.max_header_bytes, _LONGEST_URL)
+        if self._head_bytes > limit:
+            self._stop(Problem(414, f"the address is longer than {limit} bytes"))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Refuse a header that is too large; read past trailers, which follow a chunked body."""
+        self._head_bytes += len(name) + len(value) + _LINE_BYTES
+        limit = self._settings.max_header_bytes
+        if self._head_bytes > limit:
+            self._stop(Problem(431, f"the header is larger than {limit} bytes"))
+        if not self.in_header:
+            return
+        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            self._stop(Problem(501, "the only Transfer-Encoding that is supported is chunked"))
+        super().on_header(name, value)
+
+    def _stop(self, problem: Problem) -> NoReturn:
+        """End the parser, whose error is answered with this problem."""
+        self._refusal = problem
+        raise ValueError(problem.detail)
 
     def on_headers_complete(self) -> None:
         """Start the request; its response says whether the connection closes after it."""
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            self._stop(Problem(505, "this server speaks HTTP/1.1 and HTTP/1.0"))
         super().on_headers_complete()
         if self.will_parse_again:
             return
@@ -106,6 +149,7 @@ class Connection(UpgradeIgnoringProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Extend the deadline in proportion to what arrived: steady progress is enough."""
+        self._read_body = True
         super().on_body(body)
         latest = time.monotonic() + self._settings.body_timeout_seconds
         earned = len(body) / self._settings.body_min_bytes_per_second
@@ -180,8 +224,8 @@ class Connection(UpgradeIgnoringProtocol):
         self.deadline = time.monotonic() + self._settings.body_timeout_seconds
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse data that the parser rejects."""
-        self.refuse(Problem(400, "this is not a valid HTTP request"))
+        """Refuse data that the parser rejects, or that we stopped it for."""
+        self.refuse(self._refusal or Problem(400, "this is not a valid HTTP request"))
 
     def refuse(self, problem: Problem) -> None:
         """Send a problem without asking the application, and close the connection.
@@ -194,7 +238,10 @@ class Connection(UpgradeIgnoringProtocol):
             (b"content-type", media_type.encode()),
             (b"content-length", str(len(body)).encode()),
         ]
-        self._writer.respond_and_close(status, headers, body)
+        self._writer.respond_and_end(status, headers, body)
+        # Closed at once, a socket with unread data is reset, and the client loses the answer.
+        self._lingering = True
+        self.deadline = time.monotonic() + _LINGER_SECONDS
 
     def end_if_stalled(self, now: float) -> None:
         """Close the connection when its deadline has passed."""
@@ -204,11 +251,16 @@ class Connection(UpgradeIgnoringProtocol):
             self.deadline = now + self._settings.body_timeout_seconds
         if now < self.deadline:
             return
-        if self.flow.write_paused:
-            self.transport.abort()
-        elif not self._begun:
+        if self._lingering or not self._begun:
             self.transport.close()
-        elif self.in_header:
+        elif self.flow.write_paused:
+            self.transport.abort()
+        else:
+            self._end_request()
+
+    def _end_request(self) -> None:
+        """Say what did not arrive in time, or close a connection without a request."""
+        if self.in_header:
             self.refuse(Problem(408, "the header did not arrive in time"))
         elif self.in_body and not self.cycle.response_started:
             self.refuse(Problem(408, "the body did not arrive in time"))

@@ -95,6 +95,7 @@ class DirectRequest:
             (b"content-type", media_type.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"x-request-id", self.id.encode()),
+            (b"x-content-type-options", b"nosniff"),
             *extra,
         ]
         return status, headers, body

@@ -55,6 +55,12 @@ class CoalescingTransport:
         if pending and not self.is_closing():
             self._transport.writelines(pending)
 
+    def end(self) -> None:
+        """Send what is pending and the end of the stream; reading goes on."""
+        self._flush()
+        if not self.is_closing():
+            self._transport.write_eof()
+
     def close(self) -> None:
         """Send what is pending, then close."""
         self._flush()
@@ -103,10 +109,10 @@ class DirectWriter:
             self._transport.close()
         cycle.on_response()
 
-    def respond_and_close(self, status: int, headers: Headers, body: bytes) -> None:
-        """Answer something that is not a complete request, and close the connection."""
+    def respond_and_end(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer something that is not a complete request, and write nothing more."""
         self._transport.write(_encode(status, headers, body, keep_alive=False))
-        self._transport.close()
+        self._transport.end()
 
 
 DIRECT_WRITER = "gpserve.direct_writer"

@@ -65,6 +65,18 @@ class Encoding:
                 np.moveaxis(out, axis, 0)[i] = np.moveaxis(D, axis, 0)[first]
         return out
 
+    def collapse(self, E: FloatArray) -> FloatArray:
+        """Return the inputs, shape (n, d), of columns, shape (n, D); undoes `expand`."""
+        X = np.empty((len(E), self.inputs))
+        for i, first, count in self._places():
+            columns = E[:, first : first + count]
+            X[:, i] = np.argmax(columns, axis=1) if i in self.categories else columns[:, 0]
+        return X
+
+    def largest(self, values: FloatArray) -> FloatArray:
+        """Return the largest value of each input's columns, shape (d,)."""
+        return np.array([values[first : first + count].max() for _, first, count in self._places()])
+
     def _places(self) -> Iterator[tuple[int, int, int]]:
         """Yield each input, its first column and the number of its columns."""
         first = 0

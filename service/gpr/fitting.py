@@ -14,26 +14,6 @@ from service.gpr.posterior import Posterior
 from service.gpr.scaling import without_rounding
 from service.gpr.training import fit
 from service.gpr.trainingdata import Progress, TrainingData, TrainingOptions
-from service.model import FloatArray
-
-NORMAL_95 = 1.959963984540054
-"""A normal variable is within this many standard deviations of its mean in 95 % of cases."""
-
-
-def scores(answers: FloatArray, y: FloatArray) -> dict[str, float]:
-    """Return RMSE, mean log predictive density and coverage of the 95 % interval.
-
-    `answers` has shape (n, 2): mean and variance, with noise. Rasmussen & Williams, section 2.5.
-    """
-    error = y - answers[:, 0]
-    variance = answers[:, 1]
-    density = -0.5 * (np.log(2 * np.pi * variance) + error**2 / variance)
-    return {
-        "held_out_rows": float(len(y)),
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "log_predictive_density": float(np.mean(density)),
-        "coverage_95": float(np.mean(np.abs(error) <= NORMAL_95 * np.sqrt(variance))),
-    }
 
 
 def split(n: int, share: float, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -98,7 +78,6 @@ def fit_and_score(
             served,
             name=options.name or table.output_name,
             data_sha256=table.sha256,
-            scores=scores(answers, table.y[unseen]),
             held_out=np.column_stack([table.y[unseen], answers]),
         )
     )

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from service.gpr import derivatives
+from service.gpr import derivatives, validation
 from service.gpr import file as modelfile
 from service.gpr.kernels import Kernel
 from service.gpr.means import Basis, Mean
@@ -23,6 +23,7 @@ from service.gpr.sampling import PathwiseDraws, joint_draws
 from service.gpr.tiles import TiledPredictor
 from service.model import (
     Description,
+    Diagnostics,
     FloatArray,
     Model,
     check_model_name,
@@ -169,13 +170,14 @@ class GPR(Model):
         self.input_dim = len(posterior.feature_names)
         self.kernel = posterior.kernel.name
         self.feature_names, self.output_name = posterior.feature_names, posterior.output_name
-        self.description: Description = posterior.description(version_of(io.BytesIO(data)))
         self._encoding = posterior.encoding if posterior.categories else None
         self._tiles = TiledPredictor(posterior, self.large_tile)
         variance = posterior.output_scale**2
         self._floor = variance * MIN_VARIANCE
         self._noise = variance * posterior.noise_variance
         modelfile.verify(posterior, self.predict, self.large_tile)
+        described = posterior.description(version_of(io.BytesIO(data)))
+        self.description: Description = replace(described, scores=validation.described(posterior))
         return self
 
     @property
@@ -274,6 +276,13 @@ class GPR(Model):
             U = p.model_units(self._columns(X))
             return p.output_offset + p.output_scale * draws.at(U)
         return joint_draws(self.predict(X)[:, 0], self._latent_covariance(X), count, seed)
+
+    def diagnostics(self) -> Diagnostics:
+        """Return the training rows, each left out, or a sparse GP's held-out rows.
+
+        Raises `Unsupported`: the file of a sparse GP does not keep its held-out rows.
+        """
+        return validation.diagnose(self.posterior, self.description.scores)
 
     def _draws(self, count: int, seed: int) -> PathwiseDraws:
         with self._lock:

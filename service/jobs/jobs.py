@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from redis import RedisError
+from redis.exceptions import OutOfMemoryError
 
 from service.jobs.blobs import JobBlobs
 from service.jobs.idempotency import Key, Reservation
@@ -16,10 +17,10 @@ from service.jobs.ledger import Extra, Ledger
 from service.jobs.queue import Queue
 from service.jobs.records import DISMISSED, MOST_LISTED, Job, Listing
 from service.jobs.specs import BEGIN, INPUT, Spec
-from service.services.errors import Problem, busy, ogc_problem
+from service.services.errors import Problem, busy, full, ogc_problem
 from service.settings import Settings
 from service.storage import open_blobs
-from service.storage.blobs import Blobs, StorageError
+from service.storage.blobs import Blobs, StorageError, StorageFull
 from service.storage.redis import connect
 
 _RETRY_SECONDS = 2.0
@@ -33,9 +34,12 @@ Store = Callable[[JobBlobs], Spec]
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Turn an error of Redis or of the storage into a `Problem` 503."""
+    """Turn an error of Redis or of the storage into a `Problem` 503, or 507 when it is full."""
     try:
         yield
+    except (OutOfMemoryError, StorageFull) as error:
+        log.warning("the job store is full: %s", error)
+        raise full(error) from error
     except (RedisError, StorageError) as error:
         log.warning("the job queue is unavailable: %s", error)
         detail = "the job queue is unavailable, try again shortly; predictions still work"

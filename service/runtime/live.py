@@ -21,6 +21,9 @@ from service.storage.versions import NoSuchVersion, Versions
 POLL_SECONDS = 0.5
 """The polling interval of the store: every replica serves a new version within a second."""
 
+RETRY_SECONDS = 10.0
+"""A version that could not be served is tried again after so long: its file may be repaired."""
+
 log = logging.getLogger(__name__)
 
 
@@ -116,8 +119,10 @@ class Follower:
         self._lock = threading.RLock()
         self._changed: Callable[[], None] = lambda: None
         self._reachable = True
+        self._said = False
         self.polled = False
         self.refused: dict[str, str] = {}
+        self._refused_at = 0.0
 
     def start(self, changed: Callable[[], None]) -> None:
         """Check the store now, and from then on in a thread; once per process.
@@ -155,18 +160,30 @@ class Follower:
 
     def _serve(self, wanted: str | None) -> None:
         self.polled = True
+        if wanted not in (None, self._live.initial.version) and not self._said:
+            self._said = True
+            path = self._live.initial.path
+            log.info("the store's current version %s replaces the model of %s", wanted, path)
         if wanted == self._live.version:
             self.refused = {}
-        elif wanted is not None and wanted not in self.refused:
-            self.refused = {}
+        elif wanted is not None and not self._refused_lately(wanted):
             try:
                 self._live.serve(
                     *load_version(self._versions, wanted, self._live.class_name), wanted
                 )
+                self.refused = {}
             except (ModelFileError, NoSuchVersion) as error:
-                reason = str(error)
-                log.error("refusing version %s, keeping %s: %s", wanted, self._live.version, reason)
-                self.refused = {wanted: reason}
+                self._refuse(wanted, str(error))
+
+    def _refuse(self, wanted: str, reason: str) -> None:
+        if self.refused != {wanted: reason}:
+            log.error("refusing version %s, keeping %s: %s", wanted, self._live.version, reason)
+        self.refused = {wanted: reason}
+        self._refused_at = time.monotonic()
+
+    def _refused_lately(self, wanted: str) -> bool:
+        recent = time.monotonic() - self._refused_at < RETRY_SECONDS
+        return wanted in self.refused and recent
 
     def _note_reachable(self) -> None:
         if not self._reachable:

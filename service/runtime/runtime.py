@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from time import perf_counter
 
 from threadpoolctl import threadpool_limits
 
-from service.model import FloatArray, Model
+from service.model import Diagnostics, FloatArray, Model
 from service.runtime.backlog import Backlog
 from service.runtime.batching import Batcher
 from service.runtime.live import Follower, Live
@@ -45,6 +46,8 @@ class Runtime:
         self.draining = False
         self._started_in = 0
         self._stored_initial = False
+        self._diagnosing = threading.Lock()
+        self._diagnosed: dict[str, Diagnostics] = {}
         self._start_hooks: list[Callable[[], None]] = []
         self.versions, self.follower = _versions(settings, self.live)
 
@@ -77,6 +80,17 @@ class Runtime:
     def backlog_seconds(self) -> float:
         """Return the estimated seconds of all accepted work."""
         return self.batcher.backlog.seconds + self.uploads.seconds
+
+    def diagnostics(self, model: Model) -> Diagnostics:
+        """Return a model's diagnostics, on a thread: computed once, and kept for one version.
+
+        Raises `Unsupported`: the model has none.
+        """
+        version = model.description.version
+        with self._diagnosing:
+            if version not in self._diagnosed:
+                self._diagnosed = {version: model.diagnostics()}
+            return self._diagnosed[version]
 
     def predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
         """Return mean and variance, on a thread: few points in a batch, many on all CPUs."""

@@ -68,6 +68,8 @@ def read_header(head: BinaryIO, d: int) -> Header:
     real numbers.
     """
     shape, fortran, dtype = _header(head)
+    if any(n < 0 for n in shape):
+        raise malformed(f"not a .npy file: its shape is {shape}")
     if dtype.hasobject:
         raise unusable("the .npy file holds pickled objects, which are never read: send numbers")
     if dtype.kind not in "fiu":
@@ -83,7 +85,9 @@ def read_header(head: BinaryIO, d: int) -> Header:
 def _header(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
         return read_npy_safely(lambda: _header_from_start(body))
-    except (ValueError, SyntaxError, TypeError) as error:
+    except SystemError:  # CPython's fault, not the file's
+        raise
+    except Exception as error:  # NumPy parses the header as Python, which may fail in any way
         raise malformed(f"not a .npy file: {str(error)[:200]}") from None
 
 

@@ -118,6 +118,15 @@ def busy(detail: str, retry_after: float) -> Problem:
     return Problem(503, detail, headers={"Retry-After": str(max(1, round(retry_after)))})
 
 
+def full(error: Exception) -> Problem:
+    """Return a 507: the storage has no room."""
+    return Problem(
+        507,
+        f"the storage of jobs and models is full: {str(error)[:200]}. Send less, delete jobs that "
+        "are no longer needed, or ask the operator for more room; predictions still work",
+    )
+
+
 def ogc_problem(status: int, kind: str, detail: str) -> Problem:
     """Return a problem with a type of OGC API – Processes."""
     base = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"

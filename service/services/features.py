@@ -13,6 +13,7 @@ from service.services.errors import unusable
 
 SHOWN_WORDS = 10
 _LONGEST = 40
+_BOOLEANS = ("true", "false")  # R writes TRUE, Python True, and JSON true
 _WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))\.0*")
 
 
@@ -69,6 +70,8 @@ class Features:
         codes = self.codes[name]
         word = word_of(value)
         code = codes.get(word) if word is not None else None
+        if code is None and word is not None and word.lower() in _BOOLEANS:
+            code = next((codes[known] for known in codes if known.lower() == word.lower()), None)
         if code is None:
             raise UnknownWord(f"{name} must be one of {listed(list(codes))}, not {_shown(value)}")
         return code

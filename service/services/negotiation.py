@@ -27,18 +27,22 @@ def _without_parameters(accept: str) -> MIMEAccept:
     return MIMEAccept([(kind.partition(";")[0].strip(), quality) for kind, quality in accepted])
 
 
-def answer_type(accept: str) -> str:
+def answer_type(accept: str, offered: tuple[str, ...] = OFFERED) -> str:
     """Return the media type to answer with: JSON without a preference, whatever the body was.
+
+    Parameters
+    ----------
+    offered : the types that are available; JSON is one of them
 
     Raises `Problem`: 406, with the types that are available.
     """
     if accept in JSON_ACCEPTS:
         return JSON
-    best: str | None = _without_parameters(accept).best_match(OFFERED)
+    best: str | None = _without_parameters(accept).best_match(offered)
     if best is None:
         raise Problem(
             406,
-            f"none of the types in Accept is available; available: {', '.join(OFFERED)}",
-            where={"offered": list(OFFERED)},
+            f"none of the types in Accept is available; available: {', '.join(offered)}",
+            where={"offered": list(offered)},
         )
     return best

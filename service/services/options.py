@@ -1,4 +1,4 @@
-"""The options of a prediction, from the query string, a form, or JSON."""
+"""The options of a prediction, from the query string, a form, or JSON; those of an activation."""
 
 from __future__ import annotations
 
@@ -50,6 +50,14 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def plain(self) -> bool:
         """Whether the caller asks for mean and variance only."""
         return self in (PLAIN, LATENT)
+
+
+class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of an activation."""
+
+    force: Annotated[bool, Meta(description="activate it even if its scores are clearly worse")] = (
+        False
+    )
 
 
 NAMES = frozenset(Options.__struct_fields__)

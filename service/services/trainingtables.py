@@ -6,8 +6,9 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.services.csvrecords import CSVRecords, wrong_width
+from service.services.badrows import wrong_width
 from service.services.errors import Where, unusable
+from service.services.tables import CSVRecords
 
 Place = tuple[str, Where]
 """Where something is in a request, in words and as members of a problem document."""

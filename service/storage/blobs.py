@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from redis.exceptions import OutOfMemoryError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 PIECE = 1 << 20
 """Bytes per transfer: a large blob is never in memory as a whole."""
@@ -13,6 +18,10 @@ PIECE = 1 << 20
 
 class StorageError(Exception):
     """The storage cannot be reached, read or written."""
+
+
+class StorageFull(StorageError):
+    """The storage has no room for more."""
 
 
 class BlobMissing(KeyError):
@@ -27,7 +36,8 @@ def storage_errors(doing: str, name: str, kind: type[Exception] = OSError) -> It
     except kind as error:
         if doing == "read" and isinstance(error, FileNotFoundError):
             raise BlobMissing(name) from None
-        raise StorageError(f"cannot {doing} {name}: {error}") from error
+        full = isinstance(error, OutOfMemoryError) or getattr(error, "errno", 0) in _FULL
+        raise (StorageFull if full else StorageError)(f"cannot {doing} {name}: {error}") from error
 
 
 class Blobs(ABC):
@@ -55,6 +65,9 @@ class Blobs(ABC):
     @abstractmethod
     def delete(self, name: str) -> None:
         """Delete a blob if it exists."""
+
+    def delete_abandoned(self, older_than: float) -> None:  # noqa: B027 - most have nothing to do
+        """Delete what writers left that were killed, if it is older than so many seconds."""
 
     def local_path(self, name: str) -> Path | None:
         """Return the blob's file if blobs are local files, else None."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from service.model import write_file
+from service.model import sync_folder, write_file
 from service.storage.blobs import Blobs, storage_errors
 
 _PART = ".part"
@@ -21,8 +23,14 @@ class FileBlobs(Blobs):
         """Write a temporary file, then rename it: a reader sees all of it or nothing."""
         path = self._folder / name
         with storage_errors("write", str(path)):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(path.parent)
             return write_file(path, pieces, mode=0o600)
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
 
     def size(self, name: str) -> int:
         """Return the file's size."""
@@ -49,6 +57,15 @@ class FileBlobs(Blobs):
             path.parent.rmdir()
         except OSError:  # the folder has other files, or another process was faster
             pass
+
+    def delete_abandoned(self, older_than: float) -> None:
+        """Remove temporary files that nobody has written to for so long."""
+        oldest = time.time() - older_than
+        with storage_errors("list", str(self._folder)):
+            for path in self._folder.rglob(f"*{_PART}"):
+                with suppress(FileNotFoundError):  # another worker was faster
+                    if path.stat().st_mtime < oldest:
+                        path.unlink()
 
     def local_path(self, name: str) -> Path | None:
         """Return the file itself."""

@@ -9,7 +9,15 @@ from redis import Redis, RedisError
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from service.storage.blobs import PIECE, BlobMissing, Blobs, StorageError, resized, storage_errors
+from service.storage.blobs import (
+    PIECE,
+    BlobMissing,
+    Blobs,
+    StorageError,
+    StorageFull,
+    resized,
+    storage_errors,
+)
 
 _PREFIX = "gpserve:blob:"
 _CONNECT_SECONDS = 2.0
@@ -48,6 +56,9 @@ class RedisBlobs(Blobs):
                     pending = {str(i): piece}
                     size += len(piece)
                 self._redis.hset(key, mapping={**pending, "size": size})
+        except StorageFull:
+            self.delete(name)
+            raise
         except StorageError:
             raise
         except BaseException:

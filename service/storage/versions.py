@@ -17,6 +17,7 @@ from service.storage.blobs import BlobMissing, Blobs
 VERSION = re.compile(r"[0-9a-f]{12}")
 
 _FOLDER = "versions/"
+_description = msgspec.json.Decoder(dict[str, Any])
 _CURRENT = "current-version"
 
 
@@ -45,10 +46,22 @@ class Versions:
         return version
 
     def all(self) -> list[dict[str, Any]]:
-        """Return the description of each version, the newest first."""
+        """Return the description of each version, the newest first.
+
+        One that cannot be read has its version, and the reason as ``error``.
+        """
         names = [name for name in self._blobs.names(_FOLDER) if name.endswith(".json")]
-        found = [msgspec.json.decode(self._blobs.read_all(name)) for name in names]
+        found = [self._described(name) for name in names]
         return sorted(found, key=lambda description: str(description["created"]), reverse=True)
+
+    def _described(self, name: str) -> dict[str, Any]:
+        """Return a version's description, or why it cannot be read: others are listed anyway."""
+        version = name.removeprefix(_FOLDER).removesuffix(".json")
+        try:
+            return _description.decode(self._blobs.read_all(name)) | {"version": version}
+        except (msgspec.DecodeError, BlobMissing) as error:
+            reason = f"the stored description cannot be read: {error}"
+            return {"version": version, "created": "", "error": reason}
 
     def current(self) -> str | None:
         """Return the version that every replica should serve, or None before any was activated."""

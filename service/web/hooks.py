@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from time import perf_counter
 from typing import IO, Any, cast
 
 import flask
+import numpy as np
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_input_stream
 
+from service.model import FloatArray, Model
 from service.runtime.logs import log_unexpected, request_id
 from service.runtime.runtime import Runtime
 from service.services.body import DigestedBody
+from service.services.chunks import CHUNK_TILES, row_ranges
 from service.services.errors import Problem, error_form
+from service.services.prediction import Predict
 
 CLIENT_LEFT = "gpserve.client_left"
 """A key of the ASGI scope, which our connection sets when the client closes it."""
@@ -65,12 +69,39 @@ def install(app: Flask) -> None:
     app.after_request(_end)
     app.register_error_handler(Problem, problem_response)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(ClientLeftError, lambda _: flask.Response(status=CLOSED_REQUEST))
     app.register_error_handler(Exception, _unexpected_error)
 
 
 def current_runtime() -> Runtime:
     """Return the runtime of the application that answers this request."""
     return cast(Runtime, flask.current_app.extensions["gpserve"])
+
+
+class ClientLeftError(Exception):
+    """The client has closed the connection: nobody reads the answer."""
+
+
+CLOSED_REQUEST = 499
+"""The status in logs and metrics of a request whose client has left, as in nginx."""
+
+
+def predict_while_connected() -> Predict:
+    """Return a function that predicts chunk by chunk, as long as this request's client is there.
+
+    It raises `ClientLeftError` before the next chunk when the client has left.
+    """
+    environ, runtime = flask.request.environ, current_runtime()
+
+    def predict(model: Model, X: FloatArray, noise: bool) -> FloatArray:
+        if client_has_left(environ):
+            raise ClientLeftError
+        size = CHUNK_TILES * model.large_tile
+        if len(X) < 2 * size:
+            return runtime.predict(model, X, noise)
+        return np.concatenate([predict(model, X[a:b], noise) for a, b in row_ranges(len(X), size)])
+
+    return predict
 
 
 def client_has_left(environ: Mapping[str, Any]) -> bool:
@@ -100,6 +131,7 @@ def _begin() -> None:
 
 def _end(response: flask.Response) -> flask.Response:
     response.headers["X-Request-Id"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.pop("Date", None)  # the server sets it as well
     request = flask.request
     finish = partial(
@@ -111,18 +143,11 @@ def _end(response: flask.Response) -> flask.Response:
         status=response.status_code,
         started=g.started,
     )
-    if response.is_streamed:
-        response.response = _to_the_end(response.response, finish)
+    if response.is_streamed and request.method != "HEAD":  # whose pieces nobody begins to read
+        response.call_on_close(finish)
     else:
         finish()
     return response
-
-
-def _to_the_end(pieces: Iterable[Any], finish: Callable[[], None]) -> Iterator[Any]:
-    try:
-        yield from pieces
-    finally:
-        finish()
 
 
 def _http_error(error: HTTPException) -> flask.Response:

@@ -26,7 +26,7 @@ from service.jobs.inputs import (
 from service.jobs.jobs import Jobs, Store, owner_of, reachable
 from service.jobs.queue import show_depth
 from service.jobs.records import Job, document, read_listing
-from service.jobs.specs import INPUT, Form, Prediction, Training
+from service.jobs.specs import INPUT, SERVED, Form, Prediction, Training
 from service.model import Model, check_model_name
 from service.runtime.runtime import Runtime
 from service.services import negotiation
@@ -158,12 +158,13 @@ def _refuse_truncated() -> None:
 @blueprint.post("/train")
 def train() -> flask.Response:
     """Fit a new version from uploaded data, as a job."""
-    settings = current_runtime().settings
+    runtime = current_runtime()
+    settings = runtime.settings
     require_token(request.headers.get("Authorization", ""), settings.token)
-    return _current().accept(partial(_store_training, settings))
+    return _current().accept(partial(_store_training, settings, runtime.live.version))
 
 
-def _store_training(settings: Settings, blobs: JobBlobs) -> Training:
+def _store_training(settings: Settings, served: str, blobs: JobBlobs) -> Training:
     """Store the table of a training, once it is known that it can train a model.
 
     Raises `Problem`: 400, 413, 415, 422 with reasons; 422 when the served model is of another kind.
@@ -175,6 +176,7 @@ def _store_training(settings: Settings, blobs: JobBlobs) -> Training:
     spec = _training_spec(options)
     rows = checked_training_data(table, spec)
     blobs.write(INPUT, table.data)
+    blobs.write(SERVED, served.encode())
     return msgspec.structs.replace(spec, target=rows.output_name)
 
 

@@ -15,10 +15,11 @@ from service.jobs.records import JobDocument, Listing
 from service.jobs.specs import Training
 from service.model import Model
 from service.services import umbridge, v2
+from service.services.diagnostics import DiagnosticsDocument
 from service.services.errors import MEDIA_TYPE, ProblemDocument, UMBridgeErrorDocument, V2Error
 from service.services.features import features_of
 from service.services.negotiation import CSV, JSON, NDJSON, NPY
-from service.services.options import Options
+from service.services.options import Activation, Options
 from service.services.v2tensors import Inference
 from service.services.writing import Prediction
 from service.web.schemas import (
@@ -146,7 +147,8 @@ def _of(rule: Rule, view: Callable[..., Any], tag: str, operation: Operation) ->
 
 
 def _schemas(model: Model, queue: bool) -> dict[str, Schema]:
-    structs: list[type] = [Prediction, ProblemDocument, V2Error, UMBridgeErrorDocument]
+    structs: list[type] = [Prediction, DiagnosticsDocument, ProblemDocument, V2Error]
+    structs += [UMBridgeErrorDocument]
     structs += [Inference, umbridge.Config]
     structs += [answer for answer, _ in _CALLS.values() if answer]
     structs += [JobDocument] if queue else []
@@ -206,10 +208,12 @@ def _predict(model: Model, queue: bool) -> dict[str, Operation]:
 def _model() -> Operations:
     conditional = _headers("If-None-Match")
     file: dict[int, Content] = {200: {_OCTETS: _BYTES}, 206: {_OCTETS: _BYTES}, 304: {}}
-    activate = _operation(_OK, [400, 401, 403, 404, 409, 503])
+    activate = _operation(_OK, [400, 401, 403, 404, 409, 422, 503], _query(Activation))
+    diagnosed: dict[int, Content] = {200: {JSON: ref("DiagnosticsDocument"), CSV: _TEXT}, 304: {}}
     return {
         "api.model": {"get": _operation(_OK | {304: {}}, [], conditional)},
         "api.model_file": {"get": _operation(file, [416], [*conditional, *_headers("Range")])},
+        "api.model_diagnostics": {"get": _operation(diagnosed, [404, 406], conditional)},
         "versions.models": {"get": _operation(_OK, [503])},
         "versions.activate": {"post": {**activate, "security": [{"token": []}]}},
     }

@@ -31,23 +31,25 @@ def properties(struct: type[msgspec.Struct]) -> dict[str, Schema]:
 def values_of(features: Features) -> dict[str, Schema]:
     """Return the schema of each feature's value: a number, or the words of a category.
 
-    A word that is a number may be sent as one.
+    A word that is a number or a boolean may be sent as one.
     """
     values: dict[str, Schema] = {}
     for name in features.names:
         words = list(features.codes.get(name, ()))
-        numbers = [_number(word) for word in words]
-        enum = words + [number for number in numbers if number is not None]
-        values[name] = {"enum": enum} if words else {"type": "number"}
+        plain = [value for value in map(_plain, words) if value is not None]
+        values[name] = {"enum": words + plain} if words else {"type": "number"}
     return values
 
 
-def _number(word: str) -> float | None:
+def _plain(word: str) -> float | bool | None:
+    """Return the number or the boolean that a word is, or None."""
     try:
-        number = json.loads(word)
+        value = json.loads(word.lower())
     except ValueError:
         return None
-    return number if word_of(number) == word and not isinstance(number, str | bool) else None
+    if isinstance(value, bool):
+        return value
+    return value if isinstance(value, int | float) and word_of(value) == word else None
 
 
 def expected(value: Schema, low: float, high: float) -> str:

@@ -13,7 +13,7 @@ from service.services.features import features_of
 from service.services.umbridge import Call, Feature
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
-from service.web.hooks import current_runtime
+from service.web.hooks import current_runtime, predict_while_connected
 
 umbridge = Blueprint("umbridge", __name__)
 
@@ -80,7 +80,7 @@ def output_sizes() -> flask.Response:
 def evaluate() -> flask.Response:
     """Predict mean, variance or both."""
     model, call = _read("Evaluate")
-    P = current_runtime().predict(model, _points(model, call), call.config.noisy)
+    P = predict_while_connected()(model, _points(model, call), call.config.noisy)
     return _answer(model, calls.evaluated(P, calls.columns(call.name, model)))
 
 

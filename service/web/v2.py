@@ -23,7 +23,7 @@ from service.services.v2 import HEADER_LENGTH
 from service.services.v2tensors import Inference, Parameters
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
-from service.web.hooks import current_runtime
+from service.web.hooks import current_runtime, predict_while_connected
 
 v2 = Blueprint("v2", __name__)
 
@@ -135,7 +135,7 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     else:
         asked = tensors.read_inference(text)
         X = protocol.read_points(asked, raw, features, limit)
-    return _answer(served, asked.id, protocol.infer(served, X, asked, runtime.predict))
+    return _answer(served, asked.id, protocol.infer(served, X, asked, predict_while_connected()))
 
 
 def _body() -> tuple[bytes | None, bytes | mmap.mmap]:

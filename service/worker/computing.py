@@ -25,16 +25,17 @@ from service.jobs.blobs import JobBlobs
 from service.jobs.inputs import check_limits, training_table
 from service.jobs.plans import make_plan, read_plan, rows_per_part, write_plan
 from service.jobs.results import RESULT, compute_part
-from service.jobs.specs import BEGIN, INPUT, Training
-from service.model import FloatArray, Model
+from service.jobs.specs import BEGIN, INPUT, SERVED, Training
+from service.model import FloatArray, Model, ModelFileError
 from service.runtime.live import model_class
 from service.runtime.pool import TilePool, cpu_limit, threads_for
-from service.services.errors import Problem, unusable
+from service.services.errors import Problem, full, unusable
 from service.services.prediction import Limits
 from service.settings import Settings
 from service.storage import open_blobs
-from service.storage.blobs import BlobMissing, Blobs
-from service.storage.versions import Versions
+from service.storage.blobs import BlobMissing, Blobs, StorageFull
+from service.storage.comparison import clearly_worse
+from service.storage.versions import NoSuchVersion, Versions
 from service.worker import messages
 
 _MODELS = 2
@@ -80,6 +81,8 @@ class Computer:
         except BlobMissing as missing:
             gone = Problem(410, f"the input is gone: {missing}")
             return messages.Rejected("the input is gone", gone.document())
+        except StorageFull as error:
+            return messages.Rejected("the storage is full", full(error).document())
         except Exception as error:
             return messages.Crashed(f"{type(error).__name__}: {error}", traceback.format_exc())
 
@@ -127,7 +130,8 @@ class Computer:
             message = f"restart {done} of {spec.restarts} finished after {took:.0f} s"
             self._report(message, 100 * done / (spec.restarts + 1))
 
-        self._report(f"fitting {spec.kernel} to {len(table.y)} rows", 0)
+        without = f", without {table.dropped} that lack a cell" if table.dropped else ""
+        self._report(f"fitting {spec.kernel} to {len(table.y)} rows{without}", 0)
         try:
             model = fit_and_score(table, spec, cpus=threads_for(cpu_limit()), progress=progress)
         except ValueError as error:
@@ -137,12 +141,26 @@ class Computer:
             model.save(path)
             version = self._versions.add(model, path)
         blobs.write(RESULT, msgspec.json.encode(model.description.as_json()))
-        rmse, deviation = model.description.scores["rmse"], np.std(table.y)
+        scores, deviation = model.description.scores, np.std(table.y)
         message = (
-            f"version {version}: RMSE {rmse:.4g} on held-out rows "
-            f"(standard deviation of the output: {deviation:.4g})"
+            f"version {version}: RMSE {scores['rmse']:.4g} on held-out rows "
+            f"(standard deviation of the output: {deviation:.4g}). {' '.join(scores['verdict'])}"
         )
-        return messages.Trained(version, message, spec.activate)
+        worse = self._worse(model, blobs) if spec.activate and not spec.force else ""
+        if worse:
+            message += (
+                f" It is stored, but not activated, because it is clearly worse: {worse}. To "
+                f"activate it nevertheless, send POST /models/{version}/activate?force=true"
+            )
+        return messages.Trained(version, message, spec.activate and not worse)
+
+    def _worse(self, model: Model, blobs: JobBlobs) -> str:
+        """Return why a model is clearly worse than the current version; empty if it is not."""
+        try:
+            current = self._versions.current() or blobs.read_all(SERVED).decode()
+            return clearly_worse(model.description, self._model(current).description)
+        except (BlobMissing, ModelFileError, NoSuchVersion):
+            return ""
 
     def _report(self, message: str, percent: float) -> None:
         self._connection.send_bytes(messages.encode(messages.Progress(message, percent)))

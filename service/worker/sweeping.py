@@ -15,6 +15,8 @@ from service.worker.work import Work
 
 _SWEEPER = "gpserve:sweeper"
 _OVERDUE = timedelta(seconds=10)
+_ABANDONED_SECONDS = 3600.0
+"""An upload that has not written for so long is over: its connection would have timed out."""
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class Sweeper:
                 self._ledger.mark_enqueued(id)
 
     def delete_orphans(self) -> None:
-        """Delete the blobs of expired jobs; one worker does it, once per minute."""
+        """Delete blobs of expired jobs and unfinished ones; one worker does it, each minute."""
         if not self._ledger.redis.set(_SWEEPER, 1, nx=True, ex=60):
             return
         needed: dict[str, bool] = {}
@@ -92,3 +94,4 @@ class Sweeper:
                 needed[id] = bool(self._ledger.status(id)) or self._ledger.is_uploading(id)
             if not needed[id]:
                 self._blobs.delete(name)
+        self._blobs.delete_abandoned(_ABANDONED_SECONDS)

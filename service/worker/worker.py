@@ -59,6 +59,7 @@ class JobWorker:
         self._sweeper = Sweeper(self._work, open_blobs(settings.store_url))
         self._redis_answered = 0.0
         self._stop = threading.Event()
+        self._started = False
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; then finish the part, or hand it back when time is up."""
@@ -71,6 +72,7 @@ class JobWorker:
         serve(self._settings.worker_bind, self._work.metrics, self._why_unready)
         threading.Thread(target=self._maintain, name="sweeper", daemon=True).start()
         self._work.ledger.redis.ping()  # wait for a Redis that starts at the same time
+        self._started = True
         consumer.start()
         log.info("working")
         self._stop.wait()
@@ -79,6 +81,8 @@ class JobWorker:
         log.info("stopped")
 
     def _begin_stop(self, number: int, frame: FrameType | None) -> None:
+        if not self._started:  # the wait for Redis ends only by an exception
+            raise SystemExit
         grace = 0.0 if self._stop.is_set() else self._settings.graceful_seconds
         self._work.stop_at = time.monotonic() + grace
         self._stop.set()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +28,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         access_log="all",
     ) as running:
         yield running
+
+
+def private_megabytes(pid: int) -> float:
+    """What a process has written to: pages that its parent shares are not counted."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    [kilobytes] = re.findall(r"^Private_Dirty: +(\d+) kB", rollup, re.MULTILINE)
+    return int(kilobytes) / 1024
 
 
 def test_keep_alive(wire: socket.socket) -> None:
@@ -137,6 +147,54 @@ def test_too_large_header(wire: socket.socket) -> None:
     head, _, _ = REQUEST.partition(b"\r\n\r\n")
     wire.sendall(head + b"\r\nX-Large: " + b"x" * 60_000)
     assert read_to_the_end(wire).startswith(b"HTTP/1.1 431 ")
+
+
+HEAD, _, _ = REQUEST.partition(b"\r\n\r\n")
+CHUNKED = (
+    b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Type: application/json\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+)
+REFUSED_HEADS = {
+    "a field that ends": (HEAD + b"\r\nX-Large: " + b"x" * 60_000 + b"\r\n\r\n", 431),
+    "many fields": (HEAD + b"\r\na: b" * 20_000 + b"\r\n\r\n", 431),
+    "an address": (b"GET /predict?" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: gp\r\n\r\n", 414),
+    "an address of 5 MB": (b"GET /" + b"x" * 5_000_000 + b" HTTP/1.1\r\nHost: gp\r\n\r\n", 414),
+    "many trailers": (CHUNKED + b"a: b\r\n" * 20_000 + b"\r\n", 431),
+    "a trailer without end": (CHUNKED + b"a: " + b"b" * 900_000, 431),
+    "a coding of the transfer": (CHUNKED.replace(b"chunked", b"gzip, chunked"), 501),
+    "an old protocol": (b"GET /predict\r\n\r\n", 505),
+    "a later protocol": (b"GET /predict HTTP/1.9\r\nHost: gp\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED_HEADS)
+def test_heads_that_are_refused(wire: socket.socket, what: str) -> None:
+    """All of it is read before the connection closes, so that the client gets the answer."""
+    sent, status = REFUSED_HEADS[what]
+    wire.sendall(sent)
+    answer = read_to_the_end(wire)
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:200]
+    assert b'"detail"' in answer
+
+
+def test_trailers_are_read_past(wire: socket.socket) -> None:
+    """They are no headers: a trailer cannot change what was asked."""
+    body = b"%x\r\n%s\r\n0\r\nX-Request-Id: late\r\n\r\n" % (len(BODY), BODY)
+    for _ in range(2):
+        wire.sendall(CHUNKED.partition(b"2\r\n")[0] + body)
+        status, headers, _ = read_answer(wire)
+        assert status == 200
+        assert headers["x-request-id"] != "late"
+
+
+def test_trailers_without_end_take_no_memory(server: Server, wire: socket.socket) -> None:
+    """One connection was enough to fill a pod's memory."""
+    wire.sendall(CHUNKED)
+    with suppress(OSError):
+        for _ in range(400):
+            wire.sendall(b"a:b\r\n" * 20_000)
+    [worker] = server.workers
+    assert private_megabytes(worker) < 200
 
 
 def test_too_large_body(server: Server) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
+from service.__main__ import BUNDLED_MODEL
+from service.gpr import GPR
 from tests.helpers import plainhttp
 from tests.helpers.patience import until
 from tests.helpers.serving import Server, serving
 from tests.helpers.wire import BODY, REQUEST, read_answer, read_to_the_end
 
+NAME = GPR.load(BUNDLED_MODEL).description.name
 TIMEOUT = 3.0
 """Long enough that a client which sends every 0.2 s may wait a second or more for a CPU."""
 
@@ -104,6 +109,51 @@ def test_a_client_that_leaves_in_the_middle_of_an_answer(
     wire.close()
     until(lambda: "leaver" in server.log.read_text())
     assert plainhttp.get(f"{server.url}/healthz").status_code == 200
+    assert "Traceback" not in server.log.read_text()
+
+
+MANY = 300_000
+
+
+def many(kind: str) -> tuple[str, bytes, bytes]:
+    """A request that takes half a minute: path, media type and body."""
+    point = [-20, 181, 500, 40]
+    if kind == "a table":
+        rows = b"-20,181,500,40\n" * MANY
+        return "/predict", b"text/csv", b"lat,long,depth,stations\n" + rows
+    if kind == "points":
+        return "/predict", b"application/json", msgspec.json.encode({"points": [point] * MANY})
+    if kind == "v2":
+        tensor = {"name": "x", "datatype": "FP64", "shape": [MANY, 4], "data": point * MANY}
+        return (
+            f"/v2/models/{NAME}/infer",
+            b"application/json",
+            msgspec.json.encode({"inputs": [tensor]}),
+        )
+    call = {"name": NAME, "input": [point * MANY], "config": {"n": MANY}}
+    return "/Evaluate", b"application/json", msgspec.json.encode(call)
+
+
+@pytest.mark.parametrize("kind", ["a table", "points", "v2", "UM-Bridge"])
+def test_nothing_more_is_computed_for_a_client_that_has_left(
+    server: Server, wire: socket.socket, kind: str
+) -> None:
+    """The answer of each is computed as a whole before its first byte."""
+
+    def predicted() -> float:
+        text = plainhttp.get(f"{server.url}/metrics").text
+        return float(re.findall(r"^predicted_points_total (\S+)", text, re.MULTILINE)[0])
+
+    path, media_type, body = many(kind)
+    id, before = f"left-{kind}".replace(" ", "-"), predicted()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: gp\r\nX-Request-Id: {id}\r\nContent-Length: {len(body)}\r\n"
+    )
+    wire.sendall(head.encode() + b"Content-Type: " + media_type + b"\r\n\r\n" + body)
+    until(lambda: predicted() > before)
+    wire.close()
+    until(lambda: id in server.log.read_text())
+    assert predicted() < before + MANY
     assert "Traceback" not in server.log.read_text()
 
 

@@ -16,6 +16,7 @@ from tests.helpers.inprocess import WSGI, in_process
 
 HEADERS = {"Host": "gpserve.local", "X-Forwarded-User": "ada"}
 PATHS = {"/model", "/predict", "/jobs", "/jobs/1", "/train", "/models", "/models/1/activate"}
+PATHS |= {"/model/diagnostics"}
 
 CALLS: list[Callable[[Any, FloatArray], Any]] = [
     lambda gp, X: gp.predict(X, noise=False),
@@ -26,6 +27,7 @@ CALLS: list[Callable[[Any, FloatArray], Any]] = [
     lambda gp, X: gp.train(TABLE, "height"),
     lambda gp, X: gp.models(),
     lambda gp, X: gp.activate("1"),
+    lambda gp, X: gp.diagnostics(),
 ]
 
 

@@ -61,12 +61,17 @@ def test_activate_a_new_version_and_the_old_one_again(
     version = gp.train(TABLE, "height", **FAST).result()["version"]
     until(lambda: all_serve(stack.servers[0], version))
     assert gp.model().name == "hill"
+    found = gp.diagnostics()
+    assert (found["version"], len(found["rows"])) == (
+        version,
+        gp.model().members["training_points"],
+    )
     heights = gp.predict(pd.DataFrame(TABLE))
     assert heights.version == version
     assert np.abs(heights.mean - TABLE["height"]).max() < 0.5
     assert gp.submit(pd.DataFrame(TABLE)).result().version == version
 
-    assert gp.activate(before)["version"] == before
+    assert gp.activate(before, force=True)["version"] == before
     until(lambda: all_serve(stack.servers[0], before))
     again = gp.predict(X)
     assert again.version == before
@@ -96,9 +101,9 @@ def test_a_client_that_knows_the_old_version_sends_the_points_again(
 
 
 def test_unusable_training_data(gp: Client) -> None:
-    constant = TABLE | {"left": [1] * 60}
-    with pytest.raises(ServiceError, match="422: the input 'left' is constant"):
-        gp.train(constant, "height")
+    words = TABLE | {"left": ["a", "b"] * 30}
+    with pytest.raises(ServiceError, match="422: line 2: left is not a number: 'a'"):
+        gp.train(words, "height")
     with pytest.raises(ServiceError, match="column 'depth' is missing"):
         gp.train(TABLE, "depth")
     with pytest.raises(TypeError, match="a path, a data frame or columns"):
@@ -126,7 +131,8 @@ def test_the_async_client(stack: Stack) -> None:
             assert job.id in {status.id for status in await gp.jobs()}
             assert version in {model["version"] for model in (await gp.models())["models"]}
             assert (await gp.activate(version))["version"] == version
-            assert (await gp.activate(before))["version"] == before
+            assert (await gp.activate(before, force=True))["version"] == before
+            assert (await gp.diagnostics())["method"] == "leave_one_out"
 
     asyncio.run(work())
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from gpserve_client import Client
 from gpserve_client._points import as_array
+from gpserve_client._requests import train
 
 from service.app import create_app
 from service.runtime.runtime import Runtime
@@ -41,6 +42,12 @@ def test_points_with_words(what: str) -> None:
     np.testing.assert_array_equal(as_array(POINTS[what], NAMES, CATEGORIES), CODES)
 
 
+def test_booleans() -> None:
+    words = {"fresh": ("FALSE", "TRUE")}
+    for column in ([True, False], np.array([True, False]), ["true", "FALSE"]):
+        assert as_array({"fresh": column}, ["fresh"], words).tolist() == [[1], [0]]
+
+
 def test_one_word_stands_for_all_points() -> None:
     points = {"gear": "manual", "wt": [1, 2], "cyl": 8}
     assert as_array(points, NAMES, CATEGORIES).tolist() == [[1, 1, 2], [1, 2, 2]]
@@ -63,6 +70,16 @@ def test_one_word_stands_for_all_points() -> None:
 def test_points_that_are_refused(points: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         as_array(points, NAMES, CATEGORIES)
+
+
+def test_training_data_with_words() -> None:
+    columns = {"gear": ["manual", None], "wt": [1.5, float("nan")], "mpg": [20, 30]}
+    options = {"categorical": ["gear"], "drop_missing": True, "leave_out": ("a", "b")}
+    request = train(columns, "mpg", options, "key")
+    assert request.content == b"gear,wt,mpg\nmanual,1.5,20\n,nan,30\n"
+    assert request.params == {
+        "target": "mpg", "categorical": "gear", "drop_missing": "true", "leave_out": "a,b",
+    }  # fmt: skip
 
 
 def test_the_service_answers_words() -> None:

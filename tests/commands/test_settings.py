@@ -49,6 +49,38 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str) -> None:
         Settings.from_environ({name: value})
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:6379",
+        "http://host/0",
+        "redis+sentinel://host/master",
+        "redis://:sec@ret@host:6379/0",
+        "redis://:sec#ret@host:6379/0",
+        "redis://:secret@host:port/0",
+    ],
+)
+def test_an_address_that_no_redis_has_is_refused_without_its_password(url: str) -> None:
+    for name in ("GPSERVE_REDIS_URL", "REDIS_URL"):
+        with pytest.raises(SettingsError, match="GPSERVE_REDIS_URL") as refused:
+            Settings.from_environ({name: url})
+        assert "sec" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "rediss://u:p%40@h:6380/1",
+        "unix:///a/b.sock",
+        "redis://[::1]:6379",
+        "unix://a b",
+    ],
+)
+def test_an_address_of_a_redis(url: str) -> None:
+    assert Settings.from_environ({"REDIS_URL": url}).redis_url == url
+
+
 def test_the_page_of_settings_is_current() -> None:
     written = (ROOT / "docs" / "settings.md").read_text()
     assert written == as_markdown(), "run: python -m service settings > docs/settings.md"

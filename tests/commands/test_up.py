@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.local import valkey
+from service.settings import SettingsError
 from tests.helpers import plainhttp
 from tests.helpers.patience import PATIENCE_SECONDS, until
 from tests.helpers.serving import ROOT, children_of, free_port
@@ -22,16 +24,23 @@ POINT = {"points": [-20, 181, 500, 30]}
 
 
 class Up:
-    """`python -m service up` on a data folder."""
+    """`python -m service up` on a data folder, in an environment whose path has a blank."""
 
     def __init__(self, folder: Path) -> None:
+        environment = folder.with_name("an environment")
+        if not environment.exists():
+            environment.symlink_to(sys.prefix)
         self.url = f"http://127.0.0.1:{free_port()}"
         environ = {key: value for key, value in os.environ.items() if key != "REDIS_URL"}
         environ |= {"GPSERVE_DATA": str(folder), "GPSERVE_BIND": self.url.removeprefix("http://")}
         self.log = folder.with_suffix(".log")
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service", "up"], cwd=ROOT, env=environ, stdout=out
+                [environment / "bin" / "python", "-m", "service", "up"],
+                cwd=ROOT,
+                env=environ,
+                stdout=out,
+                stderr=subprocess.STDOUT,
             )
         until(lambda: self.get("/readyz") == 200)
 
@@ -103,6 +112,11 @@ def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
     taken = up.url.removeprefix("http://")
     said = refusal(GPSERVE_DATA=str(tmp_path / "other"), GPSERVE_BIND=taken)
     assert f"cannot listen on {taken}" in said
+    assert "GPSERVE_BIND" in said
+    said = refusal(GPSERVE_DATA=str(tmp_path / "other"), GPSERVE_BIND=f"127.0.0.1:{free_port()}",
+                   GPSERVE_WORKER_BIND=taken)  # fmt: skip
+    assert "GPSERVE_WORKER_BIND" in said
+    assert f"the page is {up.url}" in up.log.read_text()
 
     for name in PROCESSES:
         pid = until(lambda name=name: up.children().get(name))  # type: ignore[misc]
@@ -122,6 +136,50 @@ def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
     again.process.send_signal(signal.SIGINT)
     assert again.process.wait(timeout=PATIENCE_SECONDS) == 0
     assert again.get("/healthz") == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("GPSERVE_MODEL", "/nowhere/model.npz", "GPSERVE_MODEL names no file: /nowhere/model.npz"),
+        ("GPSERVE_REDIS_URL", "127.0.0.1:6379", "must begin with redis://"),
+        ("GPSERVE_REDIS_URL", "redis+sentinel://a/b", "has the scheme redis+sentinel://"),
+    ],
+)
+def test_what_cannot_start_says_so_in_one_line(setting: str, value: str, says: str) -> None:
+    [line] = refusal(**{setting: value}).splitlines()
+    assert says in line
+
+
+def test_gunicorn_says_in_one_line_why_it_cannot_start(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.npz"
+    wrong.write_text("lat,long")
+    for setting, value in (("MODEL", "/nowhere"), ("MODEL", str(wrong)), ("WORKERS", "two")):
+        done = subprocess.run(
+            [sys.executable, "-m", "gunicorn", "service.app:app"],
+            cwd=ROOT,
+            env=os.environ | {f"GPSERVE_{setting}": value},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 1
+        [line] = done.stderr.strip().splitlines()
+        assert "gpserve cannot start" in line
+
+
+def test_a_valkey_of_the_system_serves_where_the_package_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(valkey, "files", lambda name: [])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SettingsError, match="install valkey-server or redis-server"):
+        valkey.command(tmp_path)
+    system = tmp_path / "redis-server"
+    system.write_text("#!/bin/sh")
+    system.chmod(0o755)
+    assert valkey.command(tmp_path)[0] == str(system)
 
 
 def test_a_worker_needs_no_package_of_the_extra_local() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from service.gpr import GPR
+from service.gpr.kernels import RBF
 
 
 def another(gpr: GPR, folder: Path, shift: float) -> Path:
@@ -20,4 +21,21 @@ def another(gpr: GPR, folder: Path, shift: float) -> Path:
     )
     path = folder / f"shifted-{shift}.npz"
     GPR.from_posterior(moved).save(path)
+    return path
+
+
+def worse(gpr: GPR, folder: Path) -> Path:
+    """Save a model of the same data whose lengthscales are far too short, and return its path."""
+    known = gpr.diagnostics()
+    model = GPR.from_parts(
+        known.X[:200],
+        known.observed[:200],
+        kernel=RBF(known.X.shape[1], 0.2, 1e-3),
+        noise_variance=0.01,
+        mean=float(known.observed.mean()),
+        feature_names=gpr.feature_names,
+        output_name=gpr.output_name,
+    )
+    path = folder / "worse.npz"
+    model.save(path)
     return path

@@ -75,6 +75,39 @@ def test_train_from_json_without_activating(jobs: Stack, http: httpx.Client) -> 
     assert http.get("/models").json()["current"] == before
 
 
+def test_a_model_that_is_clearly_worse_is_stored_but_not_served(
+    jobs: Stack, http: httpx.Client
+) -> None:
+    before = http.get("/models").json()["current"]
+    query: dict[str, Any] = {"target": "slope", "restarts": 1}
+    good = _train(jobs, http, query, _table().replace("height", "slope"))
+    assert "Good: the 95 % interval contains" in good["message"]
+    until(lambda: http.get("/model").json()["version"] == good["version"])
+
+    header, *rows = _table().replace("height", "slope").splitlines()
+    inputs = [row.rpartition(",")[0] for row in rows]
+    shuffled = [f"{x},{row.split(',')[2]}" for x, row in zip(inputs, rows[::-1], strict=True)]
+    useless = "\n".join([header, *shuffled]) + "\n"
+    bad = _train(jobs, http, query, useless)
+    assert "It is stored, but not activated, because it is clearly worse: its" in bad["message"]
+    assert f"POST /models/{bad['version']}/activate?force=true" in bad["message"]
+    listed = {model["version"]: model for model in http.get("/models").json()["models"]}
+    assert listed[good["version"]]["current"]
+    assert "no_better_than_the_mean" in listed[bad["version"]]["scores"]["faults"]
+    forced = _train(jobs, http, query | {"force": "true"}, useless)
+    assert "clearly worse" not in forced["message"]
+    until(lambda: http.get("/model").json()["version"] == forced["version"])
+    assert http.post(f"/models/{before}/activate", headers=TOKEN).status_code == 200
+    until(lambda: http.get("/model").json()["version"] == before)
+
+
+def _train(jobs: Stack, http: httpx.Client, query: dict[str, Any], table: str) -> dict[str, Any]:
+    """Train to the end, and return the job."""
+    answer = http.post("/train", params=query, content=table, headers=CSV)
+    assert answer.status_code == 202, answer.text
+    return jobs.follow(answer.json()["jobID"], 200)
+
+
 @pytest.mark.parametrize(
     ("table", "query", "status", "reason"),
     [
@@ -96,7 +129,7 @@ def test_train_from_json_without_activating(jobs: Stack, http: httpx.Client) -> 
         (_table(), {"colour": "red"}, 422, "colour"),
         (_table(8000), {}, 422, "too many for an exact GP"),
         ("a,b\n" + "1,2\n" * 30, {}, 422, "the output 'b' is constant"),
-        ("a,b\n" + "".join(f"1,{i}\n" for i in range(30)), {}, 422, "the input 'a' is constant"),
+        ("a,b\n" + "".join(f"1,{i}\n" for i in range(30)), {}, 422, "is constant"),
         (_table(), {"name": "../hill"}, 422, "would be read as a folder"),
         (_table(), {"name": "a\0b"}, 422, "cannot be printed"),
         ("noise,b\n" + "".join(f"{i},{i}\n" for i in range(30)), {}, 422, "noise"),
@@ -149,3 +182,25 @@ def test_a_running_training_is_cancelled(jobs: Stack, http: httpx.Client) -> Non
         lambda: all("worker_busy 0.0" in plainhttp.get(f"http://{b}/metrics").text for b in binds)
     )
     assert http.get(f"/jobs/{id}").json()["status"] == "dismissed"
+
+
+def test_train_on_words_and_missing_cells(jobs: Stack, http: httpx.Client) -> None:
+    rows = [[float(c) for c in line.split(",")] for line in _table().split()[1:]]
+    woods = ["ash", "elm", "oak"]
+    data = {
+        "wood": [woods[i % 3] for i in range(59)] + [None],
+        "left": [row[0] for row in rows],
+        "height": [row[2] + i % 3 for i, row in enumerate(rows)],
+    }
+    options = {"target": "height", "restarts": 1, "activate": False, "drop_missing": True}
+    refused = http.post("/train", json={"data": data} | options, headers=TOKEN)
+    assert refused.json()["detail"].startswith("too few rows: 0 of 60 have every cell")
+    body = {"data": data, "categorical": ["wood"]} | options
+    answer = http.post("/train", json=body, headers=TOKEN)
+    assert answer.status_code == 202, answer.text
+    ended = jobs.follow(answer.json()["jobID"], 200)
+    assert ended["status"] == "successful", ended
+    result = http.get(f"/jobs/{ended['jobID']}/results").json()
+    assert result["categories"] == {"wood": woods}
+    assert result["training_range"]["wood"] == [0, 2]
+    assert result["scores"]["rmse"] < 0.5

@@ -20,7 +20,6 @@ from tests.commands.commandline import run
 
 GOOD = "\n".join(f"{i},{i % 7},{i % 5}" for i in range(30)) + "\n"
 DROP = "To leave such rows out: drop_missing=true (--drop-missing)."
-WORDS = "To use words as categories: categorical=b (--categorical b)."
 OUT = "To leave columns out: leave_out=b (--leave-out b)."
 BAD_DATA = {
     "no rows": ("", "the table is empty"),
@@ -28,7 +27,7 @@ BAD_DATA = {
     "few rows": ("a,b,y\n1,2,3\n2,3,4\n", "too few rows: 2"),
     "letters": (
         "a,b,y\n1,2,3\n1,x,3\n" + GOOD,
-        f"line 3: b is not a number: 'x'. {WORDS} {DROP} {OUT}",
+        f"line 3: b is not a number: 'x'. {DROP} {OUT}",
     ),
     "NaN": ("a,b,y\n1,2,nan\n" + GOOD, f"line 2: y is missing: 'nan'. {DROP}\n"),
     "infinity": ("a,b,y\n1,1e999,1\n" + GOOD, "line 2: b is not finite"),
@@ -162,7 +161,10 @@ def test_too_few_rows_are_left() -> None:
 
 
 WRONG_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown": ({"leave_out": ("nam",)}, "line 1: column 'nam' is missing; columns: name, sex,"),
+    "unknown": (
+        {"leave_out": ("colour",)},
+        "line 1: column 'colour' is missing; columns: name, sex,",
+    ),
     "left out, but used": ({"leave_out": ("age",), "features": ("age",)}, "'age' is left out, but"),
     "left out target": ({"leave_out": ("age",), "target": "age"}, "'age' is left out, but used"),
     "target as category": ({"categorical": ("fare",)}, "'fare' is not an input, so not cat"),
@@ -183,6 +185,19 @@ WRONG_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
 def test_options_that_do_not_fit(what: str) -> None:
     options, reason = WRONG_OPTIONS[what]
     assert reason in refused(PEOPLE, **options).detail
+
+
+def test_words_beside_missing_cells() -> None:
+    lines = PEOPLE.splitlines()
+    lines[3] = lines[3].replace("22.5", "NA")
+    detail = refused("\n".join(lines), leave_out=("name",)).detail
+    assert detail.endswith(
+        "line 4: age is missing: 'NA'. To use words as categories: categorical=sex (--categorical "
+        "sex). To leave such rows out: drop_missing=true (--drop-missing). To leave columns out: "
+        "leave_out=sex,age (--leave-out sex,age)."
+    )
+    detail = refused(PEOPLE, target="sex", features=("age",)).detail
+    assert detail.endswith("The output must be a number: choose another target.")
 
 
 def test_categories_of_one_word_or_too_many() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from service.storage import open_blobs
-from service.storage.blobs import PIECE, BlobMissing, Blobs, StorageError
+from service.storage.blobs import PIECE, BlobMissing, Blobs, StorageError, StorageFull
 from tests.helpers.patience import until
 from tests.helpers.stack import Process, valkey_command
 
@@ -91,6 +93,49 @@ def test_a_blob_that_breaks_off_is_not_there(blobs: Blobs) -> None:
     with pytest.raises(BlobMissing):
         blobs.size("jobs/2/input")
     assert blobs.names("jobs/2/") == []
+
+
+def test_a_redis_that_is_full_says_so_and_keeps_the_rest(redis_url: str) -> None:
+    blobs, client = open_blobs(redis_url), Redis.from_url(redis_url)
+    blobs.write("jobs/3/input", [b"x"])
+    used = client.info("memory")["used_memory"]
+    client.config_set("maxmemory", used + 4 * PIECE)
+    try:
+        with pytest.raises(StorageFull, match="maxmemory"):
+            blobs.write("jobs/4/input", (os.urandom(PIECE) for _ in range(20)))
+        assert blobs.names("jobs/4/") == []
+        assert blobs.read_all("jobs/3/input") == b"x"
+        blobs.write("jobs/5/input", [b"y"])
+    finally:
+        client.config_set("maxmemory", 0)
+
+
+def test_a_disk_that_is_full_says_so_and_keeps_the_rest(tmp_path: Path) -> None:
+    """The limit of a file's size stands for the disk's: both are an error of the write."""
+    blobs = open_blobs(f"file://{tmp_path}")
+    blobs.write("jobs/1/input", [b"x"])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (PIECE, limits[1]))
+    try:
+        with pytest.raises(StorageFull, match="too large"):
+            blobs.write("jobs/2/input", (os.urandom(PIECE) for _ in range(3)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.rglob("*.part")) == []
+    assert blobs.read_all("jobs/1/input") == b"x"
+
+
+def test_what_a_killed_writer_left_is_deleted(tmp_path: Path) -> None:
+    blobs = open_blobs(f"file://{tmp_path}")
+    blobs.write("jobs/1/input", [b"x"])
+    left, growing = tmp_path / "jobs/1/plan.0.part", tmp_path / "versions.1.part"
+    for part in (left, growing):
+        part.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    blobs.delete_abandoned(3600)
+    assert not left.exists()
+    assert growing.exists()
+    assert blobs.names("jobs/") == ["jobs/1/input"]
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "file:///proc/nowhere"])

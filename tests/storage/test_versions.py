@@ -15,10 +15,12 @@ import httpx
 import pytest
 
 from service.gpr import GPR
+from service.runtime.live import Follower, Live
+from service.settings import Settings
 from service.storage.files import FileBlobs
 from service.storage.versions import Versions
 from tests.helpers import plainhttp
-from tests.helpers.modelfiles import another
+from tests.helpers.modelfiles import another, worse
 from tests.helpers.patience import report_if_late, until
 from tests.helpers.serving import ARTICLE, FLASK_ALONE, ROOT, Server, serving
 
@@ -143,6 +145,64 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(
     until(lambda: _shows_refusal(running.url))  # a moment later
     answer = plainhttp.post(f"{running.url}/predict", json=POINT)
     assert answer.headers["X-Model-Version"] == before
+
+
+def test_a_version_that_is_clearly_worse_needs_force(
+    server: tuple[Server, Versions], gpr: GPR, tmp_path: Path
+) -> None:
+    running, versions = server
+    before = plainhttp.get(f"{running.url}/models").json()["current"]
+    path = worse(gpr, tmp_path)
+    version = versions.add(GPR.load(path), path)
+    url = f"{running.url}/models/{version}/activate"
+    refused = plainhttp.post(url, headers=TOKEN)
+    assert refused.status_code == 409
+    detail = refused.json()["detail"]
+    assert f"/models/{version}/activate?force=true" in detail
+    assert "RMSE is 0.4" in detail
+    assert f"current version {before} is 0.1854" in detail
+    assert refused.json()["option"] == "force"
+    assert plainhttp.get(f"{running.url}/models").json()["current"] == before
+
+    assert plainhttp.post(f"{url}?force=perhaps", headers=TOKEN).status_code == 422
+    assert plainhttp.post(f"{url}?force=true", headers=TOKEN).status_code == 200
+    until(lambda: _version_of_the_file(running.url) == version)
+
+
+def test_a_version_that_was_repaired_is_tried_again(
+    gpr: GPR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = Versions(FileBlobs(tmp_path / "store"))
+    live = Live(Settings())
+    follower = Follower(live, versions)
+    path = another(gpr, tmp_path, 1.0)
+    version = versions.add(GPR.load(path), path)
+    stored = tmp_path / "store" / "versions" / f"{version}.npz"
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[:-100])
+    versions.activate(version)
+    follower.check()
+    assert version in follower.refused
+    stored.write_bytes(whole)
+    monkeypatch.setattr("service.runtime.live.RETRY_SECONDS", 0.0)
+    follower.check()
+    assert follower.refused == {}
+    assert live.version == version
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"version": "a', b"[]"])
+def test_a_version_without_a_readable_description_hides_no_other(
+    gpr: GPR, tmp_path: Path, torn: bytes
+) -> None:
+    versions = Versions(FileBlobs(tmp_path / "store"))
+    good, bad = (
+        versions.add(GPR.load(path), path)
+        for path in (another(gpr, tmp_path, 1.0), another(gpr, tmp_path, 2.0))
+    )
+    (tmp_path / "store" / "versions" / f"{bad}.json").write_bytes(torn)
+    listed = {found["version"]: found for found in versions.all()}
+    assert listed[good]["kernel"] == "RBF"
+    assert "cannot be read" in listed[bad]["error"]
 
 
 def _shows_refusal(url: str) -> bool:

@@ -22,6 +22,7 @@ def test_version_in_headers(http: httpx.Client, gpr: GPR, X: FloatArray) -> None
         http.post("/predict", json={"points": X[0].tolist()}),
         http.post("/predict", json={"points": X.tolist()}, headers={"Accept": "text/csv"}),
         http.get("/model"),
+        http.get("/model/diagnostics"),
     ):
         assert answer.headers["X-Model-Version"] == version
         assert answer.headers["ETag"] == f'"{version}"'
@@ -73,6 +74,7 @@ def test_model(http: httpx.Client, gpr: GPR) -> None:
         "hyperparameters": gpr.description.hyperparameters,
         "scores": gpr.description.scores,
         "created": gpr.description.created,
+        "categories": {},
     }
 
 
@@ -84,7 +86,7 @@ def test_model_file_can_be_taken_home(http: httpx.Client, gpr: GPR, tmp_path: Pa
     assert GPR.load(home).description.version == gpr.description.version
 
 
-@pytest.mark.parametrize("path", ["/model", "/model.npz"])
+@pytest.mark.parametrize("path", ["/model", "/model.npz", "/model/diagnostics"])
 def test_not_modified(http: httpx.Client, gpr: GPR, path: str) -> None:
     headers = {"If-None-Match": f'"{gpr.description.version}"'}
     answer = http.get(path, headers=headers)
@@ -179,6 +181,28 @@ def test_metrics_sum_over_workers(server: Server, http: httpx.Client, X: FloatAr
         plainhttp.post(f"{server.url}/predict", json={"points": X[0].tolist()})
     until(lambda: counted() >= before + 30)  # a worker counts after its answer has left
     assert counted() == before + 30
+
+
+def test_a_head_request_ends(http: httpx.Client) -> None:
+    """Nobody reads its pieces, so their end cannot be what counts it."""
+
+    def value(name: str) -> float:
+        return sum(float(n) for n in re.findall(rf"^{name} (\S+)", http.get("/metrics").text, re.M))
+
+    counted = r'http_requests_total\{.*method="HEAD".*\}'
+    before, running = value(counted), value("http_requests_in_progress")
+    answer = http.head("/predict", params={"lat": -20, "long": 181, "depth": 500, "stations": 40})
+    assert answer.status_code == 200
+    until(lambda: value(counted) == before + 1)
+    assert value("http_requests_in_progress") == running
+
+
+def test_answers_are_not_to_be_guessed(http: httpx.Client) -> None:
+    for path in ("/", "/docs/", "/model", "/predict", "/healthz", "/openapi.json", "/nothing"):
+        assert http.get(path).headers["x-content-type-options"] == "nosniff", path
+    policy = http.get("/docs/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "sha256-" in policy
 
 
 def test_metrics_have_templates_for_routes(http: httpx.Client) -> None:

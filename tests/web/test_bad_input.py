@@ -174,6 +174,8 @@ CASES = [
     array("texts in an array", 422, npy(np.array([["a", "b", "c", "d"]])), "real numbers"),
     array("NaN in an array", 422, npy(np.array([[1, 2, 3, 4], [1, np.nan, 3, 4]])), "point 1", row=1),
     array("array with a false header", 400, npy(np.ones((5, 4))).replace(b"'shape'", b"'shap_'")),
+    array("array with a header that does not end", 400, npy(np.ones((5, 4))).replace(b"}", b" "), "not a .npy"),
+    array("array of a negative size", 400, npy(np.ones((5, 4))).replace(b"(5, 4)", b"(-5,4)"), "its shape is (-5, 4)"),
     Bad("a spreadsheet in a form", 400, PART + b"PK\x03\x04\x14\x00\r\n--edge--\r\n", BOUNDARY, says="xlsx"),
     Bad("a bare pickle", 422, pickle.dumps(POINT), "application/octet-stream"),
     Bad("truncated multipart", 400, PART + (HEADER + GOOD).encode(), BOUNDARY, says="form"),

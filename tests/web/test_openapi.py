@@ -137,7 +137,7 @@ def test_what_is_refused_is_not_described(
     "path",
     [
         *("/Info", "/v2", "/v2/models/{name}", "/v2/models/{name}/stats", "/v2/models/stats"),
-        *("/model", "/models", "/readyz", "/v2/health/ready"),
+        *("/model", "/model/diagnostics", "/models", "/readyz", "/v2/health/ready"),
     ],
 )
 def test_answers_are_described(http: httpx.Client, served: Document, path: str) -> None:

@@ -63,15 +63,29 @@ def test_covariance_of_one_point_is_a_number(http: httpx.Client, gpr: GPR, X: Fl
     assert said["covariance"] == pytest.approx(said["variance"], rel=1e-12)
 
 
-def test_samples_do_not_depend_on_the_cut(http: httpx.Client, gpr: GPR, X: FloatArray) -> None:
-    ask = {"samples": 3, "seed": 7}
+def test_samples_are_those_of_the_model(http: httpx.Client, gpr: GPR, X: FloatArray) -> None:
+    ask = {"samples": 3, "seed": 7, "points": X.tolist()}
+    exact = http.post("/predict", json=ask).json()["samples"]
+    np.testing.assert_allclose(exact, gpr.samples(X, 3, 7), rtol=1e-9)
+
+
+def test_many_points_get_draws_as_functions(http: httpx.Client, gpr: GPR, X: FloatArray) -> None:
+    many = np.resize(X, (gpr.exact_draws + 1, X.shape[1]))
+    answer = http.post("/predict", json={"points": many.tolist(), "samples": 2}).json()["samples"]
+    np.testing.assert_allclose(answer, gpr.samples(many, 2, 0, pathwise=True), rtol=1e-9)
+
+
+def test_pathwise_samples_do_not_depend_on_the_cut(
+    http: httpx.Client, gpr: GPR, X: FloatArray
+) -> None:
+    ask = {"samples": 3, "seed": 7, "pathwise": True}
     whole = http.post("/predict", json={"points": X.tolist(), **ask}).json()["samples"]
     parts = [
         http.post("/predict", json={"points": part.tolist(), **ask}).json()["samples"]
         for part in np.split(X, [5, 6])
     ]
     np.testing.assert_allclose(np.hstack(parts), whole, rtol=1e-9)
-    np.testing.assert_allclose(whole, gpr.samples(X, 3, 7), rtol=1e-12)
+    np.testing.assert_allclose(whole, gpr.samples(X, 3, 7, pathwise=True), rtol=1e-12)
 
 
 def test_samples_change_with_the_seed(http: httpx.Client, X: FloatArray) -> None:

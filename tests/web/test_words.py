@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.helpers import plainhttp
 from tests.helpers.serving import ARTICLE, FLASK_ALONE, serving
@@ -256,8 +257,13 @@ def test_a_bad_word_spares_the_other_rows(http: httpx.Client) -> None:
 def test_the_model_names_its_words(http: httpx.Client) -> None:
     model = http.get("/model").json()
     assert model["categories"] == {"gear": ["automatic", MANUAL], "cyl": ["4", "6", "8"]}
-    schemas = http.get("/openapi.json").json()["components"]["schemas"]
-    properties = schemas["Point"]["properties"]
+    document = http.get("/openapi.json").json()
+    properties = document["components"]["schemas"]["Point"]["properties"]
     assert properties["gear"] == {"enum": ["automatic", MANUAL]}
     assert properties["cyl"] == {"enum": ["4", "6", "8", 4, 6, 8]}
     assert properties["wt"] == {"type": "number"}
+    points = Draft202012Validator({"$ref": "#/components/schemas/Points", **document})
+    assert [shape for shape, (body, _) in SHAPES.items() if not points.is_valid(body)] == []
+    assert not points.is_valid({**POINT, "gear": "stick"})
+    parameters = {each["name"]: each for each in document["paths"]["/predict"]["get"]["parameters"]}
+    assert parameters["gear"]["schema"]["items"] == properties["gear"]

@@ -37,6 +37,16 @@ export async function getModel() {
   return (await request("model", { cache: "no-cache" })).json();
 }
 
+/** How good the model is, by rows that it has not seen. */
+export async function getDiagnostics() {
+  return (await request("model/diagnostics", { cache: "no-cache" })).json();
+}
+
+/** The same rows as a CSV file. */
+export async function getDiagnosticsTable() {
+  return (await request("model/diagnostics", { headers: { Accept: "text/csv" } })).blob();
+}
+
 /** The arrays {mean, lower, upper, variance} at points, and the `version` of the model. */
 export async function predict(points, noise) {
   const response = await request("predict", {

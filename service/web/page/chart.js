@@ -8,17 +8,19 @@ const NAMES = 16; // below the marks of a category
 const LETTER = 6.5; // the width of a letter of the plot's text
 const PAD = { x: 10, top: 10, bottom: 2 }; // x: half the thumb of a slider, so that the two line up
 
-function element(name, attributes, text) {
+/** Create an SVG element. */
+export function element(name, attributes, text) {
   const created = document.createElementNS(NAMESPACE, name);
   for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, value);
   if (text !== undefined) created.textContent = text;
   return created;
 }
 
-const path = (points) => `M${points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}`;
+/** A path through points. */
+export const path = (points) => `M${points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}`;
 
 /** A linear map of [from, to] onto [start, end]. */
-const linear = ([from, to], start, end) => (v) =>
+export const linear = ([from, to], start, end) => (v) =>
   start + ((v - from) / (to - from || 1)) * (end - start);
 
 /** The output's axis, which all plots share. It grows at once, but shrinks only in `settle`. */
@@ -70,8 +72,8 @@ export function drawChoices(svg, ys, value, axis) {
   const width = svg.clientWidth;
   if (!width) return;
   const x = linear([-0.5, ys.length - 0.5], PAD.x, width - PAD.x);
-  const y = linear(axis.domain, HEIGHT - PAD.bottom - NAMES, PAD.top);
-  svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+  const y = linear(axis.domain, HEIGHT - PAD.bottom, PAD.top);
+  svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT + NAMES}`);
   svg.replaceChildren(
     ...grid(axis, y, width),
     ...ys.flatMap((p, i) => choice(p, x(i), y, p.x === value)),
@@ -94,7 +96,7 @@ function choice({ mean, lower, upper }, cx, y, chosen) {
 function names(ys, x) {
   const room = (x(1) - x(0)) / LETTER;
   if (ys.some((p) => p.x.length > room)) return [];
-  const at = { y: HEIGHT - 3, "text-anchor": "middle" };
+  const at = { y: HEIGHT + NAMES - 4, "text-anchor": "middle" };
   return ys.map((p, i) => element("text", { x: x(i), ...at }, p.x));
 }
 

@@ -8,7 +8,7 @@ const TEMPLATE = `
     <label></label>
     <select class="words"></select>
   </div>
-  <svg class="plot" role="img"></svg>`;
+  <svg class="plot named" role="img"></svg>`;
 
 /** Has the same members as `Feature`, whose value is a number. */
 export class Choice {

@@ -1,5 +1,4 @@
-// The inputs: for each feature of the model a number field, a slider, and the plot along it; a
-// choice of words where the feature is categorical.
+// The inputs: for each feature of the model a number field, a slider and a plot, or its words.
 
 import { drawCurve } from "./chart.js";
 import { Choice } from "./choices.js";

@@ -4,6 +4,7 @@ import { getModel, predict } from "./api.js";
 import { OutputAxis, drawGauge } from "./chart.js";
 import { extent, lines, pointsOf, split } from "./curves.js";
 import { describe, exampleTable, listed } from "./describe.js";
+import { DiagnosticsPanel } from "./diagnostics.js";
 import { $ } from "./dom.js";
 import { Inputs } from "./features.js";
 import { Latest } from "./latest.js";
@@ -23,6 +24,7 @@ let settling = 0;
 let rechecking = 0;
 
 const inputs = new Inputs(changed);
+const diagnostics = new DiagnosticsPanel();
 const latest = new Latest(ask, showAnswer, showProblem);
 
 function say(text) {
@@ -135,6 +137,7 @@ function setUp(served) {
   describe(model);
   inputs.show(model, values);
   $("main").hidden = false;
+  diagnostics.describe(model);
   $("example").href = URL.createObjectURL(exampleTable(model));
   changed();
 }

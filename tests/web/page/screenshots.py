@@ -34,6 +34,25 @@ def take(browser: Browser, url: str, folder: Path, point: str = "", suffix: str 
                 page.screenshot(path=folder / f"page-{name}-{scheme}{suffix}.png")
 
 
+def take_quality(browser: Browser, url: str, folder: Path) -> None:
+    """Take a picture of the section on the model's quality: the plots, and on a phone the first."""
+    for name, (width, height) in {"desktop": (1280, 1320), "phone": SIZES["phone"]}.items():
+        for scheme in SCHEMES:
+            with new_window(
+                browser,
+                viewport={"width": width, "height": height},
+                color_scheme=scheme,
+                device_scale_factor=1 if name == "desktop" else 2,
+            ) as window:
+                page = window.new_page()
+                page.goto(url)
+                page.locator("#diagnostics").scroll_into_view_if_needed()
+                expect(page.locator("#diagnosed")).to_be_visible()
+                page.evaluate("document.getElementById('diagnostics').scrollIntoView()")
+                _wait_settled(page)
+                page.screenshot(path=folder / f"page-{name}-{scheme}-quality.png")
+
+
 def _wait_settled(page: Page) -> None:
     """Wait until the answer is announced: the axis fits by then, and nothing moves any more."""
     expect(page.locator("#say")).not_to_be_empty()
@@ -48,6 +67,7 @@ def main(folder: Path) -> None:
     ):
         take(browser, server.url, folder)
         take(browser, server.url, folder, OUTSIDE, "-outside")
+        take_quality(browser, server.url, folder)
 
 
 if __name__ == "__main__":

@@ -83,6 +83,8 @@ def test_everything_has_a_name(page: Page, names: tuple[str, ...]) -> None:
 
 def test_contrast(page: Page) -> None:
     """Every text has a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+    page.locator("#diagnostics").scroll_into_view_if_needed()
+    expect(page.locator("#diagnosed")).to_be_visible()
     page.get_by_role("spinbutton", name="lat").fill("-50")
     expect(page.locator(".beyond")).to_be_visible()
     for scheme in SCHEMES:
@@ -100,6 +102,8 @@ def test_no_width_scrolls_sideways(page: Page, tmp_path: Path) -> None:
     expect(page.locator(".beyond")).to_have_count(2)
     page.set_input_files("#file", table)
     expect(page.locator("#preview")).to_be_visible()
+    page.locator("#diagnostics").scroll_into_view_if_needed()
+    expect(page.locator("#diagnosed")).to_be_visible()
     for width in (768, 390, 320):
         _resize(page, width)
         assert _content_width(page) == width
@@ -125,7 +129,7 @@ def test_no_word_is_broken(page: Page) -> None:
 # A word that is broken over two lines has two boxes.
 _BROKEN = """() => {
     const broken = [];
-    for (const { firstChild: text } of document.querySelectorAll("h1, h2, .head label")) {
+    for (const { firstChild: text } of document.querySelectorAll("h1, h2, h3, .head label")) {
         for (const { 0: word, index } of text?.data.matchAll(/\\S+/g) ?? []) {
             const range = document.createRange();
             range.setStart(text, index);
@@ -173,5 +177,7 @@ def test_the_model_and_its_quality_are_described(page: Page, gpr: GPR) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(d.name)
     expect(page.locator("#origin")).to_contain_text(f"Version {d.version}")
     expect(page.locator("#origin")).to_contain_text(f"{d.training_points} points")
-    expect(page.locator("#scores")).to_contain_text(f"{d.scores['rmse']:.3f}")
-    expect(page.locator("#scores")).to_contain_text(f"{100 * d.scores['coverage_95']:.1f} %")
+    scores = d.scores["leave_one_out"]
+    expect(page.locator("#scores")).to_contain_text(f"{scores['rmse']:.3f}")
+    expect(page.locator("#scores")).to_contain_text(f"{100 * scores['coverage_95']:.1f} %")
+    expect(page.locator("#fault")).to_be_hidden()

@@ -136,8 +136,10 @@ def test_names_are_text_and_never_markup(tab: Page, tmp_path: Path) -> None:
         tab.goto(server.url)
         expect_answer(tab, expected(model, fields(tab)))
         expect(tab.locator(".head label")).to_have_text(names)
+        tab.locator("#diagnostics").scroll_into_view_if_needed()
+        expect(tab.locator("#relevance th")).to_have_text(names[::-1])  # by relevance
+        expect(tab.locator("#worst th")).to_contain_text(["row", "off by", *names])
         expect(tab.locator("img")).to_have_count(0)
-        expect(tab.locator("#quality")).to_be_hidden()
         address = (tab.locator("#curl").text_content() or "").removeprefix("curl ").strip("'")
         answer = plainhttp.get(address).json()
         assert abs(answer["mean"] - expected(model, fields(tab))[0]) < 1e-9
