@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from service.gpr.means import Trend
 from service.gpr.posterior import Posterior
-from service.model import FloatArray
+from service.gpr.validation import precision
 
 PRIOR_ROWS = 10
 """Leaving rows out counts as if this many more rows had confirmed the likelihood's variance."""
@@ -31,22 +30,11 @@ def calibrated(p: Posterior, hyperparameters: int) -> Posterior:
     """
     if p.inducing or len(np.unique(p.nugget)) > 1:
         return p
-    n, W = len(p.X), _precision(p)
-    squares = p.alpha[W > 0] ** 2 / W[W > 0]
+    n, W = len(p.X), precision(p)
+    squares = (p.alpha**2 / W)[np.isfinite(W)]
     mean = float((squares.sum() + PRIOR_ROWS) / (len(squares) + PRIOR_ROWS))
-    effective = min(n - float(p.nugget @ W), LARGEST_SHARE * n)
+    effective = min(n - float(np.nansum(p.nugget * W)), LARGEST_SHARE * n)
     return rescaled(p, mean * _student(n - hyperparameters - effective))
-
-
-def _precision(p: Posterior) -> FloatArray:
-    """Return the reciprocal variance of each row given all others, shape (N,), and 0 for none."""
-    C = p.triangle()
-    W: FloatArray = np.vecdot(C.T, C.T)
-    if p.mean.estimated:
-        V = C.T @ Trend(p.mean.design(p.X), C).Q
-        left = W - np.vecdot(V, V)
-        W = np.where(left > 1e-12 * W, left, 0.0)
-    return W
 
 
 def _student(freedom: float) -> float:

@@ -157,6 +157,12 @@ def check_trainable(
             "required: hold fewer out (--held-out 0.2)",
             option="held_out",
         )
+    if options.inducing and options.noise == "none":
+        raise TrainingDataError(
+            "a sparse GP needs noise, which stands for what its inducing inputs cannot express: "
+            "use --noise auto, or leave out --inducing",
+            option="noise",
+        )
     if options.inducing and options.mean != "none":
         raise TrainingDataError(
             f"a sparse GP has no estimated mean: leave out --mean {options.mean} or --inducing",
