@@ -17,6 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from service.gpr import GPR
+from service.gpr.means import BASES
 from service.gpr.trainingdata import TrainingData, TrainingOptions
 from service.jobs.trainingrows import training_data
 from service.model import Description, Model, Unsupported, check_model_name, write_file
@@ -74,18 +75,37 @@ def main() -> None:
 @click.option("--leave-out", help="Columns that are not used.")
 @click.option("--drop-missing", is_flag=True, help="Leave out rows with missing cells.")
 @click.option("--noise-column", help="Column of the known noise variance of each row.")
-@click.option("--kernel", default="RBF", show_default=True, help='A sum, as in "Matern52 + White".')
+@click.option(
+    "--kernel",
+    default="RBF",
+    show_default=True,
+    help='Sums and products by name, as in "Matern52 + White".',
+)
+@click.option(
+    "--mean",
+    type=click.Choice(BASES),
+    default="none",
+    show_default=True,
+    help="What the model returns to far from data.",
+)
+@click.option(
+    "--noise",
+    default="auto",
+    show_default=True,
+    help="auto; none, for simulators; or a share of the output's variance.",
+)
 @click.option("--ard/--no-ard", default=True, show_default=True, help="One lengthscale per input.")
 @click.option("--inducing", default=0, type=click.IntRange(0), help="Inducing inputs; 0: exact GP.")
 @click.option("--restarts", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--held-out", default=0.2, show_default=True, type=click.FloatRange(0.01, 0.9))
+@click.option("--held-out-only", is_flag=True, help="Never use the held-out rows but for scores.")
 @click.option("--name", help="The model's name; default: the data's.")
 @click.option("--out", type=OutputFile(), help="The model file.")
 def train(data: Path | None, out: Path | None, target: str | None, **given: Any) -> None:
     """Fit a GP on the CSV DATA, or on the bundled data, and write it to a model file.
 
-    A share of the rows is held out to score the model. The model that is written is the one that
-    was scored: it has not seen those rows.
+    A share of the rows is held out to score the model. The model that is written has the
+    hyperparameters that were scored, and all rows, unless --held-out-only.
     """
     if data is not None and target is None:
         raise click.UsageError("name the column of the output: --target NAME")
@@ -112,7 +132,15 @@ def train(data: Path | None, out: Path | None, target: str | None, **given: Any)
         click.echo(f"{'left out':18} {table.dropped} rows with missing or unreadable cells")
     click.echo(f"{'output deviation':18} {np.std(table.y):.4g}")
     _print_scores(model)
+    for note in _notes(table):
+        click.echo(note)
     _print_written(target_file, model.description)
+
+
+def _notes(table: TrainingData) -> list[str]:
+    from service.gpr.fitting import notes
+
+    return notes(table)
 
 
 def _fit(table: TrainingData, options: TrainingOptions) -> GPR:

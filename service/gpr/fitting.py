@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from service.gpr import GPR
 from service.gpr.conditioning import Stated, condition
 from service.gpr.posterior import Posterior
-from service.gpr.scaling import without_rounding
+from service.gpr.scaling import constant_columns, without_rounding
 from service.gpr.training import fit
 from service.gpr.trainingdata import Progress, TrainingData, TrainingOptions
 
@@ -107,3 +107,12 @@ def _given_all_rows(p: Posterior, table: TrainingData) -> Posterior:
         categories=p.categories,
         trained_by=p.gpy_version,
     )
+
+
+def notes(table: TrainingData) -> list[str]:
+    """Return sentences on what the modeller may not expect."""
+    constant = np.flatnonzero(constant_columns(table.X))
+    return [
+        f"The input {table.feature_names[i]!r} is constant: it has no effect on the answers."
+        for i in constant
+    ]

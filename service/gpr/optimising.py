@@ -24,10 +24,16 @@ GPY_JITTER = 1e-8
 MAX_CONDITION = 1e13
 """Larger condition numbers of the kernel matrix are made unlikely: float64 has 16 digits."""
 
-EXACT_ITERATIONS = 1000
+EXACT_ITERATIONS = 500
 
 SPARSE_ITERATIONS = 200
 """Each iteration moves all inducing inputs; the bound gains little after this many."""
+
+FINE, ROUGH = 1e-9, 1e-6
+"""Relative tolerances of the objective."""
+
+LEAST_NOISES = (GPY_JITTER, 1e-6, 1e-4)
+"""Noise variances that are tried where less does not allow more rows than were explored."""
 
 FAILED = 1e10
 """The objective where the kernel matrix cannot be factored."""
@@ -60,9 +66,12 @@ RANGES = {
 """By the parameter's name in GPy."""
 
 NOISE = Range(1e-10, 1e2, 0.135, 2)
-"""That of the likelihood and of White."""
+"""That of the likelihood and of White; GPy adds `GPY_JITTER`."""
 
-FIRST_STARTS = ((1.0, 0.1), (3.0, 1e-3), (0.3, 1e-2), (0.3, 0.3), (10.0, 0.1), (1.0, 1e-5))
+SPARSE_NOISE = Range(GPY_JITTER, 1e2, 0.135, 2)
+"""A sparse GP in GPy takes less noise for so much."""
+
+FIRST_STARTS = ((1.0, 0.1), (0.1, 1e-3), (3.0, 1e-3), (0.3, 0.3), (10.0, 0.1), (1.0, 1e-5))
 """Factors of the lengthscales' start, and noise variances."""
 
 PERIODS = 48
@@ -76,7 +85,7 @@ def _ranges(m: Any) -> Iterator[tuple[NDArray[np.int64], Range | None]]:
         places = places[_is_free(m)[places]]
         owner = type(parameter._parent_).__name__
         if owner in ("Gaussian", "White"):
-            yield places, NOISE
+            yield places, SPARSE_NOISE if hasattr(m, "Z") else NOISE
         elif (known := RANGES.get(parameter.name)) is None:
             yield places, None
         elif parameter.name == "lengthscale":
@@ -175,16 +184,20 @@ class Objective:
             return 0.0, slope
         m.kern.update_gradients_diag(np.ones(len(X)), X)
         slope[:] = np.array(m.gradient[self.places]) / trace
-        slope[~self._of_kernel()] = 0
-        noise = self._of_noise()
+        slope[~self.of_kernel] = 0
+        noise = self.of_noise
         slope[noise] = 0 if hasattr(m, "Z") else -1 / (least + GPY_JITTER)
         slope[self.positive] *= np.exp(self.z[self.positive])
         return len(X) * over**2, 2 * len(X) * over * slope
 
-    def _of_kernel(self) -> NDArray[np.bool_]:
+    @property
+    def of_kernel(self) -> NDArray[np.bool_]:
+        """Which of z are the kernel's."""
         return np.isin(self.places, self.m._raveled_index_for(self.m.kern))
 
-    def _of_noise(self) -> NDArray[np.bool_]:
+    @property
+    def of_noise(self) -> NDArray[np.bool_]:
+        """Which of z are the likelihood's."""
         return np.isin(self.places, self.m._raveled_index_for(self.m.likelihood))
 
     def starts(self, count: int, *, given: bool = False) -> Iterator[FloatArray]:
@@ -207,7 +220,7 @@ class Objective:
                 z[places] += math.log(factor / 10)
                 if i >= len(FIRST_STARTS):
                     z[places] += rng.normal(size=len(places))
-            z[self._of_noise()] = math.log(noise)
+            z[self.of_noise] = math.log(noise)
             yield self._with_best_periods(np.clip(z, *self.bounds.T))
 
     def _with_best_periods(self, z: FloatArray) -> FloatArray:
@@ -220,12 +233,20 @@ class Objective:
         return z
 
 
-def explore(m: Any, count: int, *, given: bool, progress: Callable[[int], object]) -> None:
+def explore(
+    m: Any,
+    count: int,
+    *,
+    given: bool,
+    tolerance: float,
+    progress: Callable[[int], object],
+) -> None:
     """Give the model the best of the hyperparameters that are found from several starts.
 
     Parameters
     ----------
     given : whether the parameters that the model has are the first start
+    tolerance : relative, of the objective
     progress : called after each start with the number of finished ones
 
     Raises `ValueError`: the optimiser failed from every start.
@@ -233,7 +254,7 @@ def explore(m: Any, count: int, *, given: bool, progress: Callable[[int], object
     objective = Objective(m)
     best: tuple[float, FloatArray] | None = None
     for done, start in enumerate(objective.starts(count, given=given), 1):
-        found = _minimum(objective, start, EXACT_ITERATIONS)
+        found = _minimum(objective, start, EXACT_ITERATIONS, tolerance)
         if found[0] < FAILED and (best is None or found[0] < best[0]):
             best = found
         progress(done)
@@ -246,7 +267,10 @@ def explore(m: Any, count: int, *, given: bool, progress: Callable[[int], object
 
 
 def polish(m: Any, explored: Any) -> None:
-    """Give a model of more rows the hyperparameters of another, and continue from there."""
+    """Give a model of more rows the hyperparameters of another, and continue from there.
+
+    Raises `ValueError`: the kernel matrix cannot be factored.
+    """
     for part in ("kern", "likelihood", "mean_function"):
         source, target = getattr(explored, part), getattr(m, part)
         if source is not None and source.size == target.size:
@@ -254,15 +278,22 @@ def polish(m: Any, explored: Any) -> None:
     m.trigger_update()
     objective = Objective(m)
     sparse = hasattr(m, "Z")
-    value, z = _minimum(objective, objective.z, SPARSE_ITERATIONS if sparse else EXACT_ITERATIONS)
-    if value >= FAILED:
-        raise ValueError(
-            "the kernel matrix of all rows cannot be factored: give more noise (--noise 0.001)"
-        )
-    objective.set(z)
+    iterations = SPARSE_ITERATIONS if sparse else EXACT_ITERATIONS
+    start = objective.z
+    for least in LEAST_NOISES:
+        start[objective.of_noise] = np.maximum(start[objective.of_noise], math.log(least))
+        value, z = _minimum(objective, start, iterations, FINE)
+        if value < FAILED:
+            objective.set(z)
+            return
+    raise ValueError(
+        "the kernel matrix of all rows cannot be factored: give more noise (--noise 0.001)"
+    )
 
 
-def _minimum(objective: Objective, start: FloatArray, iterations: int) -> tuple[float, FloatArray]:
+def _minimum(
+    objective: Objective, start: FloatArray, iterations: int, tolerance: float
+) -> tuple[float, FloatArray]:
     """Return the objective's minimum from a start, and where it is, by L-BFGS-B."""
     from scipy.optimize import minimize
 
@@ -272,6 +303,6 @@ def _minimum(objective: Objective, start: FloatArray, iterations: int) -> tuple[
         jac=True,
         method="L-BFGS-B",
         bounds=objective.bounds,
-        options={"maxiter": iterations, "ftol": 1e-9},
+        options={"maxiter": iterations, "ftol": tolerance},
     )
     return float(found.fun), np.asarray(found.x)

@@ -26,11 +26,18 @@ class Standardised:
         constant = constant_columns(E)
         self.varying: NDArray[np.int64] = np.flatnonzero(~constant)
         self.offset = np.where(constant, E[0], E.mean(axis=0))
-        self.scale = np.where(constant, 1.0, E.std(axis=0))
+        self.scale = np.where(constant, 1.0, deviation(E))
         self.U = np.where(constant, 0.0, (E - self.offset) / self.scale)
-        self.output_offset, self.output_scale = float(y.mean()), float(y.std())
+        self.output_offset, self.output_scale = float(y.mean()), float(deviation(y))
         self.v = (y - self.output_offset) / self.output_scale
         self.row_noise = row_noise / self.output_scale**2
+
+
+def deviation(E: FloatArray) -> FloatArray:
+    """Return the standard deviation along the first axis; nothing overflows or underflows."""
+    largest = np.abs(E).max(axis=0)
+    largest = np.where(largest > 0, largest, 1.0)
+    return np.asarray(np.std(E / largest, axis=0) * largest)
 
 
 def constant_columns(E: FloatArray) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from service.gpr.encoding import Encoding
 from service.gpr.fromgpy import stated_by
 from service.gpr.kernels import Kernel
 from service.gpr.means import Mean
-from service.gpr.optimising import GPY_JITTER, explore, polish
+from service.gpr.optimising import FINE, GPY_JITTER, ROUGH, explore, polish
 from service.gpr.posterior import Posterior
 from service.gpr.scaling import Standardised, without_rounding
 from service.gpr.stationary import FORMS
@@ -37,8 +37,9 @@ SEED = 0
 
 DEFAULTS = TrainingOptions(restarts=5)
 
-ALL_EXPLORED, EXPLORED = 1000, 500
-"""Up to so many rows, all are used from every start; of more, a sample, and all from the best."""
+EXPLORED, OPTIMISED = 500, 2500
+"""Every start is followed on a sample of so many rows, and the best one then on so many more. The
+posterior is always that of all rows."""
 
 LEAST_FIXED = 1e-12
 
@@ -112,20 +113,25 @@ def _optimised(
     units: Standardised, kernel: Any, options: TrainingOptions, progress: Progress
 ) -> Any:
     """Return the GPy model with its best hyperparameters."""
-    n = len(units.v)
-    all_rows = np.arange(n)
-    few = n <= ALL_EXPLORED and not options.inducing
-    rows = all_rows if few else np.sort(np.random.default_rng(SEED).permutation(n)[:EXPLORED])
-    explored = _exact_model(units, rows, kernel, options)
-    explore(explored, options.restarts, given=kernel is not None, progress=progress)
-    if few:
+    explored = _exact_model(units, _sample(len(units.v), EXPLORED), kernel, options)
+    final = len(explored.X) == len(units.v) and not options.inducing
+    tolerance = FINE if final else ROUGH
+    explore(
+        explored, options.restarts, given=kernel is not None, tolerance=tolerance, progress=progress
+    )
+    if final:
         return explored
     if options.inducing:
         m = _sparse_model(units, explored.kern, options)
     else:
-        m = _exact_model(units, all_rows, kernel, options)
+        m = _exact_model(units, _sample(len(units.v), OPTIMISED), kernel, options)
     polish(m, explored)
     return m
+
+
+def _sample(n: int, size: int) -> NDArray[np.int64]:
+    """Return `size` of n rows, or all, in their order."""
+    return np.sort(np.random.default_rng(SEED).permutation(n)[:size])
 
 
 def _exact_model(
@@ -175,9 +181,8 @@ def _mean_function(basis: str, U: FloatArray, v: FloatArray) -> Any:
 
 
 def _sparse_model(units: Standardised, kernel: Any, options: TrainingOptions) -> Any:
-    count = min(options.inducing, len(units.v))
-    chosen = np.random.default_rng(SEED).permutation(len(units.v))[:count]
-    Z = units.U[np.sort(chosen)]
+    different = np.unique(units.U, axis=0)
+    Z = different[_sample(len(different), options.inducing)]
     m = GPy.models.SparseGPRegression(units.U, units.v[:, None], kernel.copy(), Z=Z)
     _set_noise(m.likelihood, noise_share(options.noise))
     return m
@@ -198,5 +203,10 @@ def _stated(m: Any, units: Standardised, options: TrainingOptions) -> Stated:
     if units.row_noise.size:
         terms = stated.kernel.terms
         noise = stated.noise_variance + Kernel(terms[-1:]).white
-        stated = replace(stated, kernel=Kernel(terms[:-1]), noise_variance=noise)
+        stated = replace(
+            stated,
+            kernel=Kernel(terms[:-1]),
+            noise_variance=noise,
+            row_noise=units.row_noise,
+        )
     return stated

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from service.gpr import kerneltext
 from service.gpr.means import Basis
-from service.gpr.scaling import constant_columns
+from service.gpr.scaling import constant_columns, deviation
 from service.model import FloatArray
 
 MIN_ROWS = 10
@@ -23,6 +23,9 @@ EXACT_ROWS = 5000
 """With more rows inducing inputs are required: time grows as n³, memory as n²."""
 
 LEAST_TRAINING_ROWS = 5
+
+SMALLEST_SCALE = 1e-100
+"""Of the output's standard deviation, and its reciprocal is the largest."""
 
 MAX_CATEGORIES = 50
 """A column with more words is a name or an address; each word is an input of the kernel."""
@@ -154,6 +157,12 @@ def check_trainable(
             "required: hold fewer out (--held-out 0.2)",
             option="held_out",
         )
+    if options.inducing and options.noise == "none":
+        raise TrainingDataError(
+            "a sparse GP needs noise, which stands for what its inducing inputs cannot express: "
+            "use --noise auto, or leave out --inducing",
+            option="noise",
+        )
     if options.inducing and options.mean != "none":
         raise TrainingDataError(
             f"a sparse GP has no estimated mean: leave out --mean {options.mean} or --inducing",
@@ -183,6 +192,13 @@ def check_outputs(X: FloatArray, y: FloatArray, options: TrainingOptions) -> Non
         raise TrainingDataError(
             f"the output is {y[0]:g} in all {len(y)} rows that train the model: there is nothing "
             "to learn; hold fewer rows out (--held-out), or choose another target",
+            option="target",
+        )
+    scale = float(deviation(y))
+    if not SMALLEST_SCALE < scale < 1 / SMALLEST_SCALE:
+        raise TrainingDataError(
+            f"the output's standard deviation is {scale:.1g}, so that its variance is beyond "
+            "double precision: use another unit",
             option="target",
         )
     if options.noise != "none":

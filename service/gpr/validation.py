@@ -66,14 +66,14 @@ def leave_one_out(p: Posterior) -> FloatArray:
     """
     if p.inducing:
         raise Unsupported("a sparse GP has no leave-one-out in closed form")
-    precision = _precision(p)
-    latent = np.maximum(1 / precision - p.nugget, MIN_VARIANCE)
-    mean = training_outputs(p) - p.output_scale * p.alpha / precision
+    W = precision(p)
+    latent = np.maximum(1 / W - p.nugget, MIN_VARIANCE)
+    mean = training_outputs(p) - p.output_scale * p.alpha / W
     return np.column_stack([mean, p.output_scale**2 * (latent + p.nugget - p.jitter)])
 
 
-def _precision(p: Posterior) -> FloatArray:
-    """Return the diagonal of W, shape (N,)."""
+def precision(p: Posterior) -> FloatArray:
+    """Return the diagonal of W, shape (N,); NaN as in `leave_one_out`."""
     W = np.zeros(len(p.X))
     first = 0
     for size in range(1, len(W) + 1):

@@ -120,7 +120,7 @@ class Computer:
 
     def _train(self, blobs: JobBlobs, spec: Training) -> messages.Message:
         # Imported here: GPy takes a second and 80 MB, which a worker that only predicts saves.
-        from service.gpr.fitting import fit_and_score
+        from service.gpr.fitting import fit_and_score, notes
 
         table = training_table(blobs.read_all(INPUT), spec)
         started = time.monotonic()
@@ -142,9 +142,10 @@ class Computer:
             version = self._versions.add(model, path)
         blobs.write(RESULT, msgspec.json.encode(model.description.as_json()))
         scores, deviation = model.description.scores, np.std(table.y)
+        remarks = " ".join([*scores["verdict"], *notes(table)])
         message = (
             f"version {version}: RMSE {scores['rmse']:.4g} on held-out rows "
-            f"(standard deviation of the output: {deviation:.4g}). {' '.join(scores['verdict'])}"
+            f"(standard deviation of the output: {deviation:.4g}). {remarks}"
         )
         worse = self._worse(model, blobs) if spec.activate and not spec.force else ""
         if worse:

@@ -1,10 +1,15 @@
-"""How many threads a fit takes."""
+"""How a table is divided, fitted and scored, and how many threads a fit takes."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from service.gpr import fitting
+from service.gpr.trainingdata import TrainingData, TrainingOptions
+from tests.gpr import oracle
 
 
 @pytest.mark.parametrize(
@@ -14,3 +19,46 @@ def test_only_large_matrices_are_worth_more_than_one_thread(
     rows: int, inducing: int, threads: int
 ) -> None:
     assert fitting.blas_threads(rows, inducing, cpus=4) == threads
+
+
+def _table(n: int = 40, **fields: Any) -> TrainingData:
+    X, y = oracle.data(n, 2)
+    return TrainingData(X, y[:, 0], ("a", "b"), "y", "0" * 64, **fields)
+
+
+def test_the_served_model_has_all_rows_and_the_hyperparameters_of_those_that_were_scored() -> None:
+    table = _table()
+    served = fitting.fit_and_score(table, TrainingOptions(restarts=1))
+    scored = fitting.fit_and_score(table, TrainingOptions(restarts=1, held_out_only=True))
+    assert (served.posterior.training_points, scored.posterior.training_points) == (40, 32)
+    assert served.description.hyperparameters == scored.description.hyperparameters
+    assert served.posterior.output_scale == scored.posterior.output_scale
+    _, unseen = fitting.split(40, 0.2)
+    observed, *answers = served.posterior.held_out.T
+    assert np.array_equal(observed, table.y[unseen])
+    np.testing.assert_allclose(np.column_stack(answers), scored.predict(table.X[unseen]))
+    assert np.array_equal(served.posterior.held_out, scored.posterior.held_out)
+
+
+def test_held_out_rows_with_known_noise_are_scored_with_it() -> None:
+    noise = np.full(40, 0.01)
+    found = fitting.fit_and_score(_table(noise=noise), TrainingOptions(restarts=1))
+    _, unseen = fitting.split(40, 0.2)
+    trained = fitting.fit_and_score(
+        _table(noise=noise), TrainingOptions(restarts=1, held_out_only=True)
+    )
+    alone = trained.predict(_table().X[unseen])[:, 1]
+    np.testing.assert_allclose(found.posterior.held_out[:, 2], alone + 0.01)
+
+
+def test_at_least_one_row_is_held_out() -> None:
+    known, unseen = fitting.split(10, 0.01)
+    assert (len(known), len(unseen)) == (9, 1)
+
+
+def test_a_note_names_a_constant_input() -> None:
+    X = np.column_stack([np.arange(12.0), np.full(12, 0.3)])
+    X[::2, 1] = 0.1 + 0.2
+    table = TrainingData(X, X[:, 0], ("a", "b"), "y", "0" * 64)
+    assert fitting.notes(table) == ["The input 'b' is constant: it has no effect on the answers."]
+    assert fitting.notes(_table()) == []
