@@ -1,4 +1,4 @@
-"""The command line: train, diagnose, predict, convert; run the server, a worker, everything."""
+"""The command line: train, convert, publish and use models; run the server and workers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import pickle
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import click
 import msgspec
@@ -216,7 +220,7 @@ def predict_table(model: Model, source: BinaryIO, options: Options) -> Iterable[
     Raises `Problem`: a column is missing, or a cell is not a finite number; with the ``line``.
     """
     rows = CHUNK_TILES * model.large_tile
-    reader = Reader(features_of(model), rows, _UNLIMITED, _UNLIMITED)
+    reader = Reader(features_of(model), rows, _UNLIMITED, _UNLIMITED, _UNLIMITED)
     limits = Limits(_UNLIMITED, _UNLIMITED)
     table = reader.table(_decompressed(source), options, counted=False)
     with threadpool_limits(1, "blas"):  # as in the service: tiles run side by side instead
@@ -308,6 +312,42 @@ def diagnose(model_file: Path, out: Path | None) -> None:
         raise click.ClickException(str(error)) from error
     write_file(target, [picture])
     click.echo(str(target))
+
+
+@main.command()
+@click.argument("model_file", metavar="MODEL", type=_INPUT_FILE)
+@click.argument("url")
+@click.option("--token", envvar="GPSERVE_TOKEN", required=True, help="Default: GPSERVE_TOKEN.")
+@click.option("--activate", is_flag=True, help="Serve it at once.")
+@click.option("--force", is_flag=True, help="Even if its scores are clearly worse.")
+def publish(model_file: Path, url: str, token: str, activate: bool, force: bool) -> None:
+    """Send the model in the file MODEL to the service at URL, which stores it as a version."""
+    if force and not activate:
+        raise click.UsageError("--force has no effect without --activate")
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"{url} is no URL: it must begin with http:// or https://")
+    query = {"activate": "true"} if activate else {}
+    query |= {"force": "true"} if force else {}
+    head = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
+    address = f"{url.rstrip('/')}/models?{urlencode(query)}"
+    with model_file.open("rb") as stream:
+        head["Content-Length"] = str(model_file.stat().st_size)
+        try:
+            with urlopen(Request(address, stream, head, method="POST"), timeout=300) as answer:
+                said = msgspec.json.decode(answer.read())
+        except HTTPError as error:
+            raise click.ClickException(_reason(error)) from None
+        except (OSError, HTTPException) as error:
+            raise click.ClickException(f"{url} does not answer: {error}") from None
+    served = "serves it now" if said["current"] else "stores it; activate it to serve it"
+    click.echo(f"{model_file}: version {said['version']}; {url} {served}")
+
+
+def _reason(error: HTTPError) -> str:
+    """Return what the service says, or its status where another program answers."""
+    with suppress(msgspec.DecodeError, KeyError, TypeError):
+        return f"{error.code}: {msgspec.json.decode(error.read())['detail']}"
+    return f"the answer is {error.code} {error.reason}"
 
 
 @main.command()

@@ -41,7 +41,7 @@ def create_app(runtime: Runtime) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.request_class = hooks.Request
     app.extensions["gpserve"] = runtime
-    app.config["MAX_FORM_MEMORY_SIZE"] = runtime.settings.max_json_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = runtime.settings.max_parsed_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     hooks.install(app)
     app.register_blueprint(api)

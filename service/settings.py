@@ -41,7 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The Redis of the job queue; also read from `REDIS_URL`. Without it jobs are disabled, unless
     `make run` starts its own."""
     token: str = ""
-    """The bearer token required by `/train` and activation; without one they are disabled."""
+    """The bearer token required by `/train`, publishing and activation; without one they are
+    disabled."""
     data: str = ""
     """The folder in which `make run` keeps versions, jobs and its Valkey; default: the user's data
     folder."""
@@ -68,8 +69,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     memory, but are not faster."""
     max_body_bytes: Count = 2 << 30
     """The largest body, also after decompression; beyond it 413."""
-    max_json_bytes: Count = 64 << 20
-    """The largest JSON body: JSON is parsed in memory, unlike CSV and .npy."""
+    max_json_bytes: Count = 16 << 20
+    """The largest JSON body, `{"points": [[…], …]}`, and the largest training data: their numbers
+    are in memory, unlike those of CSV and .npy. All threads with such a body, one of them parsing
+    training data, fit the chart's memory limit."""
+    max_parsed_bytes: Count = 4 << 20
+    """The largest JSON in any other form (objects, columns, v2, UM-Bridge), and the largest form:
+    parsed as a whole, a byte becomes up to 25, so only one large document is parsed at a time."""
+    max_model_bytes: Count = 128 << 20
+    """The largest model file that `POST /models` takes, also after decompression; beyond it 413. It
+    is proven in a process of its own, which may take four times as much and 256 MiB."""
     max_points: Count = 20_000_000
     """Points in one request; beyond it 413."""
     max_covariance_points: Count = 1000

@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -152,6 +153,13 @@ def activate(version: str, force: bool) -> Request[dict[str, Any]]:
     """Serve this version from now on."""
     query = {"force": "true"} if force else {}
     return Request("POST", f"/models/{_segment(version)}/activate", _document, query)
+
+
+def publish(path: Path, activate: bool, force: bool) -> Request[dict[str, Any]]:
+    """Store a model file as a version."""
+    query = {name: "true" for name, on in (("activate", activate), ("force", force)) if on}
+    headers = {"Content-Type": "application/octet-stream"}
+    return Request("POST", "/models", _document, query, headers, path.read_bytes())
 
 
 def diagnostics() -> Request[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, Unpack
 
 import httpx2
@@ -89,6 +90,13 @@ class AsyncClient(ClientBase):
         """Serve this version; see `Client.activate`."""
         self._forget_model()
         return await self._send(_requests.activate(version, force))
+
+    async def publish(
+        self, path: str | os.PathLike[str], *, activate: bool = False, force: bool = False
+    ) -> dict[str, Any]:
+        """Store a model file as a version; see `Client.publish`."""
+        self._forget_model()
+        return await self._send(_requests.publish(Path(path), activate, force))
 
     async def diagnostics(self) -> dict[str, Any]:
         """Return how good the served model is; see `Client.diagnostics`."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx2
@@ -34,8 +35,8 @@ class Client(ClientBase):
     Parameters
     ----------
     url : of the service
-    token : bearer token, required by `train` and `activate`; jobs that are submitted with a token
-        are listed only for that token
+    token : bearer token, required by `train`, `publish` and `activate`; jobs that are submitted with
+        a token are listed only for that token
     version : pins a version of the model: `VersionChanged` is raised if another one is served
     rows : maximum number of points per request; more points are split
     concurrency : maximum number of requests at the same time
@@ -161,6 +162,25 @@ class Client(ClientBase):
         """
         self._forget_model()
         return self._send(_requests.activate(version, force))
+
+    def publish(
+        self, path: str | os.PathLike[str], *, activate: bool = False, force: bool = False
+    ) -> dict[str, Any]:
+        """Store a model file (.npz) as a version, and return its description.
+
+        Parameters
+        ----------
+        activate : serve it at once
+        force : even if its scores are clearly worse than those of the current version
+
+        Raises
+        ------
+        ServiceError
+            The service refuses the file (422), or it is clearly worse (409): then it is stored, but
+            not served.
+        """
+        self._forget_model()
+        return self._send(_requests.publish(Path(path), activate, force))
 
     def diagnostics(self) -> dict[str, Any]:
         """Return how good the served model is: scores, verdict, and each row that it had not seen.

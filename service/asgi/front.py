@@ -41,6 +41,7 @@ from service.services.errors import Problem, busy
 from service.services.features import features_of
 from service.services.jsonpoints import read_json
 from service.services.negotiation import JSON_ACCEPTS
+from service.services.parsing import LARGE, give_back_memory
 from service.services.points import read_fields
 from service.web.headers import refuse_other_version
 from service.web.hooks import method_not_allowed
@@ -291,6 +292,15 @@ class Front:
             await self._flask(scope, receive, send)  # type: ignore[arg-type]
         finally:
             self._taken -= 1
+            if _has_large_document(dict(scope["headers"])):
+                self._flask.executor.submit(give_back_memory)
+
+
+def _has_large_document(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the body is JSON or a form, and so long that its numbers filled much memory."""
+    kind, length = headers.get(b"content-type", b""), headers.get(b"content-length", b"")
+    size = int(length) if length.isdigit() else LARGE * (b"transfer-encoding" in headers)
+    return size >= LARGE and (not kind or b"json" in kind or b"form" in kind)
 
 
 def _with_chunked_bodies(flask: WSGI) -> WSGI:

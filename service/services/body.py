@@ -24,9 +24,10 @@ _DIGESTED_AT_ONCE = 1 << 20
 class Bounded(io.RawIOBase):
     """A stream of at most `limit` bytes, whose errors are problems for the caller."""
 
-    def __init__(self, source: IO[bytes], limit: int) -> None:
+    def __init__(self, source: IO[bytes], limit: int, detail: str = "") -> None:
         self._source = source
         self._limit = limit
+        self._detail = detail
         self._given = 0
 
     def readable(self) -> bool:
@@ -42,7 +43,7 @@ class Bounded(io.RawIOBase):
         except (gzip.BadGzipFile, zlib.error) as error:
             raise malformed(f"the body is not valid gzip: {error}") from None
         self._given += len(piece)
-        refuse_larger(self._given, self._limit)
+        refuse_larger(self._given, self._limit, self._detail)
         buffer[: len(piece)] = piece
         return len(piece)
 
@@ -96,6 +97,11 @@ def read_whole(source: IO[bytes], limit: int, detail: str, announced: int | None
     data = source.read(limit + 1)
     refuse_larger(len(data), limit, detail)
     return data
+
+
+def bounded(source: BinaryIO, limit: int, detail: str) -> BinaryIO:
+    """Return the rest of a body, at most `limit` more bytes; reading raises a 413 beyond them."""
+    return cast(BinaryIO, io.BufferedReader(Bounded(source, limit, detail), _PIECE))
 
 
 def open_body(source: IO[bytes], encoding: str, limit: int) -> BinaryIO:

@@ -40,7 +40,7 @@ def read_json(body: bytes, features: Features) -> Points:
     except (msgspec.ValidationError, KeyError):
         pass
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _not_json(body, error) from None
+        raise not_json(body, error) from None
     return _read_shapes(_parse(body), features)
 
 
@@ -52,16 +52,18 @@ def _parse(body: bytes) -> Any:
             f"the JSON body has a number outside the range of float64: {error}"
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _not_json(body, error) from None
+        raise not_json(body, error) from None
     except RecursionError:
         raise malformed("the JSON body is nested too deeply") from None
 
 
-def _not_json(body: bytes, error: Exception) -> Problem:
+def not_json(body: bytes, error: Exception, start: int = 0) -> Problem:
+    """Return a 400 for what the decoder says of a body, or of its part from byte `start` on."""
     at = _AT_BYTE.search(str(error))
     word = at and _NO_JSON.match(body, int(at[1]))
     hint = "; NaN and Infinity are not valid JSON" if word else ""
-    return malformed(f"the body is not JSON: {error}{hint}")
+    reason = _AT_BYTE.sub(lambda found: f"(byte {int(found[1]) + start})", str(error))
+    return malformed(f"the body is not JSON: {reason}{hint}")
 
 
 def _read_shapes(value: Any, features: Features) -> Points:

@@ -60,6 +60,14 @@ class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
+class Publication(Activation, frozen=True, forbid_unknown_fields=True):
+    """The options of a publication."""
+
+    activate: Annotated[bool, Meta(description="serve it at once, if it is not clearly worse")] = (
+        False
+    )
+
+
 NAMES = frozenset(Options.__struct_fields__)
 PLAIN = Options()
 LATENT = Options(noise=False)

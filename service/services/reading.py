@@ -8,14 +8,17 @@ from typing import BinaryIO
 import numpy as np
 from werkzeug.datastructures import FileStorage, MultiDict
 
+from service.model import FloatArray
 from service.services import arrays
 from service.services import options as optional
-from service.services.body import Spool, read_whole
+from service.services.body import Spool, bounded, refuse_larger
 from service.services.chunks import Chunk, Source, row_ranges
 from service.services.errors import Problem, malformed
 from service.services.features import Features
 from service.services.jsonpoints import read_json
+from service.services.jsonrows import RowReader, opening, wrong_shape_too_large
 from service.services.options import Options
+from service.services.parsing import LARGE, parsing
 from service.services.points import Points, read_fields, refuse_too_many
 from service.services.tables import Table
 
@@ -31,13 +34,14 @@ class Reader:
     Attributes
     ----------
     rows : rows per chunk, a multiple of the model's large tile
-    max_points, max_json_bytes : the most that one request may hold
+    max_points, max_json_bytes, max_parsed_bytes : the most that one request may hold
     """
 
     features: Features
     rows: int
     max_points: int
     max_json_bytes: int
+    max_parsed_bytes: int
 
     def json(
         self, body: BinaryIO, query: Fields, announced: int | None = None
@@ -45,9 +49,32 @@ class Reader:
         """Read points and options of a JSON body; options may also be in the query."""
         limit = self.max_json_bytes
         detail = f"JSON of more than {limit} bytes: send CSV or .npy, which are read piece by piece"
-        read = read_json(read_whole(body, limit, detail, announced), self.features)
+        refuse_larger(announced, limit, detail)
+        start = body.read(LARGE)
+        if len(start) == LARGE and not self.features.codes and (found := opening(start)):
+            rest = bounded(body, limit - len(start), detail)
+            X, options = RowReader(start, found, rest, self.features, self.max_points).read()
+            source = self._in_chunks(X, (len(X),))
+        else:
+            source, options = self._whole(start, body, detail)
         given = self.options(query)
-        return self._source(read), read.options if given == optional.PLAIN else given
+        return source, options if given == optional.PLAIN else given
+
+    def _whole(self, start: bytes, body: BinaryIO, detail: str) -> tuple[Source, Options]:
+        """Read points in any shape, from a body that begins with `start`."""
+        most, limit = self.max_json_bytes, min(self.max_json_bytes, self.max_parsed_bytes)
+        text = start
+        if len(start) == LARGE:
+            text += body.read(max(limit - LARGE, 0) + 1)
+        if len(text) > limit:
+            refuse_larger(len(text), most, detail)
+            raise wrong_shape_too_large(limit, most)
+        with parsing(len(text)):
+            return self._parsed(text)
+
+    def _parsed(self, text: bytes) -> tuple[Source, Options]:
+        read = read_json(text, self.features)
+        return self._source(read), read.options
 
     def fields(self, fields: Fields) -> tuple[Source, Options]:
         """Read points and options of a query string or a form."""
@@ -98,9 +125,11 @@ class Reader:
 
     def _source(self, read: Points) -> Source:
         refuse_too_many(len(read.rows), self.max_points)
-        X = np.array(read.rows, dtype=np.float64)
+        return self._in_chunks(np.array(read.rows, dtype=np.float64), read.shape)
+
+    def _in_chunks(self, X: FloatArray, shape: tuple[int, ...]) -> Source:
         parts = (Chunk(X[a:b]) for a, b in row_ranges(len(X), self.rows))
-        return Source(list(self.features.names), read.shape, parts)
+        return Source(list(self.features.names), shape, parts)
 
 
 def _starts_like_array(body: BinaryIO) -> bool:

@@ -8,7 +8,9 @@ call has N points: its input is N points one after the other, and so is its outp
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
@@ -19,6 +21,7 @@ from service.model import FloatArray, Model, Unsupported
 from service.services.errors import UMBridgeError
 from service.services.features import Features
 from service.services.points import Rows, refuse_too_many
+from service.services.writing import array_pieces
 
 PROTOCOL_VERSION = 1.0
 
@@ -198,16 +201,29 @@ def evaluated(P: FloatArray, columns: tuple[int, ...]) -> bytes:
     return _encode(Evaluation(output=[output]))
 
 
-def derived(values: FloatArray) -> bytes:
-    """Return the answer of a call for derivatives: one vector."""
-    output = values.ravel().tolist()
-    _refuse_nonfinite(output)
-    return _encode(Derivative(output=output))
+def evaluated_pieces(P: FloatArray, columns: tuple[int, ...]) -> Iterator[bytes]:
+    """Return the same answer in pieces, for many points."""
+    return _pieces(b'{"output":[', P[:, columns], b"]}")
+
+
+def derived(values: FloatArray) -> Iterator[bytes]:
+    """Return the answer of a call for derivatives in pieces: one vector."""
+    return _pieces(b'{"output":', values, b"}")
+
+
+def _pieces(head: bytes, values: FloatArray, tail: bytes) -> Iterator[bytes]:
+    if not np.isfinite(values).all():
+        raise _nonfinite()
+    return chain([head], array_pieces(values.ravel()), [tail])
 
 
 def _refuse_nonfinite(output: list[float]) -> None:
     if not all(map(math.isfinite, output)):
-        raise UMBridgeError("InvalidOutput", 500, "the model's output is not finite")
+        raise _nonfinite()
+
+
+def _nonfinite() -> UMBridgeError:
+    return UMBridgeError("InvalidOutput", 500, "the model's output is not finite")
 
 
 Columns = tuple[int, ...]

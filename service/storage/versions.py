@@ -6,13 +6,14 @@ import io
 import os
 import re
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from service.model import Model, ModelFileError, version_of, write_file
-from service.storage.blobs import BlobMissing, Blobs
+from service.storage.blobs import PIECE, BlobMissing, Blobs
 
 VERSION = re.compile(r"[0-9a-f]{12}")
 
@@ -37,13 +38,23 @@ class Versions:
 
     def add(self, model: Model, path: Path) -> str:
         """Store a model's file unless it is already stored, and return its version."""
-        data = path.read_bytes()
-        version = version_of(io.BytesIO(data))
-        if f"{_FOLDER}{version}.json" not in self._blobs.names(_FOLDER):
-            document = model.description.as_json() | {"version": version}
-            self._blobs.write(f"{_FOLDER}{version}.npz", [data])
-            self._blobs.write(f"{_FOLDER}{version}.json", [msgspec.json.encode(document)])
+        return self.add_described(model.description.as_json(), path)
+
+    def add_described(self, description: dict[str, Any], path: Path) -> str:
+        """Store a model's file, whose description is known, piece by piece."""
+        with path.open("rb") as file:
+            version = version_of(file)
+            if f"{_FOLDER}{version}.json" not in self._blobs.names(_FOLDER):
+                file.seek(0)
+                document = description | {"version": version}
+                self._blobs.write(f"{_FOLDER}{version}.npz", iter(partial(file.read, PIECE), b""))
+                self._blobs.write(f"{_FOLDER}{version}.json", [msgspec.json.encode(document)])
         return version
+
+    def described(self, version: str) -> dict[str, Any]:
+        """Return the description of a version, or raise `NoSuchVersion`."""
+        self.refuse_unknown(version)
+        return self._described(f"{_FOLDER}{version}.json")
 
     def all(self) -> list[dict[str, Any]]:
         """Return the description of each version, the newest first.

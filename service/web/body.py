@@ -16,6 +16,7 @@ from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, malformed, too_large, unusable
 from service.services.features import features_of
 from service.services.options import Options
+from service.services.parsing import parsing
 from service.services.reading import SUPPORTED, Fields, Reader, only_file
 from service.settings import Settings
 
@@ -35,6 +36,7 @@ def read(
         CHUNK_TILES * model.large_tile,
         settings.max_points,
         settings.max_json_bytes,
+        settings.max_parsed_bytes,
     )
     return read_with(reader, request, settings, media_type)
 
@@ -83,17 +85,22 @@ def _encoding(request: Request) -> str:
 
 
 def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source, Options]:
-    text = request.stream.read(reader.max_json_bytes + 1)
+    limit = reader.max_parsed_bytes
+    text = request.stream.read(limit + 1)
+    if len(text) > limit:
+        detail = f"a form of more than {limit} bytes: send JSON, CSV or .npy, with its Content-Type"
+        raise too_large(detail, limit=limit)
     if text.lstrip()[:1] in (b"{", b"["):  # curl -d labels anything as a form, also JSON
         return reader.json(io.BytesIO(text), query)
     if _looks_like_table(text, reader.features.names):
         how = "--data-binary and -H 'Content-Type: text/csv'"  # -d removes line breaks
         raise unusable(f"the body looks like a table: send it with {how}")
-    if len(text) > reader.max_json_bytes:
-        limit = reader.max_json_bytes
-        raise too_large(f"a form of more than {limit} bytes: send CSV or .npy", limit=limit)
-    pairs = parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True)
-    return reader.fields(query + pairs)
+    with parsing(len(text)):
+        return reader.fields(query + _pairs(text))
+
+
+def _pairs(text: bytes) -> Fields:
+    return parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True)
 
 
 def _looks_like_table(form: bytes, names: Sequence[str]) -> bool:
@@ -113,7 +120,8 @@ def _read_multipart(
     except ValueError as error:
         raise malformed(f"the form cannot be read: {error}") from None
     if fields and not request.files:
-        return reader.fields(fields)
+        with parsing(sum(len(value) for _, value in fields)):
+            return reader.fields(fields)
     only_file(request.files)
     upload = request.files["file"]
     body = decompressed(cast(BinaryIO, upload.stream), limit)

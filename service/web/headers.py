@@ -38,7 +38,9 @@ def require_token(authorization: str, token: str) -> None:
     Raises `Problem`: 403 when no token is configured, 401 when none or a wrong one was sent.
     """
     if not token:
-        raise Problem(403, "training and activation are disabled: GPSERVE_TOKEN is not set")
+        raise Problem(
+            403, "training, publishing and activation are disabled: GPSERVE_TOKEN is not set"
+        )
     scheme, _, given = authorization.partition(" ")
     if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
         return

@@ -6,6 +6,7 @@ Only an application with a queue imports this module.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any, BinaryIO, cast
 
@@ -35,6 +36,7 @@ from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, malformed, unusable
 from service.services.features import features_of
 from service.services.options import Options, converted
+from service.services.parsing import parsing
 from service.services.reading import only_file
 from service.services.trainingjson import table_of_json
 from service.services.trainingtables import TextTable, table_of_csv
@@ -138,6 +140,7 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
         CHUNK_TILES * model.large_tile,
         settings.max_points,
         settings.max_json_bytes,
+        settings.max_parsed_bytes,
         blobs,
         stored,
     )
@@ -171,20 +174,42 @@ def _store_training(settings: Settings, served: str, blobs: JobBlobs) -> Trainin
     """
     if settings.model_class != "service.gpr:GPR":
         raise unusable("only Gaussian processes can be trained; another model class is served")
-    table, options = _read_training(settings.max_json_bytes)
+    data, options, read = _read_training(settings)
     _refuse_truncated()
-    spec = _training_spec(options)
-    rows = checked_training_data(table, spec)
-    blobs.write(INPUT, table.data)
+    with parsing(len(data)):
+        spec, text = _checked(read, data, options)
+    blobs.write(INPUT, text)
     blobs.write(SERVED, served.encode())
-    return msgspec.structs.replace(spec, target=rows.output_name)
+    return spec
 
 
-def _read_training(limit: int) -> tuple[TextTable, dict[str, Any]]:
-    too_large = f"training data of more than {limit} bytes"
+def _checked(read: ReadTable, data: bytes, options: dict[str, Any]) -> tuple[Training, bytes]:
+    """Return what to train, and the table as CSV."""
+    table, members = read(data)
+    spec = _training_spec(options | members)
+    rows = checked_training_data(table, spec)
+    return msgspec.structs.replace(spec, target=rows.output_name), table.data
+
+
+ReadTable = Callable[[bytes], tuple[TextTable, dict[str, Any]]]
+"""A function of a body that returns its table, and the options in it."""
+
+
+def _read_csv(data: bytes) -> tuple[TextTable, dict[str, Any]]:
+    return table_of_csv(data), {}
+
+
+def _read_training(settings: Settings) -> tuple[bytes, dict[str, Any], ReadTable]:
+    """Return the training data, the options beside them, and how the data are to be read."""
+    limit, kind = settings.max_json_bytes, request.mimetype
+    read: ReadTable = _read_csv
+    if kind in ("application/json", ""):
+        limit, read = settings.max_parsed_bytes, table_of_json
+    what = "JSON" if read is table_of_json else "training data"
+    too_large = f"{what} of more than {limit} bytes"
+    too_large += ": send CSV, which may be larger" if read is table_of_json else ""
     refuse_larger(request.content_length, limit, too_large)
     options: dict[str, Any] = _joined(request.args)
-    kind = request.mimetype
     if kind == "multipart/form-data":
         try:
             options |= _joined(request.form)
@@ -192,13 +217,10 @@ def _read_training(limit: int) -> tuple[TextTable, dict[str, Any]]:
             raise malformed(f"the form cannot be read: {error}") from None
         only_file(request.files)
         upload = cast(BinaryIO, request.files["file"].stream)
-        return table_of_csv(read_whole(decompressed(upload, limit), limit, too_large)), options
+        return read_whole(decompressed(upload, limit), limit, too_large), options, read
     data = read_whole(body.opened(request, limit), limit, too_large)
-    if kind in ("application/json", ""):
-        table, members = table_of_json(data)
-        return table, options | members
-    if kind in _TABLES:
-        return table_of_csv(data), options
+    if read is table_of_json or kind in _TABLES:
+        return data, options, read
     supported = "text/csv, application/json, multipart/form-data with a part 'file'"
     raise Problem(415, f"unsupported Content-Type {kind[:80]!r}; supported: {supported}")
 

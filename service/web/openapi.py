@@ -19,7 +19,7 @@ from service.services.diagnostics import DiagnosticsDocument
 from service.services.errors import MEDIA_TYPE, ProblemDocument, UMBridgeErrorDocument, V2Error
 from service.services.features import features_of
 from service.services.negotiation import CSV, JSON, NDJSON, NPY
-from service.services.options import Activation, Options
+from service.services.options import Activation, Options, Publication
 from service.services.v2tensors import Inference
 from service.services.writing import Prediction
 from service.web.schemas import (
@@ -75,12 +75,13 @@ _HEADERS: dict[str, str] = {
 }
 
 _STATUSES = {
+    201: "Stored",
     202: "Accepted as a job",
     206: "Part of the file",
     304: "Not modified",
     400: "Malformed request",
     401: "The bearer token is missing or wrong",
-    403: "Training and activation are disabled: GPSERVE_TOKEN is not set",
+    403: "Training, publishing and activation are disabled: GPSERVE_TOKEN is not set",
     404: "Not found",
     406: "None of the types in Accept is available",
     408: "The request did not arrive in time",
@@ -96,6 +97,7 @@ _STATUSES = {
     431: "The header is too large",
     500: "The model's output is not finite",
     503: "Overloaded, shutting down or unavailable; see Retry-After",
+    507: "The storage is full",
 }
 
 
@@ -210,11 +212,19 @@ def _model() -> Operations:
     file: dict[int, Content] = {200: {_OCTETS: _BYTES}, 206: {_OCTETS: _BYTES}, 304: {}}
     activate = _operation(_OK, [400, 401, 403, 404, 409, 422, 503], _query(Activation))
     diagnosed: dict[int, Content] = {200: {JSON: ref("DiagnosticsDocument"), CSV: _TEXT}, 304: {}}
+    publish = _operation(
+        {201: {JSON: _OBJECT}},
+        [400, 401, 403, 408, 409, 413, 415, 422, 431, 503, 507],
+        _query(Publication),
+        {_OCTETS: _BYTES},
+    )
     return {
         "api.model": {"get": _operation(_OK | {304: {}}, [], conditional)},
         "api.model_file": {"get": _operation(file, [416], [*conditional, *_headers("Range")])},
         "api.model_diagnostics": {"get": _operation(diagnosed, [404, 406], conditional)},
         "versions.models": {"get": _operation(_OK, [503])},
+        "versions.version": {"get": _operation(_OK, [404, 503])},
+        "versions.publish": {"post": {**publish, "security": [{"token": []}]}},
         "versions.activate": {"post": {**activate, "security": [{"token": []}]}},
     }
 

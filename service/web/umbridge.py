@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import flask
 import numpy as np
 from flask import Blueprint, request
@@ -10,6 +12,7 @@ from service.model import FloatArray, Model
 from service.services import umbridge as calls
 from service.services.body import read_whole
 from service.services.features import features_of
+from service.services.parsing import parsing
 from service.services.umbridge import Call, Feature
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
@@ -18,32 +21,41 @@ from service.web.hooks import current_runtime, predict_while_connected
 umbridge = Blueprint("umbridge", __name__)
 
 
+Compute = Callable[[], Iterable[bytes]]
+"""A function that returns the answer in pieces."""
+
+
 def _body() -> bytes:
     settings = current_runtime().settings
-    limit = settings.max_json_bytes
+    limit = settings.max_parsed_bytes
     stream = opened(request, settings.max_body_bytes)
     detail = f"the call is larger than {limit} bytes: send fewer points"
     return read_whole(stream, limit, detail, request.content_length)
 
 
-def _read(feature: Feature | None = None) -> tuple[Model, Call]:
+def _read() -> tuple[Model, Call]:
+    model, body = current_runtime().live.model, _body()
+    with parsing(len(body)):
+        return model, calls.read(body, model)
+
+
+def _computed(feature: Feature, prepare: Callable[[Model, Call], Compute]) -> flask.Response:
+    """Answer a call; `prepare` makes arrays of its numbers while no other call is parsed."""
     runtime = current_runtime()
     model = runtime.live.model
-    if feature:
-        runtime.batcher.backlog.refuse_if_full()
-        refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
-    return model, calls.read(_body(), model, feature)
+    runtime.batcher.backlog.refuse_if_full()
+    refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
+    body = _body()
+    with parsing(len(body)):
+        compute = prepare(model, calls.read(body, model, feature))
+    response = flask.Response(compute(), content_type="application/json")
+    mark_version(response, model.description.version)
+    return response
 
 
 def _points(model: Model, call: Call) -> FloatArray:
     limit = current_runtime().settings.max_points
     return np.array(calls.rows(call, features_of(model), limit))
-
-
-def _answer(model: Model, document: bytes) -> flask.Response:
-    response = flask.Response(document, content_type="application/json")
-    mark_version(response, model.description.version)
-    return response
 
 
 @umbridge.get("/Info")
@@ -79,37 +91,50 @@ def output_sizes() -> flask.Response:
 @umbridge.post("/Evaluate")
 def evaluate() -> flask.Response:
     """Predict mean, variance or both."""
-    model, call = _read("Evaluate")
-    P = predict_while_connected()(model, _points(model, call), call.config.noisy)
-    return _answer(model, calls.evaluated(P, calls.columns(call.name, model)))
+    return _computed("Evaluate", _evaluation)
+
+
+def _evaluation(model: Model, call: Call) -> Compute:
+    predict = predict_while_connected()
+    X, columns, noisy = _points(model, call), calls.columns(call.name, model), call.config.noisy
+    return lambda: calls.evaluated_pieces(predict(model, X, noisy), columns)
 
 
 @umbridge.post("/Gradient")
 def gradient() -> flask.Response:
     """Multiply the transposed Jacobian by `sens`."""
-    model, call = _read("Gradient")
+    return _computed("Gradient", _gradient)
+
+
+def _gradient(model: Model, call: Call) -> Compute:
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.check_indices(outWrt=call.out_wrt, inWrt=call.in_wrt)
     sens = calls.vector(call.sens, "sens", len(X), len(columns))
-    return _answer(model, calls.derived(calls.gradient(model, X, columns, sens)))
+    return lambda: calls.derived(calls.gradient(model, X, columns, sens))
 
 
 @umbridge.post("/ApplyJacobian")
 def apply_jacobian() -> flask.Response:
     """Multiply the Jacobian by `vec`."""
-    model, call = _read("ApplyJacobian")
+    return _computed("ApplyJacobian", _jacobian)
+
+
+def _jacobian(model: Model, call: Call) -> Compute:
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.check_indices(outWrt=call.out_wrt, inWrt=call.in_wrt)
     vec = calls.vector(call.vec, "vec", *X.shape)
-    return _answer(model, calls.derived(calls.jacobian(model, X, columns, vec)))
+    return lambda: calls.derived(calls.jacobian(model, X, columns, vec))
 
 
 @umbridge.post("/ApplyHessian")
 def apply_hessian() -> flask.Response:
     """Multiply the Hessian, weighted by `sens`, by `vec`."""
-    model, call = _read("ApplyHessian")
+    return _computed("ApplyHessian", _hessian)
+
+
+def _hessian(model: Model, call: Call) -> Compute:
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.check_indices(outWrt=call.out_wrt, inWrt1=call.in_wrt1, inWrt2=call.in_wrt2)
     sens = calls.vector(call.sens, "sens", len(X), len(columns))
     vec = calls.vector(call.vec, "vec", *X.shape)
-    return _answer(model, calls.derived(calls.hessian(model, X, columns, sens, vec)))
+    return lambda: calls.derived(calls.hessian(model, X, columns, sens, vec))

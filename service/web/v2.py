@@ -9,6 +9,7 @@ from typing import Any
 import flask
 from flask import Blueprint, request
 from flask.blueprints import BlueprintSetupState
+from numpy.typing import NDArray
 from werkzeug.routing import PathConverter
 
 from service import __version__
@@ -18,7 +19,8 @@ from service.services import v2 as protocol
 from service.services import v2tensors as tensors
 from service.services.body import Spool, read_whole, refuse_larger
 from service.services.errors import malformed
-from service.services.features import features_of
+from service.services.features import Features, features_of
+from service.services.parsing import parsing
 from service.services.v2 import HEADER_LENGTH
 from service.services.v2tensors import Inference, Parameters
 from service.web.body import opened
@@ -133,9 +135,18 @@ def infer(name: str, version: str | None = None) -> flask.Response:
         asked = Inference([], parameters=Parameters(binary_data_output=True))
         X = protocol.raw_points(raw, len(features.names), limit)
     else:
-        asked = tensors.read_inference(text)
-        X = protocol.read_points(asked, raw, features, limit)
+        with parsing(len(text)):
+            asked, X = _points(text, raw, features, limit)
     return _answer(served, asked.id, protocol.infer(served, X, asked, predict_while_connected()))
+
+
+def _points(
+    text: bytes, raw: bytes | mmap.mmap, features: Features, limit: int
+) -> tuple[Inference, NDArray[Any]]:
+    asked = tensors.read_inference(text)
+    X = protocol.read_points(asked, raw, features, limit)
+    asked.inputs = []  # frees the text of the numbers
+    return asked, X
 
 
 def _body() -> tuple[bytes | None, bytes | mmap.mmap]:
@@ -143,7 +154,7 @@ def _body() -> tuple[bytes | None, bytes | mmap.mmap]:
     settings = current_runtime().settings
     refuse_larger(request.content_length, settings.max_body_bytes)
     body = opened(request, settings.max_body_bytes)
-    header, limit = request.headers.get(HEADER_LENGTH), settings.max_json_bytes
+    header, limit = request.headers.get(HEADER_LENGTH), settings.max_parsed_bytes
     too_much = f"JSON of more than {limit} bytes: send binary tensors"
     if header is None:
         return read_whole(body, limit, too_much, request.content_length), b""

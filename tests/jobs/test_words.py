@@ -33,7 +33,7 @@ def predict(model: Model, X: FloatArray, noise: bool) -> FloatArray:
 def answer(folder: Path, body: bytes, *, table: bool) -> str:
     """The CSV that a job of several parts answers."""
     model, blobs = Cars(), JobBlobs(FileBlobs(folder), "1")
-    reader = StoringReader(features_of(model), 1024, N, N, blobs, [])
+    reader = StoringReader(features_of(model), 1024, N, N, N, blobs, [])
     stream = io.BufferedReader(io.BytesIO(body))
     source = reader.table(stream, PLAIN, counted=False) if table else reader.array(stream)
     form = reader.stored[0]

@@ -1,0 +1,45 @@
+"""Documents that are parsed as a whole: one large one at a time, and its memory is given back."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+LARGE = 256 << 10
+"""Bytes of a document that takes noticeable memory: parsed, a byte becomes up to 25."""
+
+_one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def parsing(size: int) -> Iterator[None]:
+    """Parse a document of so many bytes here, until its objects have become arrays.
+
+    Never hold this while a client sends: a slow one would stop all others.
+    """
+    if size < LARGE:
+        yield
+        return
+    with _one_at_a_time:
+        gc.disable()  # it would walk over millions of new lists again and again
+        try:
+            yield
+        finally:
+            gc.enable()
+            give_back_memory()
+
+
+def give_back_memory() -> None:
+    """Return free memory to the system, which glibc would keep for later."""
+    if _trim is not None:
+        _trim(0)
+
+
+try:
+    _trim: Any = ctypes.CDLL(None).malloc_trim
+except (OSError, AttributeError):  # another C library than glibc
+    _trim = None
