@@ -35,7 +35,7 @@ class Client(ClientBase):
     Parameters
     ----------
     url : of the service
-    token : bearer token, required by `train`, `publish` and `activate`; jobs that are submitted with
+    token : bearer token, required by `train`, `publish` and `activate`; jobs submitted with
         a token are listed only for that token
     version : pins a version of the model: `VersionChanged` is raised if another one is served
     rows : maximum number of points per request; more points are split

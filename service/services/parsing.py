@@ -7,6 +7,7 @@ import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import clear_frames
 from typing import Any
 
 LARGE = 256 << 10
@@ -28,6 +29,9 @@ def parsing(size: int) -> Iterator[None]:
         gc.disable()  # it would walk over millions of new lists again and again
         try:
             yield
+        except Exception as error:
+            clear_frames(error.__traceback__)  # they hold what was parsed
+            raise
         finally:
             gc.enable()
             give_back_memory()
