@@ -53,6 +53,15 @@ kill-tests: $(VENV)/.dev ## kill workers, server and Redis with 100 jobs running
 train: $(VENV)/.dev ## fit service/pretrained.npz to the bundled data
 	$(BIN)/python -m service train
 
+# Each toolkit that the service is compared with is in this environment only.
+.venv-verify/.made: requirements/verify.txt
+	@$(PYTHON) -m venv --clear .venv-verify
+	@.venv-verify/bin/pip install --quiet --no-deps --require-hashes -r $<
+	@touch $@
+
+verify: .venv-verify/.made ## compare all answers with the truth and write docs/accuracy.md (20 minutes); make verify ONLY=draws
+	.venv-verify/bin/python -W ignore -m verify $(ONLY)
+
 genetic: $(VENV)/.examples ## find the best input with a genetic algorithm: make genetic URL=...
 	PYTHONPATH=client $(BIN)/python -m examples.genetic $(URL)
 
@@ -76,7 +85,8 @@ lock: ## update the pinned versions and hashes in requirements/ from pyproject.t
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra examples -c requirements/train.txt pyproject.toml -o requirements/examples.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev -c requirements/local.txt -c requirements/examples.txt pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev --extra cluster -c requirements/dev.txt pyproject.toml -o requirements/cluster.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra verify -c requirements/dev.txt pyproject.toml -o requirements/verify.txt
 
 include helm/kubernetes.mk bench/bench.mk
 
-.PHONY: help run test lint check quick-tests kill-tests train genetic montecarlo entered screenshots version lock
+.PHONY: help run test lint check quick-tests kill-tests train verify genetic montecarlo entered screenshots version lock

@@ -238,14 +238,14 @@ def _with_line(problem: Problem) -> str:
 
 @main.command()
 @click.argument("pickle_file", type=_INPUT_FILE)
-@click.option("--features", help="Names of the inputs, with commas; default: x1, x2, …")
+@click.option("--features", help="Names of the inputs, with commas; default: the model's, or x1, …")
 @click.option("--output", "output_name", default="y", show_default=True)
 @click.option("--out", type=OutputFile(), help="The model file.")
 @click.option("--yes-i-trust-this-file", "trusted", is_flag=True, help="Do not ask.")
 def convert(
     pickle_file: Path, features: str | None, output_name: str, out: Path | None, trusted: bool
 ) -> None:
-    """Convert a pickled GPy model to a model file.
+    """Convert a pickled model of GPy or scikit-learn to a model file.
 
     Reading a pickle runs any program that it contains, with your rights. The server never does.
     """
@@ -258,8 +258,12 @@ def convert(
     target = out or pickle_file.with_suffix(".npz")
     try:
         m = _unpickled(pickle_file)
-        names = _names(features) or [f"x{i + 1}" for i in range(m.input_dim)]
-        model = GPR.from_gpy(m, names, output_name)
+        names = _names(features)
+        if type(m).__module__.startswith("sklearn."):
+            model = GPR.from_sklearn(m, names or None, output_name)
+        else:
+            numbered = [f"x{i + 1}" for i in range(m.input_dim)]
+            model = GPR.from_gpy(m, names or numbered, output_name)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     model.save(target)
@@ -272,8 +276,10 @@ def _unpickled(path: Path) -> Any:
             m = pickle.load(stream)
         except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError) as error:
             raise ValueError(f"{path.name} cannot be unpickled: {error}") from error
-    if not hasattr(m, "kern") or not hasattr(m, "likelihood"):
-        raise ValueError(f"{path.name} holds a {type(m).__name__}, not a GPy model")
+    known = hasattr(m, "kern") and hasattr(m, "likelihood")
+    if not known and not type(m).__module__.startswith("sklearn."):
+        kind = type(m).__name__
+        raise ValueError(f"{path.name} holds a {kind}, not a model of GPy or scikit-learn")
     return m
 
 

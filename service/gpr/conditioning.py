@@ -130,7 +130,7 @@ def answers(p: Posterior, X: FloatArray, C: FloatArray | None = None) -> FloatAr
     if p.mean.estimated:
         T = Trend(p.mean.design(p.X), C).rows(p.mean.design(U), V, 1.0)
         variance += np.vecdot(T, T)
-    variance = np.maximum(variance, 1e-15) + p.noise_variance
+    variance = np.maximum(variance, p.least_variance) + p.noise_variance
     return np.column_stack([p.output_offset + p.output_scale * mean, p.output_scale**2 * variance])
 
 

@@ -177,7 +177,9 @@ def _compare(p: Posterior, m: Any, output: tuple[float, float]) -> None:
     """Compare our answers with GPy's, within what both sides' rounding allows.
 
     GPy rounds r² by about ε|x/l|², since it computes |x|² - 2xz + |z|². An error δ in K changes a
-    mean by up to ``|w|₁ |α|₁ δ`` with ``w = K⁻¹k``, and a variance by up to ``|w|₁² δ``.
+    mean by up to ``|w|₁ |α|₁ δ`` with ``w = K⁻¹k``, and a variance by up to ``|w|₁² δ``. For a
+    sparse GP it squares K_XZ/σ, too, which leaves about half of the digits where there is little
+    noise: 1e-5 of the prior's deviation were seen.
 
     Raises `ValueError`: the difference is larger.
     """
@@ -186,7 +188,8 @@ def _compare(p: Posterior, m: Any, output: tuple[float, float]) -> None:
     theirs = np.hstack(m.predict_noiseless(X) if latent else m.predict(X))
     theirs = theirs * [output[1], output[1] ** 2] + [output[0], 0.0]
     error = np.abs(theirs - p.reference_answers)
-    allowed = 10 * _rounding_of_gpy(p) + 1e-7 * np.column_stack(
+    share = 1e-4 if p.inducing else 1e-7
+    allowed = 10 * _rounding_of_gpy(p) + share * np.column_stack(
         [
             p.output_scale * np.sqrt(p.kernel.diagonal(X)) + np.abs(theirs[:, 0]),
             p.output_scale**2 * p.kernel.diagonal(X),

@@ -96,6 +96,14 @@ class Posterior:
         units: FloatArray = (near - self.input_offset) / self.input_scale
         return units
 
+    @property
+    def least_variance(self) -> float:
+        """The lower bound of a latent variance, in the model's units: 1e-15 as in GPy.
+
+        It is as small a share of the prior's variance, where the prior's is below 1.
+        """
+        return 1e-15 * min(1.0, float(np.max(self.kernel.diagonal(self.X))))
+
     def triangle(self) -> FloatArray:
         """Return C, shape (N, N)."""
         N = len(self.X)

@@ -21,6 +21,7 @@ from service.gpr.parts import posterior_of_parts
 from service.gpr.posterior import Posterior
 from service.gpr.sampling import PathwiseDraws, joint_draws
 from service.gpr.tiles import TiledPredictor
+from service.gpr.toolkits import posterior_of_sklearn
 from service.model import (
     Description,
     Diagnostics,
@@ -30,9 +31,6 @@ from service.model import (
     version_of,
     write_file,
 )
-
-MIN_VARIANCE = 1e-15
-"""GPy's lower bound of the latent variance, in the model's units."""
 
 RECENT_DRAWS = 4
 """Draws to keep, so that the pieces of a large array share them."""
@@ -110,6 +108,23 @@ class GPR(Model):
         return cls.from_posterior(replace(posterior, name=name))
 
     @classmethod
+    def from_sklearn(
+        cls, model: Any, feature_names: Sequence[str] | None = None, output_name: str = "y"
+    ) -> Self:
+        """Return a model from a fitted ``GaussianProcessRegressor`` of scikit-learn.
+
+        Parameters
+        ----------
+        model : the regressor; or a Pipeline that ends in one, after scalers; or a
+            TransformedTargetRegressor of either; or a search over any of these
+        feature_names : default those of the DataFrame that it was fitted to, or x1 … xd
+
+        Raises `ValueError`: the model is not fitted, has several outputs, or has a step or a kernel
+        that cannot be served; the message names it and says what to do instead.
+        """
+        return cls.from_posterior(posterior_of_sklearn(model, feature_names, output_name))
+
+    @classmethod
     def from_parts(
         cls,
         X: ArrayLike,
@@ -173,7 +188,7 @@ class GPR(Model):
         self._encoding = posterior.encoding if posterior.categories else None
         self._tiles = TiledPredictor(posterior, self.large_tile)
         variance = posterior.output_scale**2
-        self._floor = variance * MIN_VARIANCE
+        self._floor = variance * posterior.least_variance
         self._noise = variance * posterior.noise_variance
         modelfile.verify(posterior, self.predict, self.large_tile)
         described = posterior.description(version_of(io.BytesIO(data)))
