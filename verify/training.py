@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -21,7 +22,8 @@ N, D = 2000, 4
 LIMIT = 1.1
 """Of the ratios to GPy's; a tenth is the noise of the measurement."""
 
-TURNS = 3
+TURNS = 2
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 SIDES = ("gpserve", "gpy")
 
 
@@ -38,31 +40,32 @@ def _with_gpserve() -> float:
     from service.gpr.trainingdata import TrainingOptions
 
     X, y = data()
-    start = time.perf_counter()
+    start = time.process_time()
     training.fit(X, y, TrainingOptions(restarts=1))
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def _with_gpy() -> float:
     import GPy
 
     X, y = data()
-    start = time.perf_counter()
+    start = time.process_time()
     U = (X - X.mean(axis=0)) / X.std(axis=0)
     m = GPy.models.GPRegression(U, y[:, None], GPy.kern.RBF(D, ARD=True), normalizer=True)
     m.optimize(max_iters=1000)
     m.predict(U[:10])
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def measured(side: str) -> dict[str, float]:
-    """Train in a new process; return the seconds and the largest memory in MB."""
+    """Train in a new process; return the CPU's seconds and the largest memory in MB."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "verify.training", side],
         capture_output=True,
         text=True,
         check=True,
         timeout=600,
+        env={**os.environ, **ONE_THREAD},
     )
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -94,8 +97,9 @@ def sections() -> list[Section]:
     section = Section(
         f"Training of {N} rows",
         f"{D} inputs, RBF with a lengthscale for each, one start of the optimiser on both sides, "
-        f"each in a process of its own, the best of {TURNS} turns. The time is that of the "
-        f"training, the memory the largest of the process. The limit of the ratios is {LIMIT:g}.",
+        f"each in a process of its own with one BLAS thread, the best of {TURNS} turns. The time "
+        "is the CPU's in the training, which other load on the machine changes little; the memory "
+        f"is the largest of the process. The limit of the ratios is {LIMIT:g}.",
         ["", "time", "memory"],
     )
     check(best(), section)

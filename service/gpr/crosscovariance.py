@@ -92,7 +92,9 @@ class StationaryRows:
         self, term: Stationary, Z: FloatArray, offset: FloatArray, scale: FloatArray
     ) -> None:
         active = term.active_dims
-        centre = Z[:, active].mean(axis=0)
+        self.centre = offset[active] + scale[active] * Z[:, active].mean(axis=0)
+        # The centre is what the sum was rounded to: far from zero that differs from the mean of Z.
+        centre = (self.centre - offset[active]) / scale[active]
         W = (Z[:, active] - centre) / term.lengthscale
         c, self.covariance = COVARIANCES[term.name]
         self.log_variance = float(np.log(term.variance))
@@ -100,7 +102,6 @@ class StationaryRows:
         # The RBF's variance is added to the exponent, where it costs nothing.
         summand = self.log_variance if term.name == "RBF" else 0.0
         self.columns = np.vstack([-2 * c * W.T, np.full(len(Z), c), c * np.vecdot(W, W) + summand])
-        self.centre = offset[active] + scale[active] * centre
         self.unit = scale[active] * np.broadcast_to(term.lengthscale, active.shape)
         self.lowest = self.centre - MAX_LENGTHSCALES * self.unit
         self.highest = self.centre + MAX_LENGTHSCALES * self.unit

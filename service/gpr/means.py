@@ -14,6 +14,10 @@ Basis = Literal["none", "constant", "linear"]
 BASES: tuple[str, ...] = get_args(Basis)
 
 
+UNDETERMINED = 1e-8
+"""A direction of β that the data determine less well than the best by this factor is left at 0: its
+variance would be made of rounding."""
+
 SMALLEST_SPREAD = 1e-100
 """A column of h that varies less, in the model's units, counts as constant."""
 
@@ -102,7 +106,7 @@ class Trend:
         norms = np.linalg.norm(A, axis=0)
         norms = np.where(norms > SMALLEST_SPREAD, norms, np.inf)
         Q, s, Wt = np.linalg.svd(A / norms, full_matrices=False)
-        kept = s > s[0] * len(H) * np.finfo(np.float64).eps
+        kept = s > s[0] * UNDETERMINED
         self.Q = np.ascontiguousarray(Q[:, kept])
         self.T = Wt[kept] / s[kept, None] / norms
 

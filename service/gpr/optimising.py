@@ -29,7 +29,7 @@ EXACT_ITERATIONS = 500
 SPARSE_ITERATIONS = 200
 """Each iteration moves all inducing inputs; the bound gains little after this many."""
 
-FINE, ROUGH = 1e-9, 1e-6
+FINE, ROUGH = 1e-8, 1e-6
 """Relative tolerances of the objective."""
 
 LEAST_NOISES = (GPY_JITTER, 1e-6, 1e-4)

@@ -42,8 +42,8 @@ class GPR(Model):
     Parameters
     ----------
     input_dim : d
-    kernel : what `fit` trains: a sum of RBF, Matern32, Matern52, Bias and White, by name, as in
-        ``"Matern52 + White"`` (one lengthscale per input), or a GPy kernel
+    kernel : what `fit` trains: sums and products by name, as in ``"Matern52 + White"`` (one
+        lengthscale per input), or a GPy kernel
     feature_names : default x1 … xd
     output_name : default y
     """

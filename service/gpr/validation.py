@@ -22,9 +22,6 @@ COVERAGE = (50, 80, 90, 95, 99)
 FORMAT_1 = ("rmse", "log_predictive_density", "coverage_95")
 """The scores of held-out rows in files of format 1."""
 
-MIN_VARIANCE = 1e-15
-"""GPy's lower bound of the latent variance, in the model's units."""
-
 UNDETERMINED = 1e-12
 """A row without which the mean's coefficients are not determined has at most this share left."""
 
@@ -67,7 +64,7 @@ def leave_one_out(p: Posterior) -> FloatArray:
     if p.inducing:
         raise Unsupported("a sparse GP has no leave-one-out in closed form")
     W = precision(p)
-    latent = np.maximum(1 / W - p.nugget, MIN_VARIANCE)
+    latent = np.maximum(1 / W - p.nugget, p.least_variance)
     mean = training_outputs(p) - p.output_scale * p.alpha / W
     return np.column_stack([mean, p.output_scale**2 * (latent + p.nugget - p.jitter)])
 

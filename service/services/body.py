@@ -24,11 +24,11 @@ _DIGESTED_AT_ONCE = 1 << 20
 class Bounded(io.RawIOBase):
     """A stream of at most `limit` bytes, whose errors are problems for the caller."""
 
-    def __init__(self, source: IO[bytes], limit: int, detail: str = "") -> None:
+    def __init__(self, source: IO[bytes], limit: int, detail: str = "", given: int = 0) -> None:
         self._source = source
         self._limit = limit
         self._detail = detail
-        self._given = 0
+        self._given = given
 
     def readable(self) -> bool:
         """A raw stream for `io.BufferedReader`."""
@@ -99,9 +99,9 @@ def read_whole(source: IO[bytes], limit: int, detail: str, announced: int | None
     return data
 
 
-def bounded(source: BinaryIO, limit: int, detail: str) -> BinaryIO:
-    """Return the rest of a body, at most `limit` more bytes; reading raises a 413 beyond them."""
-    return cast(BinaryIO, io.BufferedReader(Bounded(source, limit, detail), _PIECE))
+def bounded(source: BinaryIO, limit: int, detail: str, given: int) -> BinaryIO:
+    """Return the rest of a body of at most `limit` bytes, of which `given` have been read."""
+    return cast(BinaryIO, io.BufferedReader(Bounded(source, limit, detail, given), _PIECE))
 
 
 def open_body(source: IO[bytes], encoding: str, limit: int) -> BinaryIO:

@@ -52,7 +52,7 @@ class Reader:
         refuse_larger(announced, limit, detail)
         start = body.read(LARGE)
         if len(start) == LARGE and not self.features.codes and (found := opening(start)):
-            rest = bounded(body, limit - len(start), detail)
+            rest = bounded(body, limit, detail, len(start))
             X, options = RowReader(start, found, rest, self.features, self.max_points).read()
             source = self._in_chunks(X, (len(X),))
         else:

@@ -87,14 +87,15 @@ def _encoding(request: Request) -> str:
 def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source, Options]:
     limit = reader.max_parsed_bytes
     text = request.stream.read(limit + 1)
-    if len(text) > limit:
-        detail = f"a form of more than {limit} bytes: send JSON, CSV or .npy, with its Content-Type"
-        raise too_large(detail, limit=limit)
-    if text.lstrip()[:1] in (b"{", b"["):  # curl -d labels anything as a form, also JSON
+    is_json = text.lstrip()[:1] in (b"{", b"[")  # curl -d labels anything as a form, also JSON
+    if is_json and len(text) <= limit:
         return reader.json(io.BytesIO(text), query)
     if _looks_like_table(text, reader.features.names):
         how = "--data-binary and -H 'Content-Type: text/csv'"  # -d removes line breaks
         raise unusable(f"the body looks like a table: send it with {how}")
+    if len(text) > limit:
+        detail = f"a form of more than {limit} bytes: send JSON, CSV or .npy, with its Content-Type"
+        raise too_large(detail, limit=limit)
     with parsing(len(text)):
         return reader.fields(query + _pairs(text))
 

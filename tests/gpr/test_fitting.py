@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,13 @@ def test_the_served_model_has_all_rows_and_the_hyperparameters_of_those_that_wer
     assert np.array_equal(observed, table.y[unseen])
     np.testing.assert_allclose(np.column_stack(answers), scored.predict(table.X[unseen]))
     assert np.array_equal(served.posterior.held_out, scored.posterior.held_out)
+
+
+def test_inputs_far_from_zero_can_be_served_with_all_rows() -> None:
+    table = _table()
+    moved = replace(table, X=1e6 + 1e-3 * table.X)
+    near, far = (fitting.fit_and_score(t, TrainingOptions(restarts=1)) for t in (table, moved))
+    np.testing.assert_allclose(far.predict(moved.X), near.predict(table.X), atol=1e-5)
 
 
 def test_held_out_rows_with_known_noise_are_scored_with_it() -> None:

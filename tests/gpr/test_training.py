@@ -181,7 +181,8 @@ def test_noise_is_estimated_fixed_or_absent() -> None:
     share = 0.1**2 / np.var(y)
     found = fit(X, y[:, 0], TrainingOptions(restarts=1))
     assert 0.3 < found.noise_variance / share < 3
-    assert fit(X, y[:, 0], TrainingOptions(noise="0.02")).noise_variance == pytest.approx(0.02)
+    stated = fit(X, y[:, 0], TrainingOptions(noise="0.02"))
+    assert stated.output_scale**2 * stated.noise_variance == pytest.approx(0.02 * np.var(y))
     simulator = GPR.from_posterior(fit(X, exact, TrainingOptions(noise="none")))
     answers = simulator.predict(X)
     np.testing.assert_allclose(answers[:, 0], exact, atol=1e-4)
