@@ -21,6 +21,7 @@ from service.services.reading import SUPPORTED, Fields, Reader, only_file
 from service.settings import Settings
 
 _CSV_TYPES = ("text/csv", "application/csv", "text/plain", "application/vnd.ms-excel")
+_PIECE = 1 << 16
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -87,6 +88,7 @@ def _encoding(request: Request) -> str:
 def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source, Options]:
     limit = reader.max_parsed_bytes
     text = request.stream.read(limit + 1)
+    _discard(request, reader.max_json_bytes - len(text))
     is_json = text.lstrip()[:1] in (b"{", b"[")  # curl -d labels anything as a form, also JSON
     if is_json and len(text) <= limit:
         return reader.json(io.BytesIO(text), query)
@@ -98,6 +100,12 @@ def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source,
         raise too_large(detail, limit=limit)
     with parsing(len(text)):
         return reader.fields(query + _pairs(text))
+
+
+def _discard(request: Request, most: int) -> None:
+    """Read what is left of a body: gunicorn's own workers drop a connection with an unread one."""
+    while most > 0 and (piece := request.stream.read(min(most, _PIECE))):
+        most -= len(piece)
 
 
 def _pairs(text: bytes) -> Fields:
