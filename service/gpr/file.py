@@ -31,6 +31,8 @@ FORMAT_1_JITTER = 1e-8
 
 ROUNDING = 1e-14
 
+ROWS_AT_ONCE = 64
+
 TEXTS = ("name", "output_name", "gpy_version", "data_sha256", "created")
 NUMBERS = ("noise_variance", "output_offset", "output_scale")
 SHAPES: dict[str, tuple[str, ...]] = {
@@ -309,13 +311,26 @@ def _term(factors: list[Single | White], owners: list[int], owner: int) -> Term:
     return Product(singles)
 
 
+def _absolute_product(K: FloatArray, factor: FloatArray) -> FloatArray:
+    """Return ``K |C|ᵀ``, row of C by row: a copy of all would be as large as the model."""
+    V = np.empty_like(K)
+    first = 0
+    for i in range(K.shape[1]):
+        V[:, i] = K[:, : i + 1] @ np.abs(factor[first : first + i + 1])
+        first += i + 1
+    return V
+
+
 def _of_format_1(p: Posterior) -> Posterior:
     """Add what format 1 left to be known: GPy's jitter, and so the outputs of an exact GP."""
     p = replace(p, tolerance=FORMAT_1_TOLERANCE, jitter=FORMAT_1_JITTER)
     if p.inducing:
         return p
     nugget = np.full(len(p.X), p.noise_variance + p.kernel.white + FORMAT_1_JITTER)
-    return replace(p, nugget=nugget, y=p.kernel.K(p.X, p.X) @ p.alpha + nugget * p.alpha)
+    y = nugget * p.alpha
+    for i in range(0, len(y), ROWS_AT_ONCE):  # all of K would be larger than the model
+        y[i : i + ROWS_AT_ONCE] += p.kernel.K(p.X[i : i + ROWS_AT_ONCE], p.X) @ p.alpha
+    return replace(p, nugget=nugget, y=y)
 
 
 def verify(posterior: Posterior, predict: Callable[[FloatArray], FloatArray], large: int) -> None:
@@ -353,7 +368,7 @@ def _tolerances(posterior: Posterior) -> FloatArray:
     prior = unit * (p.kernel.diagonal(U) + p.noise_variance)
     scale = np.maximum(np.abs(p.reference_answers[:, 0]), np.sqrt(prior))
     mean = np.maximum(p.tolerance * scale, ROUNDING * p.output_scale * (K @ np.abs(p.alpha)))
-    V = K @ np.abs(p.triangle()).T
+    V = _absolute_product(K, p.factor)
     variance = np.maximum(prior, p.reference_answers[:, 1])
     squares = ROUNDING * unit * np.sqrt(np.vecdot(V, V) * p.kernel.diagonal(U))
     return np.column_stack([mean, np.maximum(p.tolerance * variance, squares)])

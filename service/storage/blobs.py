@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from redis.exceptions import OutOfMemoryError
-
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 PIECE = 1 << 20
@@ -29,14 +27,25 @@ class BlobMissing(KeyError):
 
 
 @contextmanager
-def storage_errors(doing: str, name: str, kind: type[Exception] = OSError) -> Iterator[None]:
-    """Raise `StorageError`, or `BlobMissing`, instead of a driver's errors of this kind."""
+def storage_errors(
+    doing: str,
+    name: str,
+    kind: type[Exception] = OSError,
+    out_of_room: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
+    """Raise `StorageError`, `StorageFull` or `BlobMissing` instead of a driver's errors.
+
+    Parameters
+    ----------
+    kind : the class of all errors of the driver
+    out_of_room : those of them that say that there is no room
+    """
     try:
         yield
     except kind as error:
         if doing == "read" and isinstance(error, FileNotFoundError):
             raise BlobMissing(name) from None
-        full = isinstance(error, OutOfMemoryError) or getattr(error, "errno", 0) in _FULL
+        full = isinstance(error, out_of_room) or getattr(error, "errno", 0) in _FULL
         raise (StorageFull if full else StorageError)(f"cannot {doing} {name}: {error}") from error
 
 

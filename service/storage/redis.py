@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from redis import Redis, RedisError
 from redis.backoff import ConstantBackoff
+from redis.exceptions import OutOfMemoryError
 from redis.retry import Retry
 
 from service.storage.blobs import (
@@ -49,7 +50,7 @@ class RedisBlobs(Blobs):
         size = 0
         pending: dict[Any, Any] = {}
         try:
-            with storage_errors("write", name, RedisError):
+            with storage_errors("write", name, RedisError, (OutOfMemoryError,)):
                 for i, piece in enumerate(resized(pieces)):
                     if pending:
                         self._redis.hset(key, mapping=pending)
