@@ -112,7 +112,7 @@ def test_a_client_that_leaves_in_the_middle_of_an_answer(
     assert "Traceback" not in server.log.read_text()
 
 
-MANY = 300_000
+MANY = 200_000
 
 
 def many(kind: str) -> tuple[str, bytes, bytes]:
