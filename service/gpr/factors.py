@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.gpr.stationary import Stationary
+from service.gpr.stationary import ConstantVariance, Stationary
 from service.model import FloatArray
 
 
@@ -77,7 +77,7 @@ class Linear:
 
 
 @dataclass(frozen=True, eq=False)
-class StdPeriodic:
+class StdPeriodic(ConstantVariance):
     """``variance exp(-½ Σ (sin(π(xᵢ - zᵢ)/periodᵢ)/lengthscaleᵢ)²)``; MacKay 1998, equation 47.
 
     Attributes
@@ -121,18 +121,6 @@ class StdPeriodic:
         D *= self.K(X, Z)[:, :, None, None]
         return D
 
-    def diagonal(self, X: FloatArray) -> FloatArray:
-        """Return ``k(x, x)`` of each row, shape (n,)."""
-        return np.full(len(X), self.variance)
-
-    def ddiagonal(self, X: FloatArray) -> FloatArray:
-        """Return zeros, shape (n, d)."""
-        return np.zeros(X.shape)
-
-    def d2diagonal(self, X: FloatArray) -> FloatArray:
-        """Return zeros, shape (n, d, d)."""
-        return np.zeros((*X.shape, X.shape[1]))
-
     def _slopes(self, X: FloatArray, Z: FloatArray) -> FloatArray:
         """Return the derivatives of the exponent, shape (n, m, d)."""
         D = np.zeros((len(X), *Z.shape))
@@ -148,7 +136,7 @@ class StdPeriodic:
 
 
 @dataclass(frozen=True)
-class Bias:
+class Bias(ConstantVariance):
     """A constant covariance between all points: an unknown offset of the function."""
 
     variance: float
@@ -169,18 +157,6 @@ class Bias:
     def d2K(self, X: FloatArray, Z: FloatArray) -> FloatArray:
         """Return zeros, shape (n, m, d, d)."""
         return np.zeros((len(X), *Z.shape, X.shape[1]))
-
-    def diagonal(self, X: FloatArray) -> FloatArray:
-        """Return ``k(x, x)`` of each row, shape (n,)."""
-        return np.full(len(X), self.variance)
-
-    def ddiagonal(self, X: FloatArray) -> FloatArray:
-        """Return zeros, shape (n, d)."""
-        return np.zeros(X.shape)
-
-    def d2diagonal(self, X: FloatArray) -> FloatArray:
-        """Return zeros, shape (n, d, d)."""
-        return np.zeros((*X.shape, X.shape[1]))
 
 
 @dataclass(frozen=True)

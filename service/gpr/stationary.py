@@ -99,8 +99,26 @@ FORMS = {
 }
 
 
+class ConstantVariance:
+    """A covariance function with the same variance at every x."""
+
+    variance: float
+
+    def diagonal(self, X: FloatArray) -> FloatArray:
+        """Return ``k(x, x)`` of each row, shape (n,)."""
+        return np.full(len(X), self.variance)
+
+    def ddiagonal(self, X: FloatArray) -> FloatArray:
+        """Return the first derivatives of `diagonal`, shape (n, d)."""
+        return np.zeros(X.shape)
+
+    def d2diagonal(self, X: FloatArray) -> FloatArray:
+        """Return the second derivatives of `diagonal`, shape (n, d, d)."""
+        return np.zeros((*X.shape, X.shape[1]))
+
+
 @dataclass(frozen=True, eq=False)
-class Stationary:
+class Stationary(ConstantVariance):
     """``variance * g(r)`` with r the distance after division by the lengthscales.
 
     Attributes
@@ -149,18 +167,6 @@ class Stationary:
         D = np.zeros((*r.shape, X.shape[1], X.shape[1]))
         D[:, :, self.active_dims[:, None], self.active_dims] = self.variance * inner
         return D
-
-    def diagonal(self, X: FloatArray) -> FloatArray:
-        """Return ``k(x, x)`` of each row, shape (n,)."""
-        return np.full(len(X), self.variance)
-
-    def ddiagonal(self, X: FloatArray) -> FloatArray:
-        """Return the first derivatives of `diagonal`, shape (n, d)."""
-        return np.zeros(X.shape)
-
-    def d2diagonal(self, X: FloatArray) -> FloatArray:
-        """Return the second derivatives of `diagonal`, shape (n, d, d)."""
-        return np.zeros((*X.shape, X.shape[1]))
 
     def _distance(self, X: FloatArray, Z: FloatArray) -> FloatArray:
         """Return r from differences: a distance loses nothing, however far both are from zero."""
