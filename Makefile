@@ -9,7 +9,7 @@ COVERAGE ?=
 # rather than compute, so there are more processes than CPUs, but each takes seconds to start.
 TOGETHER := -n 3 --dist loadfile --no-loadscope-reorder
 # What `make quick-tests` runs: tests that start no server, worker or browser.
-CHECK_TESTS := tests/gpr tests/services tests/runtime tests/deploy/chart tests/tools/loadtest tests/tools/test_import_order.py tests/docs/test_architecture.py
+CHECK_TESTS := tests/gpr tests/services tests/runtime tests/deploy/chart tests/tools/loadtest tests/tools/test_import_order.py tests/docs/test_architecture.py --ignore=tests/tools/loadtest/test_traffic.py
 # The service that the examples call.
 URL ?= http://localhost:5000
 
