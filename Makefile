@@ -42,7 +42,7 @@ lint: $(VENV)/.dev ## run ruff, mypy and codespell, and check that the locks are
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/pip check
 
-check: lint quick-tests ## run lint and quick-tests, in less than 30 seconds
+check: lint quick-tests ## run lint and quick-tests, in half a minute
 
 quick-tests: $(VENV)/.dev ## run the tests that need no server
 	$(BIN)/python -m pytest --quiet -n 2 --dist loadfile $(CHECK_TESTS)
