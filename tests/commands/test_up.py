@@ -182,6 +182,23 @@ def test_a_valkey_of_the_system_serves_where_the_package_has_none(
     assert valkey.command(tmp_path)[0] == str(system)
 
 
+def test_a_worker_that_waits_for_its_queue_stops_at_sigterm() -> None:
+    bind = f"127.0.0.1:{free_port()}"
+    environ = {"GPSERVE_REDIS_URL": "redis://127.0.0.1:1/0", "GPSERVE_WORKER_BIND": bind}
+    command = [sys.executable, "-m", "service", "worker"]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environ)
+
+    def waits() -> bool:
+        try:
+            return plainhttp.get(f"http://{bind}/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    until(waits)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_SECONDS) == 0
+
+
 def test_a_worker_needs_no_package_of_the_extra_local() -> None:
     """The image of the workers has the extra `train` only."""
     program = (

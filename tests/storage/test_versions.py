@@ -170,8 +170,9 @@ def test_a_version_that_is_clearly_worse_needs_force(
 
 
 def test_a_version_that_was_repaired_is_tried_again(
-    gpr: GPR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpr: GPR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     versions = Versions(FileBlobs(tmp_path / "store"))
     live = Live(Settings())
     follower = Follower(live, versions)
@@ -188,6 +189,7 @@ def test_a_version_that_was_repaired_is_tried_again(
     follower.check()
     assert follower.refused == {}
     assert live.version == version
+    assert f"the store's current version {version} replaces the model of" in caplog.text
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"version": "a', b"[]"])
