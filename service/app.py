@@ -130,10 +130,20 @@ def _describe(response: flask.Response, model: Model) -> None:
     response.vary.add("Accept")
 
 
+def _of_the_version_asked(model: Model) -> Model:
+    """Return the model, if ``If-Match`` allows it.
+
+    Raises `Problem`: 412, for which Werkzeug would send the whole body, also for ``*``.
+    """
+    refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
+    request.environ.pop("HTTP_IF_MATCH", None)
+    return model
+
+
 @api.get("/model")
 def model() -> flask.Response:
     """Describe the served model."""
-    served = current_runtime().live.model
+    served = _of_the_version_asked(current_runtime().live.model)
     response = flask.jsonify(served.description.as_json())
     _describe(response, served)
     return cast(flask.Response, response.make_conditional(request))
@@ -143,7 +153,7 @@ def model() -> flask.Response:
 def model_diagnostics() -> flask.Response:
     """Show how good the served model is, by rows that it has not seen."""
     runtime = current_runtime()
-    served = runtime.live.model
+    served = _of_the_version_asked(runtime.live.model)
     media_type = negotiation.answer_type(request.headers.get("Accept", ""), diagnostics.OFFERED)
     try:
         found = runtime.diagnostics(served)
@@ -161,6 +171,7 @@ def model_diagnostics() -> flask.Response:
 def model_file() -> flask.Response:
     """Download the served model's file."""
     served, path, _ = current_runtime().live.served
+    _of_the_version_asked(served)
     response = flask.send_file(path, "application/octet-stream", as_attachment=True)
     _describe(response, served)
     return cast(flask.Response, response.make_conditional(request))

@@ -12,7 +12,8 @@ UVICORN_INTERNALS = {
     ),
     "RequestResponseCycle": (
         "chunked_encoding default_headers disconnected expected_content_length flow keep_alive "
-        "on_response response_complete response_started scope send waiting_for_100_continue"
+        "message_event on_response response_complete response_started scope send "
+        "waiting_for_100_continue"
     ),
     "FlowControl": "read_paused resume_reading write_paused",
     "Server": "handle_exit on_tick serve server_state should_exit started",

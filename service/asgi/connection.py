@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.asgi.exchange import send_response
 from service.asgi.front import LoadShedder
-from service.asgi.transport import DIRECT_WRITER, CoalescingTransport, DirectWriter
+from service.asgi.transport import DIRECT_WRITER, CoalescingTransport, DirectWriter, Response
 from service.asgi.upgrades import UpgradeIgnoringProtocol
 from service.runtime.runtime import Runtime
 from service.services.errors import Problem, error_form
@@ -71,6 +71,7 @@ class Connection(UpgradeIgnoringProtocol):
         self._line_bytes = 0
         self._read_body = False
         self._refusal: Problem | None = None
+        self._last: Response | None = None
         self._lingering = False
         self.in_header = True
         self.in_body = False
@@ -88,7 +89,7 @@ class Connection(UpgradeIgnoringProtocol):
 
         The parser keeps such a line until it is complete.
         """
-        if self._lingering:
+        if self._lingering or self._last:
             return
         self._read_body = False
         super().data_received(data)
@@ -97,7 +98,7 @@ class Connection(UpgradeIgnoringProtocol):
         if self._read_body or not (self.in_header or self.in_body):
             self._line_bytes = 0
         limit = self._settings.max_header_bytes
-        if self._line_bytes > limit and not self._lingering and not self.transport.is_closing():
+        if self._line_bytes > limit and self._can_refuse():
             self.refuse(Problem(431, f"the header is larger than {limit} bytes"))
 
     def on_message_begin(self) -> None:
@@ -200,6 +201,8 @@ class Connection(UpgradeIgnoringProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        elif self._last:
+            self._end(self._last)
         elif not self.in_body:
             self.deadline = time.monotonic() + self.timeout_keep_alive
 
@@ -227,10 +230,15 @@ class Connection(UpgradeIgnoringProtocol):
         """Refuse data that the parser rejects, or that we stopped it for."""
         self.refuse(self._refusal or Problem(400, "this is not a valid HTTP request"))
 
+    def _can_refuse(self) -> bool:
+        """Whether nothing has been refused yet, and the connection is open."""
+        return not (self._lingering or self._last or self.transport.is_closing())
+
     def refuse(self, problem: Problem) -> None:
         """Send a problem without asking the application, and close the connection.
 
-        It has the form that the path's protocol prescribes, if the path is known by now.
+        It has the form that the path's protocol prescribes, if the path is known by now. Earlier
+        requests are answered first.
         """
         path = "" if self.in_header else self.scope["path"]
         status, media_type, body = error_form(path)(problem, "")
@@ -238,8 +246,34 @@ class Connection(UpgradeIgnoringProtocol):
             (b"content-type", media_type.encode()),
             (b"content-length", str(len(body)).encode()),
         ]
-        self._writer.respond_and_end(status, headers, body)
-        # Closed at once, a socket with unread data is reset, and the client loses the answer.
+        cycle, earlier = self.cycle, self.cycle
+        if self.in_body:
+            body = b"" if self.scope["method"] == "HEAD" else body
+            earlier = self._give_up(cycle)
+            if cycle.response_started:  # nothing can be said any more
+                self.transport.close()
+                return
+        if earlier is None or earlier.response_complete:
+            self._end((status, headers, body))
+        else:
+            self._last = status, headers, body
+
+    def _give_up(self, cycle: RequestResponseCycle) -> RequestResponseCycle | None:
+        """Forget a request whose body cannot be read; return the one that is answered before it."""
+        if any(waiting is cycle for waiting, _ in self.pipeline):
+            self.pipeline.popleft()
+            return self._writer.cycle
+        cycle.scope[CLIENT_LEFT] = True  # type: ignore[typeddict-unknown-key]
+        cycle.disconnected, cycle.waiting_for_100_continue = True, False
+        cycle.message_event.set()
+        return None
+
+    def _end(self, response: Response) -> None:
+        """Send the last response, and read for a while.
+
+        Closed at once, a socket with unread data is reset, and the client loses the answer.
+        """
+        self._writer.respond_and_end(*response)
         self._lingering = True
         self.deadline = time.monotonic() + _LINGER_SECONDS
 
@@ -247,7 +281,7 @@ class Connection(UpgradeIgnoringProtocol):
         """Close the connection when its deadline has passed."""
         if self.transport is None or self.transport.is_closing():
             return
-        if self.flow.read_paused:  # the client waits for us
+        if self.flow.read_paused or self._last:  # the client waits for us
             self.deadline = now + self._settings.body_timeout_seconds
         if now < self.deadline:
             return

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -131,15 +131,27 @@ class _Reader:
             array = read_npy_safely(lambda: self.archive[key])
         except KeyError as error:
             raise ModelFileError(f"array {key!r} is missing") from error
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-            raise ModelFileError(f"array {key!r} cannot be read: {error}") from error
         except MemoryError as error:
             raise ModelFileError(f"array {key!r} is too large for the memory") from error
+        except SystemError:  # CPython's fault, not the file's
+            raise
+        except Exception as error:  # the header is parsed as Python, which may fail in any way
+            raise ModelFileError(f"array {key!r} cannot be read: {str(error)[:200]}") from error
+        if not isinstance(array, np.ndarray):
+            raise ModelFileError(f"array {key!r} is not in NumPy's format")
         if array.dtype.kind not in kinds:
             raise ModelFileError(f"array {key!r} has the wrong type {array.dtype}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ModelFileError(f"array {key!r} contains NaN or infinity")
+        if array.dtype.kind == "U":
+            self.check_text(key, array)
         return array
+
+    def check_text(self, key: str, array: NDArray[Any]) -> None:
+        """Raise an error for text that cannot be written as UTF-8: any number may stand in it."""
+        codes = np.frombuffer(array.tobytes(), array.dtype.byteorder.replace("=", "") + "u4")
+        if ((codes > sys.maxunicode) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise ModelFileError(f"array {key!r} contains what is no text")
 
     def scalar(self, key: str, kinds: str) -> Any:
         array = self.array(key, kinds)
@@ -233,6 +245,13 @@ class _Reader:
             raise ModelFileError(f"array {key!r} must have N = {self.sizes['N']} numbers, or none")
         return np.asarray(array, dtype=np.float64)
 
+    def outputs(self, key: str, inducing: bool) -> FloatArray:
+        """Read one number per training input, which only a sparse GP may lack."""
+        array = self.optional(key)
+        if not (len(array) or inducing):
+            raise ModelFileError(f"array {key!r} is empty, but the GP is exact")
+        return array
+
     def held_out(self) -> FloatArray:
         array = self.array("held_out", "f")
         if array.ndim != 2 or array.shape[1] != 3:
@@ -293,8 +312,8 @@ class _Reader:
             posterior,
             tolerance=self.positive("tolerance"),
             mean=self.mean(),
-            y=self.optional("y"),
-            nugget=self.optional("nugget"),
+            y=self.outputs("y", posterior.inducing),
+            nugget=self.outputs("nugget", posterior.inducing),
             jitter=self.positive("jitter", zero=True),
             categories=self.categories(),
             held_out=self.held_out(),

@@ -27,6 +27,7 @@ from service.model import (
     Diagnostics,
     FloatArray,
     Model,
+    ModelFileError,
     check_model_name,
     version_of,
     write_file,
@@ -226,7 +227,10 @@ class GPR(Model):
         """Read a model file and verify that it reproduces GPy's answers."""
         data = Path(path).read_bytes()
         posterior = modelfile.decode(data)
-        return cls(len(posterior.feature_names))._adopt(posterior, data)
+        try:
+            return cls(len(posterior.feature_names))._adopt(posterior, data)
+        except ArithmeticError as error:
+            raise ModelFileError(f"its numbers are too large or too small: {error}") from error
 
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         """Return mean and variance at X, shape (n, 2).

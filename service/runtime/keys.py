@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import logging
 import math
@@ -136,7 +135,7 @@ class Keys:
     def _of_password(self, credentials: str) -> Caller | None:
         try:
             name_and_key = base64.b64decode(credentials, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not base64, not ASCII, or not UTF-8
             return None
         caller = self._of_key(name_and_key.partition(":")[2])
         if caller is None or time.time() >= caller.until:

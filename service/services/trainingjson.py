@@ -26,7 +26,7 @@ def table_of_json(data: bytes) -> tuple[TextTable, dict[str, Any]]:
     """
     try:
         members = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(f"the body is not JSON: {error}") from None
     if not isinstance(members, dict):
         raise unusable("the JSON body must be an object", path="$")

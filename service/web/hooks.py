@@ -12,6 +12,7 @@ import flask
 import numpy as np
 from flask import Flask, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.http import parse_date
 from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_input_stream
 
@@ -20,7 +21,7 @@ from service.runtime.logs import log_unexpected, request_id
 from service.runtime.runtime import Runtime
 from service.services.body import DigestedBody
 from service.services.chunks import CHUNK_TILES, row_ranges
-from service.services.errors import Problem, error_form
+from service.services.errors import Problem, error_form, malformed
 from service.services.prediction import Predict
 
 CLIENT_LEFT = "gpserve.client_left"
@@ -61,6 +62,12 @@ class Request(flask.Request):
         parser = super().make_form_data_parser()
         parser.silent = False
         return parser
+
+    def _load_form_data(self) -> None:
+        super()._load_form_data()
+        names: set[str | None] = {*self.form, *self.files}
+        if None in names:
+            raise ValueError("a part has no name")
 
 
 def install(app: Flask) -> None:
@@ -127,6 +134,20 @@ def _begin() -> None:
     g.started = perf_counter()
     g.request_id = request_id(flask.request.headers.get("X-Request-Id", ""))
     current_runtime().requests.begin()
+    _forget_impossible_dates(flask.request.environ)
+    try:
+        flask.request.query_string.decode()
+    except UnicodeDecodeError:
+        raise malformed("the query string is not UTF-8: write such bytes as %XX") from None
+
+
+def _forget_impossible_dates(environ: dict[str, Any]) -> None:
+    """Ignore dates that are none (RFC 9110, section 13.1.3); Werkzeug fails for huge numbers."""
+    for name in ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE"):
+        try:
+            parse_date(environ.get(name))
+        except OverflowError:
+            del environ[name]
 
 
 def _end(response: flask.Response) -> flask.Response:

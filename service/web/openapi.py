@@ -231,7 +231,7 @@ def _predict(model: Model, queue: bool) -> dict[str, Operation]:
 
 
 def _model() -> Operations:
-    conditional = _headers("If-None-Match")
+    conditional = _headers("If-Match", "If-None-Match")
     file: dict[int, Content] = {200: {_OCTETS: _BYTES}, 206: {_OCTETS: _BYTES}, 304: {}}
     activate = _operation(_OK, [400, 404, 409, 422, 503], _query(Activation))
     diagnosed: dict[int, Content] = {200: {JSON: ref("DiagnosticsDocument"), CSV: _TEXT}, 304: {}}
@@ -242,9 +242,9 @@ def _model() -> Operations:
         {_OCTETS: _BYTES},
     )
     return {
-        "api.model": {"get": _operation(_OK | {304: {}}, [], conditional)},
-        "api.model_file": {"get": _operation(file, [416], [*conditional, *_headers("Range")])},
-        "api.model_diagnostics": {"get": _operation(diagnosed, [404, 406], conditional)},
+        "api.model": {"get": _operation(_OK | {304: {}}, [412], conditional)},
+        "api.model_file": {"get": _operation(file, [412, 416], [*conditional, *_headers("Range")])},
+        "api.model_diagnostics": {"get": _operation(diagnosed, [404, 406, 412], conditional)},
         "versions.models": {"get": _operation(_OK, [503])},
         "versions.version": {"get": _operation(_OK, [404, 503])},
         "versions.publish": {"post": publish},

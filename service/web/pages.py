@@ -27,6 +27,12 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
+@blueprint.before_request
+def _ignore_if_match() -> None:
+    """Serve a page whatever ``If-Match`` says: Werkzeug would send it with the status 412."""
+    request.environ.pop("HTTP_IF_MATCH", None)
+
+
 @blueprint.get("/")
 def index() -> flask.Response:
     """Show the page for trying the model."""
@@ -91,6 +97,7 @@ def swagger_ui() -> Blueprint:
     here, api = ".", "../openapi.json"
     swagger = get_swaggerui_blueprint(here, api, config={"app_name": "gpserve"})
     swagger.url_prefix = "/docs"
+    swagger.before_request(_ignore_if_match)
     swagger.after_request(_restrict_scripts)
     return cast(Blueprint, swagger)
 
