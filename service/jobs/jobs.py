@@ -122,7 +122,7 @@ class Jobs:
         except BaseException:
             blobs.delete(INPUT)
             raise
-        self.queue.put(id, BEGIN)
+        self.queue.put(job, BEGIN)
         self.ledger.mark_enqueued(id)
         self.ledger.end_upload(id)
         return job
