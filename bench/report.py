@@ -16,6 +16,7 @@ PARTS = (
     "uploads",
     "overload",
     "start",
+    "idle",
     "workers",
     "evaluate",
     "client",
