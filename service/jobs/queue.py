@@ -14,7 +14,7 @@ from service.jobs.records import Job
 from service.jobs.specs import BEGIN
 from service.runtime.metrics import Metrics
 from service.runtime.pool import yield_priority
-from service.storage.redis import connect
+from service.storage.redis import SHORT_ANSWER_SECONDS, connect, explained
 
 if TYPE_CHECKING:
     from dramatiq.brokers.redis import RedisBroker
@@ -110,7 +110,7 @@ def show_depth(url: str, metrics: Metrics) -> None:
 
 def _follow(url: str, metrics: Metrics) -> None:
     yield_priority()
-    redis = connect(url)
+    redis = connect(url, answer_seconds=SHORT_ANSWER_SECONDS)
     queued, running = metrics.common_gauge(*QUEUED), metrics.common_gauge(*RUNNING)
     reached = True
     while True:
@@ -121,6 +121,6 @@ def _follow(url: str, metrics: Metrics) -> None:
             reached = True
         except RedisError as error:
             if reached:
-                log.warning("the job queue is unavailable: %s", error)
+                log.warning("the job queue is unavailable: %s", explained(error, url))
             reached = False
         time.sleep(_LOOK_SECONDS)

@@ -15,7 +15,7 @@ from service.jobs.queue import JOBS, PARTS, TRAININGS, Queue, make_broker, queue
 from service.runtime.logs import log_config
 from service.settings import Settings, SettingsError
 from service.storage import open_blobs
-from service.storage.redis import FOREVER, connect
+from service.storage.redis import FOREVER, connect, explained
 from service.storage.versions import Versions
 from service.worker.childprocess import ComputingProcess
 from service.worker.health import WorkerMetrics, serve
@@ -42,7 +42,8 @@ class JobWorker:
         if not settings.redis_url:
             raise SettingsError("a worker needs GPSERVE_REDIS_URL or REDIS_URL")
         self._settings = settings
-        broker = make_broker(connect(settings.redis_url))
+        self._redis = connect(settings.redis_url)
+        broker = make_broker(self._redis)
         self._deliveries = Deliveries(broker)
         self._bell = Bell(connect(settings.redis_url))
         self._ledger = ledger = Ledger(
@@ -64,6 +65,7 @@ class JobWorker:
         ]
         self._sweeper = Sweeper(self._lanes[0].work, open_blobs(settings.store_url))
         self._redis_answered = 0.0
+        self._problem = "not yet"
         self._stop = threading.Event()
         self._started = False
 
@@ -98,24 +100,27 @@ class JobWorker:
 
     def _why_unready(self) -> str:
         silent = time.monotonic() - self._redis_answered > _SILENT_SECONDS
-        return "Redis does not answer" if silent else ""
+        return f"Redis does not answer: {self._problem}" if silent else ""
 
     def _maintain(self) -> None:
-        ledger, metrics = self._ledger, self._metrics
         for round in itertools.count(1):
             time.sleep(_ROUND_SECONDS)
             try:
-                waiting, running = queue_depth(ledger.redis)
-                metrics.queued.set(waiting)
-                metrics.running.set(running)
+                waiting, running = queue_depth(self._redis)
+                self._metrics.queued.set(waiting)
+                self._metrics.running.set(running)
                 if round % _ROUNDS_PER_SWEEP == 0:
                     self._deliveries.beat()
                     self._deliveries.requeue_lost()
                     self._sweeper.requeue_forgotten()
                     self._sweeper.delete_orphans()
                 self._redis_answered = time.monotonic()
+                self._problem = ""
             except Exception as error:  # of Redis or of the store: the next round may succeed
-                log.warning("maintaining the queue failed: %s", error)
+                problem = explained(error, self._settings.redis_url)
+                if problem != self._problem:
+                    log.warning("maintaining the queue failed: %s", problem)
+                self._problem = problem
 
 
 def main() -> None:
