@@ -59,7 +59,7 @@ class Disk:
         subprocess.run(["mount", "-o", _OPTIONS, str(self.image), str(self.folder)], check=True)
 
     def unmount(self) -> None:
-        command = ["umount", self.folder]
+        command = ["umount", str(self.folder)]
         until(lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0)
 
 
@@ -70,7 +70,7 @@ def disk(folder: Path) -> Iterator[Disk]:
     mounted.mkdir()
     with image.open("wb") as file:
         file.truncate(_BYTES)
-    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
     made = Disk(image, mounted)
     made.mount()
     try:
