@@ -92,7 +92,7 @@ def test_a_job_call_gets_503_soon_and_the_log_says_why(
         url = scheme + address
         started = time.monotonic()
         with pytest.raises(Problem) as raised, reachable():
-            Jobs(Settings(redis_url=url)).find("0" * 32)
+            Jobs(Settings(redis_url=url)).ledger.get("0" * 32)
         took = time.monotonic() - started
     assert raised.value.status == 503
     report_if_late("a job call without Redis", took, _SECONDS)
