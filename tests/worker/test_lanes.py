@@ -39,7 +39,7 @@ def _train(system: Stack) -> str:
 
 
 def _job(system: Stack, id: str) -> dict[str, Any]:
-    return dict(plainhttp.get(f"{system.http}/jobs/{id}").json())
+    return dict(plainhttp.get(f"{system.http}/jobs/{id}", headers=TOKEN).json())
 
 
 def test_a_prediction_does_not_wait_for_a_training(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def _train_and_predict(one_worker: Stack) -> None:
     statuses = [_job(one_worker, id)["status"] for id in trainings]
     assert statuses == ["running", "accepted"]
     for id in trainings:
-        plainhttp.delete(f"{one_worker.http}/jobs/{id}")
+        plainhttp.delete(f"{one_worker.http}/jobs/{id}", headers=TOKEN)
 
 
 def test_jobs_take_turns_whatever_their_size(tmp_path: Path) -> None:
