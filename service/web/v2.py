@@ -137,7 +137,8 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     else:
         with parsing(len(text)):
             asked, X = _points(text, raw, features, limit)
-    return _answer(served, asked.id, protocol.infer(served, X, asked, predict_while_connected()))
+    outputs, members = protocol.infer(served, X, asked, predict_while_connected())
+    return _answer(served, asked.id, outputs, members)
 
 
 def _points(
@@ -174,12 +175,15 @@ def _length(header: str) -> int:
     return int(header)
 
 
-def _answer(model: Model, id: str, outputs: list[tensors.Output]) -> flask.Response:
+def _answer(
+    model: Model, id: str, outputs: list[tensors.Output], members: dict[str, Any]
+) -> flask.Response:
     served = model.description
     head = {
         "model_name": served.name,
         "model_version": served.version,
         "id": id or flask.g.request_id,
+        **members,
     }
     length, pieces = tensors.write(head, outputs)
     kind = "application/json" if length is None else "application/octet-stream"
