@@ -33,6 +33,8 @@ from service.model import (
     write_file,
 )
 
+_FLOAT64 = np.dtype(np.float64)
+
 RECENT_DRAWS = 4
 """Draws to keep, so that the pieces of a large array share them."""
 
@@ -317,7 +319,7 @@ class GPR(Model):
     def _checked(self, X: Any) -> FloatArray:
         if self._posterior is None:
             raise ValueError("the model is not trained: call fit, load or from_gpy")
-        is_array = type(X) is np.ndarray and X.dtype == np.float64
+        is_array = type(X) is np.ndarray and X.dtype == _FLOAT64
         points: FloatArray = X if is_array else as_points(X, self.feature_names)
         if points.ndim != 2 or points.shape[1] != self.input_dim:
             raise ValueError(f"X must have shape (n, {self.input_dim}), not {points.shape}")
