@@ -11,6 +11,7 @@ import msgspec
 from service.services.errors import Problem, malformed, unusable
 
 _anything = msgspec.json.Decoder()
+_skipping = msgspec.json.Decoder(msgspec.Raw)
 _AT_BYTE = re.compile(r" \(byte (\d+)\)")
 _MALFORMED = "JSON is malformed: "
 _OUT_OF_RANGE = re.compile(r"(Number|Integer value) out of range")
@@ -42,6 +43,7 @@ def parse(body: bytes) -> Any:
     try:
         return _anything.decode(body)
     except msgspec.ValidationError as error:
+        refuse_malformed(body)
         raise unusable(f"the JSON body has {reason(error)}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _problem(body, error) from None
@@ -58,12 +60,26 @@ def refuse_malformed(body: bytes, missing: int = 0, cut: int = 0) -> None:
     body : all of it, or a part that is JSON by itself
     missing, cut : how many bytes of the whole body are missing at byte `cut` of the part
     """
-    try:
-        _anything.decode(body)
-    except msgspec.ValidationError:
+    if (error := _fault(body)) is None:
         return
+    try:
+        _anything.decode(body)  # its words are those of `parse`
+    except msgspec.ValidationError:
+        pass
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as other:
+        error = other
+    raise _problem(body, error, missing, cut)
+
+
+def _fault(body: bytes) -> Exception | None:
+    """Return what is wrong with a body; no objects are made of it, which take much memory."""
+    try:
+        _skipping.decode(body)
+        if not body.isascii():
+            body.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _problem(body, error, missing, cut) from None
+        return error
+    return None
 
 
 def reason(error: Exception) -> str:

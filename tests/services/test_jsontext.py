@@ -71,6 +71,11 @@ def test_numbers_that_float64_cannot_hold(number: str) -> None:
     assert "outside the range of float64" in problem.detail
 
 
+def test_text_that_is_no_json_comes_before_its_numbers() -> None:
+    problem = _refused(read_json, b'{"points": [[1e999, NaN]]}', FEATURES)
+    assert (problem.status, "(byte 20); NaN" in problem.detail) == (400, True)
+
+
 def _read_points(body: bytes) -> None:
     reader = Reader(FEATURES, 1024, 1_000_000, 16 << 20, 4 << 20)
     reader.json(io.BytesIO(body), [])
