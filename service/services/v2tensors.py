@@ -58,13 +58,27 @@ class Parameters(msgspec.Struct):
     shared_memory_region: Annotated[str | None, Meta(description="unsupported")] = None
 
 
+_NONE_GIVEN = Parameters()
+
+
+class WithParameters(msgspec.Struct, kw_only=True):
+    """What may have parameters; some clients send null where they have none."""
+
+    given: Parameters | None = msgspec.field(default=None, name="parameters")
+
+    @property
+    def parameters(self) -> Parameters:
+        """Those that are given, or the defaults."""
+        return self.given or _NONE_GIVEN
+
+
 _NUMBERS = Meta(
     description="in row-major order, flat or nested; required unless bytes follow the JSON",
     extra_json_schema={"type": "array", "items": {}},
 )
 
 
-class Tensor(msgspec.Struct):
+class Tensor(WithParameters):
     """An input tensor of a request."""
 
     name: Annotated[str, Meta(description="`x` for all features, or the name of one feature")]
@@ -77,11 +91,10 @@ class Tensor(msgspec.Struct):
             extra_json_schema={"enum": [*DATATYPES, WORDS]},
         ),
     ]
-    parameters: Parameters = msgspec.field(default_factory=Parameters)
     data: Annotated[Raw, _NUMBERS] | UnsetType = UNSET
 
 
-class RequestedOutput(msgspec.Struct):
+class RequestedOutput(WithParameters):
     """An output that the answer should contain."""
 
     name: Annotated[
@@ -91,15 +104,15 @@ class RequestedOutput(msgspec.Struct):
             "training range), `mean_gradient` or `variance_gradient`"
         ),
     ]
-    parameters: Parameters = msgspec.field(default_factory=Parameters)
 
 
-class Inference(msgspec.Struct):
+class Inference(WithParameters):
     """An inference request."""
 
     inputs: list[Tensor]
-    id: Annotated[str, Meta(description="returned in the answer; default: the request id")] = ""
-    parameters: Parameters = msgspec.field(default_factory=Parameters)
+    id: Annotated[
+        str | None, Meta(description="returned in the answer; default: the request id")
+    ] = None
     outputs: Annotated[
         list[RequestedOutput] | None, Meta(description="default: `mean` and `variance`")
     ] = None

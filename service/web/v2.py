@@ -133,7 +133,7 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     features, limit = features_of(served), runtime.settings.max_points
     text, raw = _body()
     if text is None:
-        asked = Inference([], parameters=Parameters(binary_data_output=True))
+        asked = Inference([], given=Parameters(binary_data_output=True))
         X = protocol.raw_points(raw, len(features.names), limit)
     else:
         with parsing(len(text)):
@@ -178,7 +178,7 @@ def _length(header: str) -> int:
 
 
 def _answer(
-    model: Model, id: str, outputs: list[tensors.Output], members: dict[str, Any]
+    model: Model, id: str | None, outputs: list[tensors.Output], members: dict[str, Any]
 ) -> flask.Response:
     served = model.description
     head = {

@@ -82,6 +82,22 @@ def test_bytes_for_one_input_and_numbers_for_another(http: httpx.Client) -> None
     assert said.json() == http.post(INFER, json={"inputs": [x()], "id": "a"}).json()
 
 
+PANDAS_CODEC = """{"id":null,"parameters":{"content_type":"pd","headers":null},"inputs":[
+{"name":"lat","shape":[2,1],"datatype":"INT64","parameters":null,"data":[-20,-60]},
+{"name":"long","shape":[2,1],"datatype":"FP32","parameters":null,"data":[181.5,182.25]},
+{"name":"depth","shape":[2,1],"datatype":"INT16","parameters":null,"data":[500,90]},
+{"name":"stations","shape":[2,1],"datatype":"UINT8","parameters":null,"data":[30,60]}],
+"outputs":null}"""
+"""A data frame by the `PandasCodec` of MLServer 1.7.1, with the nulls of other pydantic models."""
+
+
+def test_a_data_frame_as_mlserver_sends_it(http: httpx.Client, gpr: GPR) -> None:
+    said = http.post(INFER, content=PANDAS_CODEC).json()
+    want = gpr.predict(np.array([[-20, 181.5, 500, 30], [-60, 182.25, 90, 60]]))
+    np.testing.assert_allclose([each["data"] for each in said["outputs"]], want.T, rtol=1e-12)
+    assert said["parameters"] == {"extrapolated": True}
+
+
 BINARY = {"binary_data_size": 32}
 WRONG: list[tuple[Any, str]] = [
     ({}, "inputs"),
