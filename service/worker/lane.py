@@ -158,6 +158,7 @@ class Lane(threading.Thread):
         self._rung = bell.add()
         self._turns = Turns(queues, turn_seconds)
         self._stopping = False
+        self._problem = ""
 
     def stop(self) -> None:
         """End after the current message."""
@@ -170,7 +171,9 @@ class Lane(threading.Thread):
             try:
                 self._take_all()
             except (RedisError, BrokerConnectionError) as error:
-                log.warning("the job queue is unavailable: %s", error)
+                if str(error) != self._problem:  # once, however long it lasts
+                    log.warning("the job queue is unavailable: %s", error)
+                self._problem = str(error)
                 time.sleep(_RESTART_SECONDS)
             except Exception:  # the message is queued again, as one that was lost
                 log.exception("a message could not be handled")
@@ -186,6 +189,7 @@ class Lane(threading.Thread):
                     self._handle(queue, consumers[queue], message)
                     break
             else:
+                self._problem = ""
                 self._rung.wait(self._bell.wait_seconds)
 
     def _handle(self, queue: str, consumer: Any, message: Any) -> None:
