@@ -46,8 +46,8 @@
 {{- end }}
 {{- with .Values.retraining }}
 {{- if .enabled }}
-{{- if not (and $.Values.jobs.enabled $.Values.jobs.tokenSecret.name) }}
-{{- fail "retraining.enabled needs jobs.enabled, and a token for POST /train in jobs.tokenSecret.name" }}
+{{- if not (and $.Values.jobs.enabled (or .tokenSecret.name $.Values.jobs.tokenSecret.name)) }}
+{{- fail "retraining.enabled needs jobs.enabled, and a token for POST /train in retraining.tokenSecret.name or jobs.tokenSecret.name" }}
 {{- end }}
 {{- $places := list .table.url .table.urlSecret.name .table.volume | compact }}
 {{- if ne (len $places) 1 }}

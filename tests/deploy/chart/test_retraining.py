@@ -54,6 +54,10 @@ def test_the_cronjob_calls_the_service_with_the_token(render: Render) -> None:
     assert environment(objects)["GPSERVE_TOKEN"]["valueFrom"] == {
         "secretKeyRef": {"name": "let-in", "key": "token"}
     }
+    objects = render(*ON, VOLUME, 'retraining.tokenSecret={"name":"trainer","key":"k"}')
+    assert environment(objects)["GPSERVE_TOKEN"]["valueFrom"] == {
+        "secretKeyRef": {"name": "trainer", "key": "k"}
+    }
 
 
 def test_a_failed_training_is_not_repeated_and_an_evicted_pod_is(render: Render) -> None:
