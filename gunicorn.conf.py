@@ -68,7 +68,8 @@ def post_worker_init(worker: Worker) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     if "UP_PYTHON" in os.environ and worker.age == settings.workers:  # `make run`: the last line
         host = settings.bind.replace("0.0.0.0", "localhost").replace("[::]", "localhost")
-        worker.log.info("ready: the page is http://%s, the API is described at /docs", host)
+        url = f"http{'s' if worker.cfg.is_ssl else ''}://{host}"
+        worker.log.info("ready: the page is %s, the API is described at /docs", url)
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
