@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -85,12 +86,12 @@ class Up:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[], Up]]:
-    """Starts it on the same data each time; what a failed test leaves is ended."""
+def start(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    """Starts it on the same data each time, or on others; what a failed test leaves is ended."""
     started: list[Up] = []
 
-    def begin() -> Up:
-        started.append(Up(tmp_path / "data"))
+    def begin(data: str = "data") -> Up:
+        started.append(Up(tmp_path / data))
         return started[-1]
 
     yield begin
@@ -113,7 +114,7 @@ def refusal(**environ: str) -> str:
     return done.stderr
 
 
-def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
+def test_up(tmp_path: Path, start: Callable[..., Up]) -> None:
     up = start()
     assert f"the page is {up.url}" in up.server_log()[-1]["message"]
     first = up.job()
@@ -144,6 +145,20 @@ def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
     again.process.send_signal(signal.SIGINT)
     assert again.process.wait(timeout=PATIENCE_SECONDS) == 0
     assert again.get("/healthz") == 0
+
+    packing, *unpacking = backup_commands()
+    for command, data in ((packing, "data"), *((each, "restored") for each in unpacking)):
+        text = command.replace("~/.local/share/gpserve", data)
+        subprocess.run(["sh", "-c", text], cwd=tmp_path, check=True)
+    assert start("restored").get(f"/jobs/{first}/results") == 200
+
+
+def backup_commands() -> list[str]:
+    """Return the commands of docs/operators.md that back up and restore the data folder."""
+    text = (ROOT / "docs" / "operators.md").read_text()
+    found = re.findall(r"^(?:tar|mkdir) .*~/.local/share/gpserve.*$", text, re.MULTILINE)
+    assert [command.split()[1] for command in found] == ["-czf", "-p", "-xzf"]
+    return found
 
 
 @pytest.mark.parametrize(
