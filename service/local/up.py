@@ -39,7 +39,10 @@ def run_all() -> NoReturn:
     if not settings.redis_url:
         command(folder)
         if is_running(folder):
-            raise SettingsError(f"another gpserve is already using {folder} (GPSERVE_DATA)")
+            raise SettingsError(
+                f"another gpserve is already using {folder}: for a second one set another folder "
+                "with GPSERVE_DATA and another address with GPSERVE_BIND, as 127.0.0.1:5001"
+            )
     refuse_used_address("GPSERVE_BIND", settings.bind)
     refuse_used_address(
         "GPSERVE_WORKER_BIND", added.get("GPSERVE_WORKER_BIND", settings.worker_bind)

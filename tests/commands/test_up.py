@@ -118,7 +118,9 @@ def test_up(tmp_path: Path, start: Callable[..., Up]) -> None:
     up = start()
     assert f"the page is {up.url}" in up.server_log()[-1]["message"]
     first = up.job()
-    assert "another gpserve is already using" in refusal(GPSERVE_DATA=str(tmp_path / "data"))
+    said = refusal(GPSERVE_DATA=str(tmp_path / "data"))
+    assert "another gpserve is already using" in said
+    assert "GPSERVE_BIND" in said
     taken = up.url.removeprefix("http://")
     said = refusal(GPSERVE_DATA=str(tmp_path / "other"), GPSERVE_BIND=taken)
     assert f"cannot listen on {taken}" in said
