@@ -34,11 +34,11 @@ _OTHER_FILES = (
     (re.compile(rb"PAR1"), f"is a Parquet file, {_SAVE}"),
     (re.compile(rb"ARROW1|FEA1"), f"is a Feather file, {_SAVE}"),
     (re.compile(rb"\x89HDF"), f"is an HDF5 file, {_SAVE}"),
-    (re.compile(rb"\x93NUMPY"), "is a .npy array, not CSV: send it as application/x-npy"),
+    (re.compile(rb"\x93NUMPY"), "is a .npy array, not CSV: /predict reads it as application/x-npy"),
     (re.compile(rb"\x80[\x02-\x05]"), "is a Python pickle, which is never read: send CSV or .npy"),
     (re.compile(rb"%PDF-"), f"is a PDF file, {_SAVE}"),
     (re.compile(rb"<(!|\?xml|html)", re.IGNORECASE), f"is HTML or XML, {_SAVE}"),
-    (re.compile(rb'\s*(\{\s*"|\[\s*[\[{])'), "is JSON, not CSV: send it as application/json"),
+    (re.compile(rb'\s*(\{\s*"|\[\s*[\[{])'), "is JSON, not CSV: /predict and /train read it as application/json"),
     (re.compile(rb"BZh\d|\xfd7zXZ|\x28\xb5\x2f\xfd"), "is compressed: compress it with gzip only"),
 )
 """How other files begin that are sent as tables, and what to do about it."""
