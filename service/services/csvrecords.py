@@ -11,13 +11,16 @@ from typing import BinaryIO, cast
 
 from service.services.badrows import OPEN_QUOTE
 from service.services.body import starts_like_gzip
-from service.services.errors import malformed, unusable
+from service.services.errors import malformed, too_large, unusable
 
 Record = tuple[int, list[str]]
 """A line number and the cells."""
 
 DELIMITERS = ";\t,"
 LONGEST_LINE = 1 << 20
+HELD_CHARACTERS = 2 << 20
+"""The most characters of rows in memory: each takes up to 20 bytes, as cells of two digits do."""
+
 BOM = b"\xef\xbb\xbf"
 _HEAD_LINES = 100
 _HEAD_CHARACTERS = 1 << 16
@@ -38,7 +41,10 @@ _OTHER_FILES = (
     (re.compile(rb"\x80[\x02-\x05]"), "is a Python pickle, which is never read: send CSV or .npy"),
     (re.compile(rb"%PDF-"), f"is a PDF file, {_SAVE}"),
     (re.compile(rb"<(!|\?xml|html)", re.IGNORECASE), f"is HTML or XML, {_SAVE}"),
-    (re.compile(rb'\s*(\{\s*"|\[\s*[\[{])'), "is JSON, not CSV: /predict and /train read it as application/json"),
+    (
+        re.compile(rb'\s*(\{\s*"|\[\s*[\[{])'),
+        "is JSON, not CSV: /predict and /train read it as application/json",
+    ),
     (re.compile(rb"BZh\d|\xfd7zXZ|\x28\xb5\x2f\xfd"), "is compressed: compress it with gzip only"),
 )
 """How other files begin that are sent as tables, and what to do about it."""
@@ -61,6 +67,7 @@ class CSVRecords:
     delimiter : between the cells
     position : how many bytes have been read, when they are counted
     head : the first lines, when no delimiter is given
+    room : how many characters may still be read; who keeps no more than it allows gives it anew
 
     Raises `Problem`: 400 for another kind of file, and while reading, for what is not CSV.
     """
@@ -76,11 +83,12 @@ class CSVRecords:
         buffered = io.BufferedReader(cast(io.RawIOBase, body))
         self.position = len(BOM) if buffered.peek(len(BOM)).startswith(BOM) else 0
         self.head: list[str] = []
+        self.room: float = HELD_CHARACTERS
         self._lines_before = lines_before
         if not delimiter:
             _reject_other_files(buffered.peek(_START)[:_START])
         text = io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="")
-        lines = bounded_lines(text)
+        lines = self._bounded_lines(text)
         if not delimiter:
             delimiter = self._read_head(lines)
             lines = chain(self.head, lines)
@@ -88,6 +96,20 @@ class CSVRecords:
         self._reader = csv.reader(
             self._count_bytes(lines) if count_bytes else lines, delimiter=delimiter
         )
+
+    def _bounded_lines(self, text: io.TextIOWrapper) -> Iterator[str]:
+        while line := text.readline(LONGEST_LINE):
+            size = len(line)
+            if size == LONGEST_LINE:
+                raise malformed(f"a line is longer than {LONGEST_LINE} characters")
+            self.room -= size
+            if self.room < 0:
+                raise too_large(
+                    f"the rows are too long: a few hundred have more than {HELD_CHARACTERS} "
+                    "characters. Leave out columns that the model does not need",
+                    limit=HELD_CHARACTERS,
+                )
+            yield line
 
     def _read_head(self, lines: Iterator[str]) -> str:
         """Read the first lines, and return the delimiter that they say or show."""
@@ -182,11 +204,3 @@ def _reject_other_files(start: bytes) -> None:
             raise malformed(f"this {what}", line=1)
     if b"\x00" in start:
         raise malformed("the table is not UTF-8 but looks like UTF-16: save it as UTF-8", line=1)
-
-
-def bounded_lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """Yield the lines; raise a `Problem` 400 for one that would fill memory."""
-    while line := text.readline(LONGEST_LINE):
-        if len(line) == LONGEST_LINE:
-            raise malformed(f"a line is longer than {LONGEST_LINE} characters")
-        yield line

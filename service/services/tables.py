@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from operator import itemgetter
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 import numpy as np
 
@@ -20,8 +20,9 @@ from service.services.badrows import (
     unclosed,
     wrong_width,
 )
-from service.services.chunks import Cells, Chunk, row_ranges
+from service.services.chunks import CHUNK_TILES, Cells, Chunk, row_ranges
 from service.services.csvrecords import (
+    HELD_CHARACTERS,
     CSVRecords,
     Record,
     header_names,
@@ -31,8 +32,6 @@ from service.services.csvrecords import (
 from service.services.errors import Problem, too_large, unusable
 from service.services.features import Features, UnknownWord
 from service.services.options import PLAIN, Options
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ class Table:
         yield from good.end(refuse_none=self._whole)
 
     def _chunks(self, size: int, limit: int) -> Iterator[Chunk]:
-        for rows in _grouped(self._counted_records(limit), size):
+        for rows in self._grouped(self._counted_records(limit), size):
             lines, cells = zip(*rows, strict=True)
             yield self._chunk(lines, list(cells))
 
@@ -167,6 +166,7 @@ class Table:
         marks = [(0, 0) if self._held else (source.position, source.line)]
         total = 0
         for total, _ in enumerate(self._counted_records(limit), start=1):
+            source.room = HELD_CHARACTERS
             if total % rows == 0:
                 marks.append((source.position, source.line))
         for a, b in row_ranges(total, rows):
@@ -174,16 +174,33 @@ class Table:
             stop = source.position if b == total else marks[b // rows][0]
             yield Cut(start, stop, lines, b - a)
 
+    def _grouped(self, rows: Iterator[Record], size: int) -> Iterator[list[Record]]:
+        """Yield rows in the parts of `row_ranges`, without knowing how many rows there are.
+
+        Long rows come in parts of one tile, which keep their bits as well.
+        """
+        source, tile = self._source, max(1, size // CHUNK_TILES)
+        held: list[Record] = []
+        while more := list(islice(rows, min(tile, 2 * size - len(held)))):
+            held += more
+            full = len(held) == 2 * size
+            if full or (source.room < HELD_CHARACTERS / 2 and len(held) >= 2 * tile):
+                source.room = HELD_CHARACTERS
+                part = size if full else tile
+                yield held[:part]
+                held = held[part:]
+        if held:
+            yield held
+
     def _counted_records(self, limit: int) -> Iterator[Record]:
-        held = [self._held] if self._held else []
-        count = 0
-        for record in chain(held, self._source):
-            count += 1
-            if count > limit:
-                raise too_large(f"more than {limit} rows: send the table in parts", limit=limit)
-            yield record
-        if not count:
+        records = chain([self._held] if self._held else [], self._source)
+        first = next(records, None)
+        if first is None:
             raise unusable("the table has no data rows", line=self._source.line)
+        yield first
+        yield from islice(records, limit - 1)
+        if next(records, None) is not None:
+            raise too_large(f"more than {limit} rows: send the table in parts", limit=limit)
 
     def _chunk(self, lines: Sequence[int], cells: Cells) -> Chunk:
         if self._words:
@@ -263,18 +280,6 @@ def _picker(index: list[int], *, commas: bool) -> Callable[[list[str]], Sequence
         only = index[0]
         return lambda record: [record[only]]
     return itemgetter(*index) if index else lambda record: ()
-
-
-def _grouped(rows: Iterator[T], size: int) -> Iterator[list[T]]:
-    """Yield rows in the parts of `row_ranges`, without knowing how many rows there are."""
-    held: list[T] = []
-    for row in rows:
-        held.append(row)
-        if len(held) == 2 * size:
-            yield held[:size]
-            held = held[size:]
-    if held:
-        yield held
 
 
 class _GoodRows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -50,6 +51,7 @@ def table_of_csv(data: bytes) -> TextTable:
     numbers, or a row has not one cell for each column; with the ``line``.
     """
     source = CSVRecords(io.BytesIO(data))
+    source.room = math.inf  # all of it is in memory
     records = iter(source)
     line, head = next(records, (1, []))
     columns = header_names(head)

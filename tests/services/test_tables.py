@@ -154,19 +154,50 @@ def test_blank_lines_between_rows_are_no_rows() -> None:
     assert len(points("a,b\n" + rows, size=1024)) == 20_000
 
 
+class Endless(io.RawIOBase):
+    """The same bytes again and again."""
+
+    def __init__(self, piece: bytes, head: bytes = b"") -> None:
+        self.given = 0
+        self._piece, self._head = piece, head
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece, self._head = (self._head or self._piece)[: len(buffer)], b""
+        buffer[: len(piece)] = piece
+        self.given += len(piece)
+        return len(piece)
+
+
+WIDE = {
+    "cells of two digits": b"11," * 4000 + b"1\n",
+    "long words": b"1,2," + b"x" * 12_000 + b"\n",
+    "a row without an end": b'"\n",' * 4000,
+}
+
+
+@pytest.mark.parametrize("what", WIDE)
+@pytest.mark.parametrize("on_bad_row", ["fail", "nan", "drop"])
+def test_rows_without_end_are_refused_early(what: str, on_bad_row: Any) -> None:
+    body = io.BytesIO(b"a,b,c\n" + WIDE[what] * 1000)
+    with pytest.raises(Problem, match="the rows are too long") as refused:
+        list(Table(body, FEATURES, Options(on_bad_row=on_bad_row)).chunks(1024, N))
+    assert refused.value.status == 413
+    assert body.tell() < 5 << 20
+
+
+def test_long_rows_come_in_parts_of_a_tile() -> None:
+    rows = "".join(f"{i},2,{'x' * 3500}\n" for i in range(1500))
+    parts = [len(chunk.X) for chunk in chunks("a,b,c\n" + rows, size=1024)]
+    assert sum(parts) == 1500
+    assert set(parts[:-1]) == {256}
+    assert parts[-1] < 1024
+
+
 def test_a_hundred_million_line_breaks_are_refused_at_the_first() -> None:
-    class Endless(io.RawIOBase):
-        given = 0
-
-        def readable(self) -> bool:
-            return True
-
-        def readinto(self, buffer: Any) -> int:
-            buffer[:] = b"\n" * len(buffer)
-            self.given += len(buffer)
-            return len(buffer)
-
-    body = Endless()
+    body = Endless(b"\n" * 4096)
     with pytest.raises(Problem, match="lines are blank"):
         list(CSVRecords(body))  # type: ignore[arg-type]
     assert body.given < 100_000
