@@ -47,7 +47,7 @@ def required_role(endpoint: str) -> Role | None:
 def install(app: Flask) -> None:
     """Check every request of the app before its route sees it."""
     app.before_request(_check)
-    app.after_request(_show_limits)
+    app.after_request(_add_headers)
 
 
 def current_caller() -> Caller:
@@ -98,10 +98,8 @@ def _refusal(keys: Keys, caller: Caller, role: Role) -> Problem:
             403,
             "training, publishing and activation are disabled: set GPSERVE_TOKEN or GPSERVE_KEYS",
         )
-    problem = unauthorised(f"a key with the role {role!r} is required, as a bearer token")
-    if role in ("read", "predict"):  # a browser then asks for it
-        problem.headers["WWW-Authenticate"] = 'Bearer, Basic realm="gpserve", charset="UTF-8"'
-    return problem
+    g.ask_browser = role in ("read", "predict")
+    return unauthorised(f"a key with the role {role!r} is required, as a bearer token")
 
 
 def _take(allowance: Allowance | None) -> None:
@@ -109,7 +107,9 @@ def _take(allowance: Allowance | None) -> None:
         g.allowances.append(allowance)
 
 
-def _show_limits(response: flask.Response) -> flask.Response:
+def _add_headers(response: flask.Response) -> flask.Response:
+    if g.get("ask_browser"):  # browsers want each challenge in a line of its own
+        response.headers.add("WWW-Authenticate", 'Basic realm="gpserve", charset="UTF-8"')
     if allowances := g.get("allowances"):
         response.headers.extend(rate_headers(allowances))
     return response

@@ -162,7 +162,9 @@ def test_refusals_have_the_form_of_the_protocol(tmp_path: Path) -> None:
     client = application(tmp_path, anonymous="none")
     ours = client.get(POINT)
     assert (ours.status_code, ours.content_type) == (401, "application/problem+json")
-    assert ours.headers["WWW-Authenticate"].startswith("Bearer, Basic realm=")  # browsers ask
+    bearer_, basic = ours.headers.getlist("WWW-Authenticate")
+    assert (bearer_, basic.partition(" ")[0]) == ("Bearer", "Basic")
+    assert client.post("/train").headers.getlist("WWW-Authenticate") == ["Bearer"]
     assert (
         ours.get_json()["detail"] == "a key with the role 'predict' is required, as a bearer token"
     )
