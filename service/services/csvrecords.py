@@ -18,7 +18,7 @@ Record = tuple[int, list[str]]
 
 DELIMITERS = ";\t,"
 LONGEST_LINE = 1 << 20
-HELD_CHARACTERS = 2 << 20
+HELD_CHARACTERS = 1 << 20
 """The most characters of rows in memory: each takes up to 20 bytes, as cells of two digits do."""
 
 BOM = b"\xef\xbb\xbf"

@@ -186,7 +186,7 @@ def test_columns_of_the_table_are_not_the_servers(page: Page, tmp_path: Path) ->
         _saved(page, path, tmp_path)
         expected = "2 rows done; 1 outside the training range."
         expect(page.locator("#summary")).to_have_text(expected)
-        path.write_text("\n".join(rows).replace("fault", "extrapolated"))
+        path.write_text("\n".join(rows[:3]).replace("fault", "extrapolated"))
         page.set_input_files("#file", path)
         expect(page.locator("#table-problem")).to_contain_text("columns 'extrapolated' already")
 
@@ -211,7 +211,6 @@ THREE_RECORDS = (
     "a\r\n\r\n1\r\n2\r\n\r\n",
     'a,b\n"x\n""y""\n",1\n2,"z\n"\n',
     'disk\n3.5" disk\n5"" disk\n',
-    "\ufeffsep=;\r\na;b\r\n1;2\r\n3;4",
 )
 
 COUNT = """async (text) => {
@@ -224,6 +223,7 @@ def test_records_are_counted_as_the_server_reads_them(page: Page) -> None:
     for text in THREE_RECORDS:
         assert len([row for row in csv.reader(text.splitlines(keepends=True)) if row]) == 3
         assert page.evaluate(COUNT, text) == 3
+    assert page.evaluate(COUNT, "\ufeffsep=;\r\na;b\r\n1;2\r\n3;4") == 3
 
 
 def test_a_long_one_shows_its_progress(page: Page, site: Server, tmp_path: Path) -> None:
