@@ -32,6 +32,7 @@ from service.services.csvrecords import (
 from service.services.errors import Problem, too_large, unusable
 from service.services.features import Features, UnknownWord
 from service.services.options import PLAIN, Options
+from service.services.parsing import give_back_pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +182,20 @@ class Table:
         """
         source, tile = self._source, max(1, size // CHUNK_TILES)
         held: list[Record] = []
+        long = False
         while more := list(islice(rows, min(tile, 2 * size - len(held)))):
             held += more
             full = len(held) == 2 * size
             if full or (source.room < HELD_CHARACTERS / 2 and len(held) >= 2 * tile):
                 source.room = HELD_CHARACTERS
-                part = size if full else tile
+                part, long = (size, long) if full else (tile, True)
                 yield held[:part]
                 held = held[part:]
         if held:
             yield held
+        if long:
+            held.clear()
+            give_back_pieces()
 
     def _counted_records(self, limit: int) -> Iterator[Record]:
         records = chain([self._held] if self._held else [], self._source)

@@ -51,7 +51,6 @@ BODIES: dict[str, tuple[str, str, int, Callable[[], bytes]]] = {
         lambda: filled(ROWS, b"[0,0,0,0],", b"", 44 * MiB),
     ),
     "v2": ("/v2/models/sum/infer", JSON, 200, lambda: _v2(PARSED)),
-    "long rows": ("/predict?on_bad_row=nan", "text/csv", 200, lambda: _long_rows(MOST)),
     "um-bridge": ("/Evaluate", JSON, 200, lambda: _call(PARSED)),
 }
 
@@ -60,10 +59,6 @@ def _v2(size: int) -> bytes:
     n = (size - 200) // 8
     head = b'{"inputs":[{"name":"x","datatype":"FP64","shape":[%d,4],"data":[' % n
     return head + b"0,0,0,0," * (n - 1) + b"0,0,0,0]}]}"
-
-
-def _long_rows(size: int) -> bytes:
-    return filled(b"lat,long,depth,stations\n", b"11," * 600 + b"1\n", b"", size)
 
 
 def _call(size: int) -> bytes:
