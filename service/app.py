@@ -101,13 +101,16 @@ def predict() -> flask.Response:
     source, options = body.read(request, model, runtime.settings, counted)
     if jobs and (accepted := jobs.offer_job(model, source, options, media_type)):
         return accepted
-    if source.shape is not None:
-        access.count_points(math.prod(source.shape))
+    points = math.prod(source.shape) if source.shape is not None else None
+    if points is not None:
+        access.count_points(points)
     parsed = perf_counter()
     answer = writing.pieces(
         model, source, options, media_type, predict_while_connected(), runtime.limits
     )
-    response = flask.Response(_while_connected(answer, request.environ), content_type=media_type)
+    pieces = _while_connected(answer, request.environ)
+    few = points is not None and points <= model.large_tile  # in one piece, of a known length
+    response = flask.Response(b"".join(pieces) if few else pieces, content_type=media_type)
     _describe(response, model)
     response.headers["Server-Timing"] = (
         f"parse;dur={(parsed - started) * 1e3:.3f}, "

@@ -11,7 +11,7 @@ from flask import Request
 
 from service.model import Model
 from service.services import negotiation
-from service.services.body import decompressed, open_body, refuse_larger
+from service.services.body import content_codings, decompressed, open_body, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, malformed, too_large, unusable
 from service.services.features import features_of
@@ -20,7 +20,7 @@ from service.services.parsing import parsing
 from service.services.reading import SUPPORTED, Fields, Reader, only_file
 from service.settings import Settings
 
-_CSV_TYPES = ("text/csv", "application/csv", "text/plain", "application/vnd.ms-excel")
+CSV_TYPES = ("text/csv", "application/csv", "text/plain", "application/vnd.ms-excel")
 _PIECE = 1 << 16
 _FORM = "application/x-www-form-urlencoded"
 
@@ -52,7 +52,7 @@ def read_with(
     refuse_larger(request.content_length, settings.max_body_bytes)
     kind = request.mimetype
     if kind in ("multipart/form-data", _FORM):
-        if _encoding(request) not in ("", "identity"):
+        if content_codings(_encoding(request)):
             raise Problem(415, "a compressed form is unsupported: gzip the file in it instead")
         if kind == _FORM:
             return _read_form(request, reader, query)
@@ -60,8 +60,8 @@ def read_with(
     body = opened(request, settings.max_body_bytes)
     if kind in ("application/json", ""):
         return reader.json(body, query, request.content_length)
-    if kind in _CSV_TYPES:
-        _refuse_other_charset(request)
+    if kind in CSV_TYPES:
+        refuse_other_charset(request)
         options = reader.options(query)
         return reader.table(body, options, counted=counted), options
     if kind == negotiation.NPY:
@@ -81,7 +81,7 @@ def opened(request: Request, limit: int) -> BinaryIO:
 
 
 def _encoding(request: Request) -> str:
-    return request.headers.get("Content-Encoding", "").strip().lower()
+    return request.headers.get("Content-Encoding", "")
 
 
 def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source, Options]:
@@ -138,7 +138,8 @@ def _read_multipart(
     return reader.file(body, fields, counted=counted)
 
 
-def _refuse_other_charset(request: Request) -> None:
+def refuse_other_charset(request: Request) -> None:
+    """Raise a `Problem` 415 for a table that is said to be in anything but UTF-8."""
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii", "ascii"):
         raise Problem(415, f"unsupported charset {charset[:40]!r}; supported: utf-8")

@@ -8,7 +8,8 @@ import os
 import re
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -63,6 +64,7 @@ class Failure:
 
     data: bytes
     told: str
+    path: Path
     count: int = 1
 
 
@@ -135,23 +137,27 @@ class Run:
         self._errors = _Errors()
         self.result = Result(name, seed)
 
-    def run(self, count: int, told: Callable[[int], None] = lambda _: None) -> Result:
-        """Try so many inputs, the seeds first."""
-        result, began = self.result, monotonic()
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """See errors that are only logged, and interrupt what does not end."""
         logging.getLogger().addHandler(self._errors)
         before = signal.signal(signal.SIGPROF, _interrupt)
         try:
-            base = 0
+            yield
+        finally:
+            signal.signal(signal.SIGPROF, before)
+            logging.getLogger().removeHandler(self._errors)
+
+    def run(self, count: int) -> Result:
+        """Try so many inputs, the seeds first."""
+        result, began, base = self.result, monotonic(), 0
+        with self.watched():
             for number in range(count):
                 self.try_one(self._input(number))
                 if number == count // 10:
                     base = resident()
                 if base and number % _LOOK_EVERY == 0:
                     result.growth = max(result.growth, resident() - base)
-                    told(number)
-        finally:
-            signal.signal(signal.SIGPROF, before)
-            logging.getLogger().removeHandler(self._errors)
         result.outcomes = len(self._reached)
         result.seconds = monotonic() - began
         return result
@@ -207,12 +213,12 @@ class Run:
         if found := self.result.failures.get(key):
             found.count += 1
             return
-        self.result.failures[key] = Failure(data, told)
         self._folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256(data).hexdigest()[:12]
         path = self._folder / f"{self.result.name}-{digest}"
         path.write_bytes(data)
         path.with_suffix(".txt").write_text(told, errors="backslashreplace")
+        self.result.failures[key] = Failure(data, told, path)
 
 
 def _kind(error: Exception) -> str:
