@@ -10,6 +10,10 @@ COVERAGE ?=
 TOGETHER := -n 3 --dist loadfile --no-loadscope-reorder
 # What `make quick-tests` runs: tests that start no server, worker or browser.
 CHECK_TESTS := tests/gpr tests/services tests/runtime tests/deploy/chart tests/tools/loadtest tests/tools/test_import_order.py tests/docs/test_architecture.py --ignore=tests/tools/loadtest/test_traffic.py
+# Of `make fuzz`: the inputs of each reader, what they are made from, and which readers (default: all).
+INPUTS ?= 100000
+SEED ?= 1
+READERS ?=
 # The service that the examples call.
 URL ?= http://localhost:5000
 
@@ -50,6 +54,12 @@ quick-tests: $(VENV)/.dev ## run the tests that need no server
 kill-tests: $(VENV)/.dev ## kill workers, server and Redis with 100 jobs running; the table is in docs/jobs.md
 	$(BIN)/python -m tests.worker.killing
 
+fuzz: $(VENV)/.dev ## feed every reader with 100,000 broken inputs (10 minutes): make fuzz INPUTS=1000 SEED=2 READERS=npz
+	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --seed $(SEED) $(READERS)
+
+fuzz-api: $(VENV)/.dev ## send 10,000 requests made from /openapi.json, with and without a key: make fuzz-api SEED=2
+	$(BIN)/python -m tests.jobs.contract --seed $(SEED)
+
 train: $(VENV)/.dev ## fit service/pretrained.npz to the bundled data
 	$(BIN)/python -m service train
 
@@ -89,4 +99,4 @@ lock: ## update the pinned versions and hashes in requirements/ from pyproject.t
 
 include helm/kubernetes.mk bench/bench.mk
 
-.PHONY: help run test lint check quick-tests kill-tests train verify genetic montecarlo entered screenshots version lock
+.PHONY: help run test lint check quick-tests kill-tests fuzz fuzz-api train verify genetic montecarlo entered screenshots version lock

@@ -246,7 +246,8 @@ class Connection(UpgradeIgnoringProtocol):
             (b"content-type", media_type.encode()),
             (b"content-length", str(len(body)).encode()),
         ]
-        cycle, earlier = self.cycle, self.cycle
+        cycle = self.cycle
+        earlier: RequestResponseCycle | None = cycle
         if self.in_body:
             body = b"" if self.scope["method"] == "HEAD" else body
             earlier = self._give_up(cycle)
@@ -263,7 +264,8 @@ class Connection(UpgradeIgnoringProtocol):
         if any(waiting is cycle for waiting, _ in self.pipeline):
             self.pipeline.popleft()
             return self._writer.cycle
-        cycle.scope[CLIENT_LEFT] = True  # type: ignore[typeddict-unknown-key]
+        scope: Any = cycle.scope
+        scope[CLIENT_LEFT] = True
         cycle.disconnected, cycle.waiting_for_100_continue = True, False
         cycle.message_event.set()
         return None

@@ -22,6 +22,9 @@ BLOCK = 128 << 10
 
 _OPENING = re.compile(rb'"points"\s*:\s*\[(?=\s*\[\s*[^\[\s])')
 _CLOSING = re.compile(rb"\]\s*\]")
+_NO_ROW = re.compile(rb"\[[^\]]*\[|(?:\A|\]\s*,)\s*[^\[\s]")
+"""Matches a list in a row, and what is no row: the block may end within either."""
+
 _LONGEST_ENVELOPE = 4096
 _LONGEST_ROW = 1 << 20
 _BLANKS = b" \t\r\n"
@@ -119,6 +122,8 @@ class RowReader:
         try:
             rows = _rows.decode(b"[" + block + b"]")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if isinstance(error, msgspec.ValidationError) and _NO_ROW.search(block):
+                raise unusable("a point is not a list of numbers", path=path) from None
             refuse_malformed(b"[" + block + b"]", self._at - 1)
             detail, _, where = reason(error).partition(" - at `$")
             raise unusable(f"not a number: {detail}", path=self._path(where)) from None

@@ -235,13 +235,13 @@ Columns = tuple[int, ...]
 def gradient(model: Model, X: FloatArray, columns: Columns, sens: FloatArray) -> FloatArray:
     """Return Jᵀ·sens, shape (n, d), for sens of shape (n, k) and k columns of (mean, variance)."""
     J = model.gradient(X)[:, columns]
-    return np.asarray(np.einsum("nkd,nk->nd", J, sens))
+    return _product("sens", "nkd,nk->nd", J, sens)
 
 
 def jacobian(model: Model, X: FloatArray, columns: Columns, vec: FloatArray) -> FloatArray:
     """Return J·vec, shape (n, k), for vec of shape (n, d)."""
     J = model.gradient(X)[:, columns]
-    return np.asarray(np.einsum("nkd,nd->nk", J, vec))
+    return _product("vec", "nkd,nd->nk", J, vec)
 
 
 def hessian(
@@ -249,4 +249,12 @@ def hessian(
 ) -> FloatArray:
     """Return (Σₖ sensₖ Hₖ)·vec, shape (n, d): the Hessian of the functional that sens makes."""
     H = model.hessian(X)[:, columns]
-    return np.asarray(np.einsum("nkij,nk,nj->ni", H, sens, vec))
+    return _product("sens or vec", "nkij,nk,nj->ni", H, sens, vec)
+
+
+def _product(what: str, axes: str, derivatives: FloatArray, *given: FloatArray) -> FloatArray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        product: FloatArray = np.asarray(np.einsum(axes, derivatives, *given))
+    if not np.isfinite(product).all() and np.isfinite(derivatives).all():
+        raise invalid_input(f"{what} is so large that the output is outside the range of float64")
+    return product

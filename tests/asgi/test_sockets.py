@@ -15,7 +15,7 @@ from service.model import FloatArray
 from tests.helpers import plainhttp
 from tests.helpers.patience import until
 from tests.helpers.serving import Server, serving
-from tests.helpers.wire import BODY, REQUEST, read_answer, read_to_the_end
+from tests.helpers.wire import BODY, REQUEST, read_answer, read_next, read_to_the_end
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,21 @@ def test_pipelining_keeps_the_order(wire: socket.socket) -> None:
         line.split(b": ")[1] for line in stream.split(b"\r\n") if line.startswith(b"x-request-id")
     ]
     assert found == ids
+
+
+def test_a_broken_request_is_refused_after_the_answers_before_it(wire: socket.socket) -> None:
+    wire.sendall(REQUEST + REQUEST + b"this is no request\r\n\r\n")
+    stream = wire.makefile("rb")
+    assert [read_next(stream)[0] for _ in range(3)] == [200, 200, 400]
+    assert stream.read() == b""
+
+
+def test_a_broken_body_is_refused_after_the_answers_before_it(wire: socket.socket) -> None:
+    chunked = b"POST /predict HTTP/1.1\r\nHost: gp\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    wire.sendall(REQUEST + chunked)
+    stream = wire.makefile("rb")
+    assert [read_next(stream)[0] for _ in range(2)] == [200, 400]
+    assert stream.read() == b""
 
 
 def test_header_in_single_bytes(wire: socket.socket) -> None:

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-from tests.fuzz.readers import READERS
+from tests.fuzz.readers import READERS, be_quiet, run_reader
 from tests.fuzz.running import Result, Run
 
 FOLDER = Path("build/fuzz")
 _SHOWN = 2000
-
-
-def _run(name: str, count: int, seed: int) -> Result:
-    """Run one reader, in a process of its own, so that its memory can be measured."""
-    _be_quiet()
-    return Run(name, READERS[name](), seed, FOLDER).run(count)
-
-
-def _be_quiet() -> None:
-    warnings.simplefilter("ignore")  # NumPy's, of numbers that overflow
-    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def _table(results: Sequence[Result]) -> str:
@@ -51,7 +38,7 @@ def _print_failures(result: Result) -> None:
 
 def _repeat(path: Path) -> int:
     """Read one stored input again; its file begins with the reader's name."""
-    _be_quiet()
+    be_quiet()
     name = path.name.rpartition("-")[0]
     run = Run(name, READERS[name](), 0, FOLDER)
     with run.watched():
@@ -65,7 +52,7 @@ def _run_all(names: Sequence[str], count: int, seed: int, processes: int) -> int
     context = get_context("spawn")
     results: dict[str, Result] = {}
     with ProcessPoolExecutor(processes, context, max_tasks_per_child=1) as pool:
-        running = [pool.submit(_run, name, count, seed) for name in names]
+        running = [pool.submit(run_reader, name, count, seed, FOLDER) for name in names]
         for done in as_completed(running):
             result = done.result()
             results[result.name] = result

@@ -15,9 +15,9 @@ from service.gpr import GPR
 from service.model import FloatArray, Model
 from service.services import writing
 from service.services.chunks import Source
+from service.services.features import features_of
 from service.services.negotiation import CSV, JSON, NDJSON, NPY, OFFERED
 from service.services.options import Options
-from service.services.features import features_of
 from service.services.prediction import Limits
 from service.services.reading import Reader
 from tests.fuzz.running import Wrong
@@ -66,8 +66,8 @@ def check(media_type: str, body: bytes, *, bad_rows: bool = False) -> None:
 
 def _check_table(body: bytes) -> None:
     for line in body.splitlines():
-        cells = line.decode().replace(";", ",").replace("\t", ",").split(",")
-        if {"nan", "inf", "-inf"} & set(cells[-8:]):
+        cells = line.decode("utf-8", "replace").replace(";", ",").replace("\t", ",").split(",")
+        if {"nan", "inf", "-inf"} & set(cells[-2:]):
             raise Wrong(f"a row has a number that is not finite: {line!r}")
 
 
@@ -84,4 +84,3 @@ def _check_document(value: Any) -> None:
             stack += each
         elif isinstance(each, float) and not math.isfinite(each):
             raise Wrong("a number is not finite")
-

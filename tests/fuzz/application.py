@@ -41,7 +41,9 @@ def runtime() -> Runtime:
         "max_backlog_seconds": 1e6,
         "keepalive_requests": 12,
     }
-    return Runtime(Settings.from_environ({f"GPSERVE_{k.upper()}": str(v) for k, v in given.items()}))
+    return Runtime(
+        Settings.from_environ({f"GPSERVE_{k.upper()}": str(v) for k, v in given.items()})
+    )
 
 
 def check_answer(status: int, headers: dict[str, str], body: bytes) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -63,7 +63,7 @@ def _read_points(data: bytes) -> str:
     number = variant(data)
     model = models.words() if number % 8 == 7 or b"(2, 2)" in data[:128] else models.numbers()
     body = open_body(io.BytesIO(data), "", LONGEST * 2)
-    source = reader(model).array(cast(BinaryIO, body))
+    source = reader(model).array(body)
     head = arrays.read_header(io.BytesIO(data), len(model.feature_names))
     arrays.refuse_wrong_size(head, len(data))
     return answer(model, source, Options(gradient=number % 3 == 0), number)
@@ -71,14 +71,34 @@ def _read_points(data: bytes) -> str:
 
 def _array(random: Random) -> bytes:
     """A file with a header of parts that are all right or nearly so."""
-    shape = random.choice(((2, 4), (4,), (1, 1, 4), (4, 2), (0, 4), (3, 2), (), (2**40, 4), (1,) * 40 + (4,)))
-    descr = random.choice(("<f8", "<f8", ">f8", "<f4", "<i2", "|u1", "|b1", "<c8", "|O", "<U1", "<f2", "|V4", "<m8[s]"))
+    shape = random.choice(
+        ((2, 4), (4,), (1, 1, 4), (4, 2), (0, 4), (3, 2), (), (2**40, 4), (1,) * 40 + (4,))
+    )
+    descr = random.choice(
+        (
+            "<f8",
+            "<f8",
+            ">f8",
+            "<f4",
+            "<i2",
+            "|u1",
+            "|b1",
+            "<c8",
+            "|O",
+            "<U1",
+            "<f2",
+            "|V4",
+            "<m8[s]",
+        )
+    )
     order = random.choice(("False", "False", "True", "0", "None"))
     text = f"{{'descr': {descr!r}, 'fortran_order': {order}, 'shape': {shape}, }}".encode()
     text += b" " * random.randrange(80) + b"\n"
     version = random.choice((1, 1, 1, 2, 3))
     size = len(text).to_bytes(2 if version == 1 else 4, "little")
-    count = int(min(np.prod(shape, dtype=float), 64)) * int(descr[2:3] if descr[2:3].isdigit() else 8)
+    count = int(min(np.prod(shape, dtype=float), 64)) * int(
+        descr[2:3] if descr[2:3].isdigit() else 8
+    )
     return b"\x93NUMPY" + bytes((version, 0)) + size + text + random.randbytes(count)
 
 
@@ -90,7 +110,12 @@ def model_files() -> Reader:
     def generate(random: Random) -> bytes:
         return _archive(random, dict(random.choice(opened)))
 
-    words = (*_HEADER, *(f"{name}.npy".encode() for name in opened[0]), b"PK\x01\x02", b"PK\x05\x06")
+    words = (
+        *_HEADER,
+        *(f"{name}.npy".encode() for name in opened[0]),
+        b"PK\x01\x02",
+        b"PK\x05\x06",
+    )
     path = in_memory("model.npz")
 
     def read(data: bytes) -> str:
@@ -155,7 +180,9 @@ def _change_numbers(random: Random, members: dict[str, bytes], name: str) -> Non
 def _change_shape(random: Random, members: dict[str, bytes], name: str) -> None:
     array = np.load(io.BytesIO(members[name]))
     members[name] = _npy(
-        random.choice((array.reshape(-1), array[None], array.reshape(-1)[:1], array.reshape(-1)[:0]))
+        random.choice(
+            (array.reshape(-1), array[None], array.reshape(-1)[:1], array.reshape(-1)[:0])
+        )
     )
 
 

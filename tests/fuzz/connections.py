@@ -109,6 +109,9 @@ class _Transport(asyncio.Transport):
     def writelines(self, list_of_data: Any) -> None:
         self.write(b"".join(list_of_data))
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def write_eof(self) -> None:
         self.ended = True
 
@@ -159,7 +162,8 @@ class _Server:
         transport = self._loop.run_until_complete(self._serve(data, variant(data)))
         if self._problems:
             said, error = self._problems[0], self._errors[0]
-            self._problems.clear(), self._errors.clear()
+            self._problems.clear()
+            self._errors.clear()
             raise Wrong(f"on the event loop: {said}") from error
         return self._checked(bytes(transport.written), transport)
 
@@ -231,7 +235,9 @@ def _pieces(data: bytes, number: int) -> Iterator[bytes]:
             yield data[start:stop]
 
 
-_HEAD = re.compile(rb"HTTP/1\.[01] (\d\d\d) [^\r\n]*\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?[^\r\n\x00]*\r\n)*)\r\n")
+_HEAD = re.compile(
+    rb"HTTP/1\.[01] (\d\d\d) [^\r\n]*\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?[^\r\n\x00]*\r\n)*)\r\n"
+)
 
 
 def _response(data: bytes, method: str) -> tuple[int, dict[str, str], bytes, bytes]:
@@ -277,7 +283,9 @@ def _requests(random: Random) -> bytes:
     return made
 
 
-_LINES = tuple(word for word in _WORDS if word.endswith(b"\r\n") and b": " in word and word[:1] != b"0")
+_LINES = tuple(
+    word for word in _WORDS if word.endswith(b"\r\n") and b": " in word and word[:1] != b"0"
+)
 _PATHS = (b"/predict", b"/predict", b"/Evaluate", b"/", b"/model", b"/healthz", b"/v2/models/quakes/infer", b"/train", b"/jobs", b"/%C3%A9", b"/predict?lat=1&long=2&depth=3&stations=4", b"/models/x/activate", b"*", b"http://gp/predict", b"//predict", b"/model/diagnostics", b"/\xe9?\xe9=\xff", b"/openapi.json", b"/nope")  # fmt: skip
 
 
@@ -300,5 +308,3 @@ def _request(random: Random) -> bytes:
         size = max(0, len(body) + random.randrange(-9, 9))
         return head + b"Content-Length: %d\r\n\r\n" % size + body
     return head + b"\r\n" + body * random.randrange(2)
-
-

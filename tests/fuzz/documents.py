@@ -59,7 +59,11 @@ def points() -> Reader:
 
 
 def _model_for(data: bytes) -> GPR:
-    return models.words() if b'"wt"' in data or b'"gear"' in data or variant(data) % 8 == 7 else models.numbers()
+    return (
+        models.words()
+        if b'"wt"' in data or b'"gear"' in data or variant(data) % 8 == 7
+        else models.numbers()
+    )
 
 
 def _read_points(data: bytes) -> str:
@@ -75,7 +79,7 @@ def rows() -> Reader:
         {"noise": False, "points": [_ROW, _ROW], "gradient": True},
         {"points": [[1.5, 2e5, -3, 4], [0, 0, 0, 0]], "interval": 0.5, "seed": 3},
     ]
-    seeds = [*_made(shapes), b'{ "points" : [ [1,2,3,4] ,\n [1 , 2, 3,4]\r\n] , "noise" :true }']
+    seeds = [*_made(shapes), b'{"points":[[1,2,3,4],[[]]]}', b'{"points":[[1,2,3,4],5]}', b'{ "points" : [ [1,2,3,4] ,\n [1 , 2, 3,4]\r\n] , "noise" :true }']
     return Reader(_read_rows, seeds, _WORDS, partial(_document, shapes))
 
 
@@ -126,7 +130,8 @@ def _refuse_stricter(data: bytes, problem: Problem) -> None:
 
 _TENSOR = {"name": "x", "datatype": "FP64", "shape": [2, 4]}
 _EACH = [
-    {"name": name, "datatype": "FP32", "shape": [1], "data": [value]} for name, value in _POINT.items()
+    {"name": name, "datatype": "FP32", "shape": [1], "data": [value]}
+    for name, value in _POINT.items()
 ]
 _BINARY = {"parameters": {"binary_data_size": 64}}
 
@@ -144,7 +149,12 @@ def inferences() -> Reader:
     raw = np.array([_ROW, _ROW], "<f8").tobytes()
     seeds = [_framed(text, raw if b"binary_data_size" in text else b"") for text in _made(shapes)]
     word = struct.pack("<I", 9) + b"automatic"
-    gear = {"name": "gear", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 13}}
+    gear = {
+        "name": "gear",
+        "datatype": "BYTES",
+        "shape": [1],
+        "parameters": {"binary_data_size": 13},
+    }
     wt = {"name": "wt", "datatype": "FP64", "shape": [1], "parameters": {"binary_data_size": 8}}
     seeds.append(_framed(json.dumps({"inputs": [wt, gear]}).encode(), raw[:8] + word))
     seeds.append(_framed(b"", raw))
@@ -170,10 +180,10 @@ def _read_inference(data: bytes) -> str:
         asked = tensors.read_inference(text)
         X = v2.read_points(asked, raw, features, MOST_POINTS)
     else:
-        asked = tensors.Inference([], parameters=tensors.Parameters(binary_data_output=True))
+        asked = tensors.Inference([], given=tensors.Parameters(binary_data_output=True))
         X = v2.raw_points(raw, len(features.names), MOST_POINTS)
-    outputs = v2.infer(model, X, asked, predict)
-    length, pieces = tensors.write({"model_name": "m", "id": asked.id}, outputs)
+    outputs, members = v2.infer(model, X, asked, predict)
+    length, pieces = tensors.write({"model_name": "m", "id": asked.id, **members}, outputs)
     body = b"".join(pieces)
     check("application/json", body[:length])
     if not all(np.isfinite(output.values).all() for output in outputs):
@@ -239,7 +249,7 @@ def trainings() -> Reader:
         {"inputs": {"p": column, "q": squares}, "output": column, "held_out": 0.2, "restarts": 1},
     ]  # fmt: skip
     words = (b'"kernel":"RBF*"', b'"noise":"0.1"', b'"target":"a"', b'"features":["a"]', b'"name":"a/../b"', b'"leave_out":["b"]', b'"activate":false', *_WORDS)  # fmt: skip
-    return Reader(_read_training, _made(shapes), words, partial(_document, shapes))
+    return Reader(_read_training, [*_made(shapes), b'{"\xe9":1}'], words, partial(_document, shapes))
 
 
 def _read_training(data: bytes) -> str:
@@ -291,5 +301,3 @@ def _changed(value: Any, random: Random) -> Any:
             value[at] = _changed(value[at], random)
         return value
     return random.choice(_ODD)()
-
-

@@ -30,7 +30,11 @@ def _request(first: bytes, body: bytes, *lines: bytes) -> bytes:
 
 
 def _part(name: bytes, content: bytes, more: bytes = b"") -> bytes:
-    return b'--edge\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % (name, more, content)
+    return b'--edge\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % (
+        name,
+        more,
+        content,
+    )
 
 
 def _array() -> bytes:
@@ -56,6 +60,10 @@ _FORMS = (
     _request(b"POST /train", _part(b"target", b"y") + _part(b"file", _ROWS, b'; filename="t.csv"') + _END, _MULTIPART, b"Idempotency-Key: 1"),
     _request(b"POST /train?categorical=b", _ROWS, b"Content-Type: text/csv", b"Idempotency-Key: \xe9"),
     _request(b"GET /predict?" + _FIELDS, b""),
+    _request(b"GET /predict?lat=\xe9", b""),
+    _request(b"POST /train?categorical=\xe9", _ROWS, b"Content-Type: text/csv", b"Idempotency-Key: 1"),
+    _request(b"POST /predict", b"--edge\r\nContent-Disposition: form-data\r\n\r\n1\r\n" + _END, _MULTIPART),
+    _request(b"POST /train", b'--edge\r\nContent-Disposition: form-data; filename="a"\r\n\r\n1\r\n' + _END, _MULTIPART),
 )  # fmt: skip
 _FORM_WORDS = (
     b"--edge\r\n", b"--edge--", b"\r\n\r\n", b"Content-Disposition: form-data; name=\"file\"; filename=\"b\"\r\n\r\n", b"Content-Transfer-Encoding: base64\r\n",
@@ -89,7 +97,7 @@ _VALUES = {
     b"X-Request-Id": (b"abc", b"\xe9", b"a" * 500, b"a b", b"\x01", b'"'),
     b"Host": (b"gp", b"\xe9", b"a:b:c", b"[::1", b"", b"gp:99999"),
     b"If-Range": (b'"abc"', b"\xe9", b"Wed, 21 Oct 2015 07:28:00 GMT"),
-    b"If-Modified-Since": (b"Wed, 21 Oct 2015 07:28:00 GMT", b"x", b"Wed, 99 Oct 99999 07:28:00 GMT"),
+    b"If-Modified-Since": (b"Wed, 21 Oct 2015 07:28:00 GMT", b"x", b"Wed, 99 Oct 99999 07:-9223372036854775809:00 GMT"),
     b"Origin": (b"http://other", b"null"),
     b"Cookie": (b"a=b", b"\xe9=;;", b"="),
 }  # fmt: skip
@@ -100,6 +108,7 @@ _BODIES = (b"", _POINT, _TABLE, gzip.compress(_TABLE, mtime=0), _INFERENCE, _arr
 def headers() -> Reader:
     """Every header that the service reads, on every route."""
     seeds = [_request(first, b"") for first in _PATHS]
+    seeds += [_request(first, b"", b"If-Match: *") for first in _PATHS if first[:3] == b"GET"]
     seeds += [
         _request(_PATHS[at % len(_PATHS)], _BODIES[at % len(_BODIES)], name + b": " + value)
         for at, (name, value) in enumerate((n, v) for n, values in _VALUES.items() for v in values)
@@ -190,13 +199,18 @@ def _with_headers(random: Random) -> bytes:
 def _form(random: Random) -> bytes:
     """A form of fields or parts, in any order, each maybe twice or with another name."""
     names = [b"lat", b"long", b"depth", b"stations"] * random.choice((1, 1, 1, 2))
-    names += random.choices((b"noise", b"interval", b"samples", b"colour", b"", b"file", b"lat"), k=random.choice((0, 0, 1, 2)))
+    names += random.choices(
+        (b"noise", b"interval", b"samples", b"colour", b"", b"file", b"lat"),
+        k=random.choice((0, 0, 1, 2)),
+    )
     values = (b"1", b"-20.5", b"1e308", b"", b"nan", b"x", b"true", b"%C3%A9", b"1,5", b"0.5", b"2")
-    fields = [(name, random.choice(values[:2] if random.random() < 0.8 else values)) for name in names]
+    fields = [
+        (name, random.choice(values[:2] if random.random() < 0.8 else values)) for name in names
+    ]
     if random.random() < 0.5:
         return _request(b"POST /predict", b"&".join(n + b"=" + v for n, v in fields), _FORM)
     parts = [_part(name, value) for name, value in fields[: random.randrange(9)]]
-    more = random.choice((b'; filename="a"', b"", b'; filename="a.json"', b'; filename*=UTF-8\'\'a'))
+    more = random.choice((b'; filename="a"', b"", b'; filename="a.json"', b"; filename*=UTF-8''a"))
     if random.random() < 0.6:
         parts.append(_part(b"file", random.choice(_BODIES), more))
     random.shuffle(parts)
