@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -20,9 +19,11 @@ _REFUSALS = (501, 503, 505)
 """Statuses above 499 that say what the request is to do: nothing has gone wrong."""
 
 
-@cache
 def runtime() -> Runtime:
-    """The parts of a serving process, with a key and a token, and no queue."""
+    """Return the parts of a serving process, with a key and a token, and no queue.
+
+    Each has a batcher, which belongs to one event loop.
+    """
     folder = Path(tempfile.mkdtemp())
     models.numbers().save(folder / "model.npz")
     digest = hashlib.sha256(KEY.encode()).hexdigest()

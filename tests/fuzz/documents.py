@@ -79,7 +79,12 @@ def rows() -> Reader:
         {"noise": False, "points": [_ROW, _ROW], "gradient": True},
         {"points": [[1.5, 2e5, -3, 4], [0, 0, 0, 0]], "interval": 0.5, "seed": 3},
     ]
-    seeds = [*_made(shapes), b'{"points":[[1,2,3,4],[[]]]}', b'{"points":[[1,2,3,4],5]}', b'{ "points" : [ [1,2,3,4] ,\n [1 , 2, 3,4]\r\n] , "noise" :true }']
+    seeds = [
+        *_made(shapes),
+        b'{"points":[[1,2,3,4],[[]]]}',
+        b'{"points":[[1,2,3,4],5]}',
+        b'{ "points" : [ [1,2,3,4] ,\n [1 , 2, 3,4]\r\n] , "noise" :true }',
+    ]
     return Reader(_read_rows, seeds, _WORDS, partial(_document, shapes))
 
 
@@ -249,7 +254,9 @@ def trainings() -> Reader:
         {"inputs": {"p": column, "q": squares}, "output": column, "held_out": 0.2, "restarts": 1},
     ]  # fmt: skip
     words = (b'"kernel":"RBF*"', b'"noise":"0.1"', b'"target":"a"', b'"features":["a"]', b'"name":"a/../b"', b'"leave_out":["b"]', b'"activate":false', *_WORDS)  # fmt: skip
-    return Reader(_read_training, [*_made(shapes), b'{"\xe9":1}'], words, partial(_document, shapes))
+    return Reader(
+        _read_training, [*_made(shapes), b'{"\xe9":1}'], words, partial(_document, shapes)
+    )
 
 
 def _read_training(data: bytes) -> str:

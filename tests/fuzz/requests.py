@@ -121,7 +121,8 @@ class _Application:
     """Answers requests written as a line with method and path, lines of headers, and a body."""
 
     def __init__(self) -> None:
-        self._app: Flask = create_app(runtime())
+        self._runtime = runtime()
+        self._app: Flask = create_app(self._runtime)
 
     def read(self, data: bytes) -> str:
         environ = _environ(data)
@@ -144,9 +145,11 @@ class _Application:
 
     def _train(self, environ: dict[str, Any]) -> str:
         """Read a training as its route does, which needs a queue only then."""
+        environ["HTTP_AUTHORIZATION"] = "Bearer secret"
         with self._app.request_context(environ):
+            self._app.preprocess_request()
             key = jobs._key(cast(Any, flask_request))
-            data, options, read = jobs._read_training(runtime().settings)
+            data, options, read = jobs._read_training(self._runtime.settings)
             jobs._checked(read, data, options)
             return f"a training, {len(key.fingerprint()) if key else 0}"
 

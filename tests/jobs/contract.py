@@ -1,4 +1,4 @@
-"""`make fuzz-api`: schemathesis sends 10,000 requests made from /openapi.json, with and without a key."""
+"""`make fuzz-api`: requests that schemathesis makes from /openapi.json, with a key and without."""
 
 from __future__ import annotations
 
