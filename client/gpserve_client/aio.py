@@ -107,7 +107,7 @@ class AsyncClient(ClientBase):
         return await self._send(_requests.models())
 
     async def jobs(self) -> list[JobStatus]:
-        """Return the jobs submitted with this client's token; see `Client.jobs`."""
+        """Return the jobs submitted with this client's key; see `Client.jobs`."""
         return await self._send(_requests.jobs())
 
     async def job(self, id: str, options: Options | None = None) -> AsyncJob:

@@ -35,8 +35,8 @@ class Client(ClientBase):
     Parameters
     ----------
     url : of the service
-    token : bearer token, required by `train`, `publish` and `activate`; jobs submitted with
-        a token are listed only for that token
+    token : bearer token or key, required by `train`, `publish` and `activate`; jobs submitted with
+        a key belong to it
     version : pins a version of the model: `VersionChanged` is raised if another one is served
     rows : maximum number of points per request; more points are split
     concurrency : maximum number of requests at the same time
@@ -194,9 +194,9 @@ class Client(ClientBase):
         return self._send(_requests.models())
 
     def jobs(self) -> list[JobStatus]:
-        """Return the jobs submitted with this client's token, newest first.
+        """Return the jobs submitted with this client's key, newest first.
 
-        Without a token, return the jobs of everyone without a token.
+        Raises `ServiceError`: 401 without a key; a job submitted without one is found by its id.
         """
         return self._send(_requests.jobs())
 

@@ -23,6 +23,7 @@ from service.services.features import Features, features_of
 from service.services.parsing import parsing
 from service.services.v2 import HEADER_LENGTH
 from service.services.v2tensors import Inference, Parameters
+from service.web.access import count_points
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
 from service.web.hooks import current_runtime, predict_while_connected
@@ -137,6 +138,7 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     else:
         with parsing(len(text)):
             asked, X = _points(text, raw, features, limit)
+    count_points(len(X))
     return _answer(served, asked.id, protocol.infer(served, X, asked, predict_while_connected()))
 
 
