@@ -14,9 +14,11 @@ LARGE = 256 << 10
 """Bytes of a document that takes noticeable memory: parsed, a byte becomes up to 25."""
 
 one_at_a_time = threading.Lock()
-"""Held by the thread that turns text into objects. The decoders run for milliseconds without letting
-another thread run: if several wait for each other, the event loop waits for all of them each time.
-Never hold this while a client sends: a slow one would stop all others.
+"""Held by the thread that turns text into objects.
+
+The decoders run for milliseconds without letting another thread run: if several wait for each
+other, the event loop waits for all of them each time. Never hold this while a client sends: a slow
+one would stop all others.
 """
 
 
