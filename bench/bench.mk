@@ -21,6 +21,8 @@ bench: $(BENCH_MADE) ## run every benchmark and write docs/benchmarks.md (two co
 $(BENCH_PARTS:%=bench-%): bench-%: $(BENCH_MADE)
 	$(ENVS)/load/bin/python -m bench $*
 
+overload: bench-overload ## measure goodput and probes under overload on 64 to 512 connections (eight minutes)
+
 bench-lock: $(VENV)/.dev ## update the benchmarks' pinned versions from bench/*.in
 	for side in load client $(BENCH_PEERS); do \
 	  $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
@@ -28,4 +30,4 @@ bench-lock: $(VENV)/.dev ## update the benchmarks' pinned versions from bench/*.
 	    bench/requirements-$$side.in -o bench/requirements-$$side.txt || exit 1; \
 	done
 
-.PHONY: bench bench-lock $(BENCH_PARTS:%=bench-%)
+.PHONY: bench bench-lock overload $(BENCH_PARTS:%=bench-%)

@@ -319,15 +319,15 @@ class Front:
             await self._flask(scope, receive, send)  # type: ignore[arg-type]
         finally:
             self._taken -= 1
-            if _has_large_document(dict(scope["headers"])):
+            if _has_large_body(dict(scope["headers"])):
                 self._flask.executor.submit(give_back_memory)
 
 
-def _has_large_document(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the body is JSON or a form, and so long that its numbers filled much memory."""
-    kind, length = headers.get(b"content-type", b""), headers.get(b"content-length", b"")
+def _has_large_body(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the body is so long that what was read of it filled much memory."""
+    length = headers.get(b"content-length", b"")
     size = int(length) if length.isdigit() else LARGE * (b"transfer-encoding" in headers)
-    return size >= LARGE and (not kind or b"json" in kind or b"form" in kind)
+    return size >= LARGE
 
 
 def _with_chunked_bodies(flask: WSGI) -> WSGI:
