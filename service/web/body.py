@@ -11,7 +11,7 @@ from flask import Request
 
 from service.model import Model
 from service.services import negotiation
-from service.services.body import decompressed, open_body, refuse_larger
+from service.services.body import content_codings, decompressed, open_body, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, too_large, unusable
 from service.services.features import features_of
@@ -52,7 +52,7 @@ def read_with(
     refuse_larger(request.content_length, settings.max_body_bytes)
     kind = request.mimetype
     if kind in ("multipart/form-data", _FORM):
-        if _encoding(request) not in ("", "identity"):
+        if content_codings(_encoding(request)):
             raise Problem(415, "a compressed form is unsupported: gzip the file in it instead")
         if kind == _FORM:
             return _read_form(request, reader, query)
@@ -81,7 +81,7 @@ def opened(request: Request, limit: int) -> BinaryIO:
 
 
 def _encoding(request: Request) -> str:
-    return request.headers.get("Content-Encoding", "").strip().lower()
+    return request.headers.get("Content-Encoding", "")
 
 
 def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source, Options]:

@@ -65,7 +65,7 @@ _REQUIRED = ("name", "input", "sens", "vec")
 """Members without which a call that uses them is answered 400."""
 
 _HEADERS: dict[str, str] = {
-    "Content-Encoding": "`gzip` for a compressed body",
+    "Content-Encoding": "`gzip` or `deflate` for a compressed body",
     "Idempotency-Key": "A repeated request with the same key gets the job of the first one",
     "If-Match": 'Answer only with this version of the model, for example `"ae7a26976731"`',
     "If-None-Match": "Answer 304 if the model still has this version",
