@@ -19,7 +19,7 @@ from werkzeug.sansio.multipart import (
     State,
 )
 
-from service.services.errors import malformed, too_large
+from service.services.errors import Problem, malformed, too_large
 
 MOST_PARTS = 1000
 _PIECE = 1 << 16
@@ -56,6 +56,14 @@ class FormParser(FormDataParser):
             return super().parse(stream, mimetype, content_length, options)
         form = _Form(self, content_length)
         try:
+            self._read(form, stream, options)
+        except Problem:
+            self._discard(stream)
+            raise
+        return stream, form.fields, form.files
+
+    def _read(self, form: _Form, stream: IO[bytes], options: dict[str, str] | None) -> None:
+        try:
             boundary = (options or {}).get("boundary", "").encode("ascii")
             if not boundary:
                 raise ValueError("its Content-Type has no boundary")
@@ -66,7 +74,12 @@ class FormParser(FormDataParser):
             raise too_large(detail, limit=MOST_PARTS) from None
         except ValueError as error:
             raise malformed(f"the form cannot be read: {error}") from None
-        return stream, form.fields, form.files
+
+    def _discard(self, stream: IO[bytes]) -> None:
+        """Read what is left, if it is little: gunicorn's own workers drop an unread connection."""
+        most = self.max_form_memory_size
+        while most > 0 and (piece := stream.read(_PIECE)):
+            most -= len(piece)
 
     def _events(self, stream: IO[bytes], boundary: bytes) -> Iterator[Event]:
         decoder = MultipartDecoder(boundary, max_parts=MOST_PARTS)
