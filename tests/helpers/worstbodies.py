@@ -133,6 +133,7 @@ MODELS = {
         422,
         lambda: b"a,b,y\n" + b"10,10,10\n" * 499_999,
         headers={"Authorization": "Bearer secret"},
+        times=(2,),
     ),
     "training JSON": Worst(
         "/train",
