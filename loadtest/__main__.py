@@ -91,6 +91,7 @@ def report(traffic: Traffic, found: delays.Delays | None) -> str:
 @click.command()
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The service.")
 @click.option("--host", default="", help="Host header, for an ingress on another address.")
+@click.option("--token", envvar="GPSERVE_TOKEN", default="", help="Key of a closed service.")
 @click.option(
     "--wait",
     type=click.FloatRange(0, 3600),
@@ -116,15 +117,15 @@ def report(traffic: Traffic, found: delays.Delays | None) -> str:
 @click.option("--deployment", default="gpserve", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/loadtest"))
 def main(
-    url: str, host: str, wait: float, shape: str, rates: list[float], low: float, high: float,
-    seconds: float, after: float, points: int, rate_per_user: float, processes: int,
+    url: str, host: str, token: str, wait: float, shape: str, rates: list[float], low: float,
+    high: float, seconds: float, after: float, points: int, rate_per_user: float, processes: int,
     max_requests: int, namespace: str, deployment: str, out: Path,
 ) -> None:  # fmt: skip
     """Send predictions to a service as fast as a shape says; write OUT.csv and OUT.png."""
     load = shape_of(shape, low, high, seconds, rates)
     watch = watched(namespace, deployment)
     options = {"points": points, "rate_per_user": rate_per_user, "processes": processes}
-    target = Target(url, host)
+    target = Target(url, host, token)
     try:
         target.wait(wait, lambda text: click.echo(text, err=True))
         traffic = Traffic(load, target, **options)  # type: ignore[arg-type]

@@ -19,15 +19,17 @@ _PAUSE_SECONDS = 0.5
 
 @dataclass
 class Target:
-    """The service's base URL, and the Host header if it differs from the URL's."""
+    """The service's base URL, the Host header if it differs from the URL's, and a key."""
 
     url: str
     host: str = ""
+    token: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers of every request."""
-        return {"Host": self.host} if self.host else {}
+        key = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return key | ({"Host": self.host} if self.host else {})
 
     def model(self) -> dict[str, Any]:
         """Return the description of the served model.

@@ -50,3 +50,16 @@ def test_it_does_not_wait_for_ever_nor_when_it_is_refused(
 def test_a_service_that_is_away_is_named_after_the_wait() -> None:
     with pytest.raises(URLError, match="refused"):
         Target(f"http://127.0.0.1:{free_port()}").wait(1, lambda _: None)
+
+
+def test_a_closed_service_is_asked_with_the_key() -> None:
+    seen: list[str] = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        seen.append(environ.get("HTTP_AUTHORIZATION", ""))
+        start_response(READY[0], [("Content-Length", str(len(READY[1])))])
+        return [READY[1]]
+
+    with in_process(application) as url:
+        Target(url, token="secret").model()
+    assert seen == ["Bearer secret"]
