@@ -33,6 +33,9 @@ Record = tuple[int, list[str]]
 
 DELIMITERS = ";\t,"
 LONGEST_LINE = 1 << 20
+MOST_BLANK_LINES = 1_000_000
+"""Beyond it, half of a table's lines must hold something, as they do where lines end in
+carriage return, carriage return and line feed."""
 BOM = b"\xef\xbb\xbf"
 _ZIP_MAGIC = b"PK\x03\x04"
 _HEAD_LINES = 16
@@ -91,15 +94,23 @@ class CSVRecords:
         return self._lines_before + self._reader.line_num
 
     def __iter__(self) -> Iterator[Record]:
-        reader, before, line = self._reader, self._lines_before, self.line
+        reader, before, line, blank = self._reader, self._lines_before, self.line, 0
         try:
             for record in reader:
                 line = before + reader.line_num
                 if record:
                     yield line, record
+                else:
+                    blank += 1
+                    self._refuse_mostly_blank(blank)
         except csv.Error as error:
             hint = OPEN_QUOTE.format(line + 1) if self.line > line + 1 else ""
             raise malformed(f"not a CSV record: {error}{hint}", line=self.line) from None
+
+    def _refuse_mostly_blank(self, blank: int) -> None:
+        """Raise a `Problem` 400 for a body of line breaks, which takes long and gives nothing."""
+        if blank > MOST_BLANK_LINES and 2 * blank > self._reader.line_num:
+            raise malformed(f"more than {MOST_BLANK_LINES} lines are blank", line=self.line)
 
 
 def _delimiter_of(lines: Iterator[str]) -> tuple[str, Iterator[str]]:

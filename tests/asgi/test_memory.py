@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import pytest
 from service.settings import Settings
 from tests.helpers import cgroups, plainhttp
 from tests.helpers.patience import report_if_late, until
+from tests.helpers.probes import Probe
 from tests.helpers.serving import ONE_WORKER, ROOT, Server, serving
 
 SUM = "tests.helpers.toys:Sum"
@@ -82,30 +82,6 @@ def chart_limit() -> int:
     found = re.search(r"^    memory: (\d+)Gi$", values, re.MULTILINE)
     assert found
     return int(found[1]) << 30
-
-
-class Probe:
-    """Asks /healthz on new connections, and keeps the longest wait."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.slowest = 0.0
-
-    def __enter__(self) -> Probe:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.02):
-            started = time.monotonic()
-            assert plainhttp.get(f"{self._url}/healthz").status_code == 200
-            self.slowest = max(self.slowest, time.monotonic() - started)
 
 
 def test_the_worst_of_every_kind_fits_the_charts_memory(server: Server) -> None:
