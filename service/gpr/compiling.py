@@ -1,0 +1,112 @@
+"""Compile `triangle.c` where there is a C compiler: `python service/gpr/compiling.py`.
+
+Without one, models are served by NumPy. Nothing but the standard library is imported, so that it
+runs where nothing is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("triangle.c")
+
+FLAGS = [
+    *["-std=gnu11", "-O3", "-mprefer-vector-width=512", "-ffp-contract=off"],
+    *["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-fPIC", "-shared"],
+]
+"""None of them lets a compiler change a bit: a trap and an errno are only signals of an error."""
+
+BUILDS = {
+    "x86_64": {"AVX-512": "-march=x86-64-v4", "AVX2": "-march=x86-64-v3"},
+    "aarch64": {"NEON": "-march=armv8-a"},
+    "arm64": {"NEON": "-march=armv8-a"},
+}
+"""For each kind of processor what is compiled, the fastest first: all give the same bits."""
+
+SECONDS = 120
+"""Until a compiler is given up."""
+
+
+def builds() -> dict[str, str]:
+    """Return the builds for this machine, by name: the option that makes each."""
+    return BUILDS.get(platform.machine(), {})
+
+
+def library(build: str) -> Path:
+    """Return the file of a build.
+
+    Its name depends on the source, the options and the platform, so that a file that exists is not
+    out of date. It is beside the bytecode, which neither Git nor an image's build takes over.
+    """
+    options = [builds()[build], *FLAGS, platform.system(), platform.machine()]
+    digest = hashlib.sha256(SOURCE.read_bytes() + " ".join(options).encode()).hexdigest()[:12]
+    return SOURCE.parent / "__pycache__" / f"triangle-{build.lower()}-{digest}.so"
+
+
+def compile_all() -> str:
+    """Compile what is missing, and return a sentence that says what there is now."""
+    if not builds():
+        return f"there is no compiled kernel for {platform.machine()}: models are served by NumPy"
+    if all(library(build).exists() for build in builds()):
+        return ""
+    reasons = ["no C compiler was found (cc, gcc, clang, or the package ziglang)"]
+    for compiler in _compilers():
+        failed = [reason for build in builds() if (reason := _compile(compiler, build))]
+        if not failed:
+            _remove_old()
+            return f"compiled {SOURCE.name} for {' and '.join(builds())}, with {compiler[0]}"
+        reasons = failed
+    return f"models are served by NumPy, more slowly: {reasons[0]}"
+
+
+def _compilers() -> Iterator[list[str]]:
+    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        if name and (found := shutil.which(name)):
+            yield [found]
+    if find_spec("ziglang"):
+        yield [sys.executable, "-m", "ziglang", "cc"]
+
+
+_ZIG_NAMES = {"x86-64-v4": "x86_64_v4", "x86-64-v3": "x86_64_v3", "armv8-a": "generic"}
+
+
+def _compile(compiler: list[str], build: str) -> str:
+    """Compile one build; return why it failed, or nothing."""
+    option = builds()[build]
+    if "ziglang" in compiler:
+        option = "-mcpu=" + _ZIG_NAMES[option.removeprefix("-march=")]
+    target = library(build)
+    part = target.with_suffix(f".{os.getpid()}.part")
+    try:
+        target.parent.mkdir(exist_ok=True)
+        command = [*compiler, option, *FLAGS, "-o", str(part), str(SOURCE)]
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)
+        part.replace(target)
+    except subprocess.CalledProcessError as error:
+        lines = [line for line in error.stderr.splitlines() if "error" in line] or [str(error)]
+        return f"{compiler[0]} failed: {lines[0]}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    finally:
+        part.unlink(missing_ok=True)
+    return ""
+
+
+def _remove_old() -> None:
+    current = {library(build) for build in builds()}
+    for path in (SOURCE.parent / "__pycache__").glob("triangle-*.so"):
+        if path not in current:
+            path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    if said := compile_all():
+        print(said)
