@@ -52,47 +52,53 @@ def library(build: str) -> Path:
 
 
 def compile_all() -> str:
-    """Compile what is missing, and return a sentence that says what there is now."""
+    """Compile what is missing. Return a sentence that says what was done, or nothing."""
     if not builds():
-        return f"there is no compiled kernel for {platform.machine()}: models are served by NumPy"
-    if all(library(build).exists() for build in builds()):
+        return (
+            f"there is no kernel for {platform.machine()} to compile: NumPy computes, more slowly"
+        )
+    if _made():
         return ""
-    reasons = ["no C compiler was found (cc, gcc, clang, or the package ziglang)"]
-    for compiler in _compilers():
-        failed = [reason for build in builds() if (reason := _compile(compiler, build))]
-        if not failed:
+    reason = "there is no C compiler (cc, gcc, clang, or the package ziglang)"
+    for name, command in _compilers():
+        reasons = [_compile(command, build) for build in builds()]
+        if made := _made():
             _remove_old()
-            return f"compiled {SOURCE.name} for {' and '.join(builds())}, with {compiler[0]}"
-        reasons = failed
-    return f"models are served by NumPy, more slowly: {reasons[0]}"
+            return f"compiled {SOURCE.name} for {' and '.join(made)} by {name}"
+        reason = f"{name} failed: {reasons[0]}"
+    return f"{reason}: NumPy computes, more slowly"
 
 
-def _compilers() -> Iterator[list[str]]:
+def _made() -> list[str]:
+    return [build for build in builds() if library(build).exists()]
+
+
+def _compilers() -> Iterator[tuple[str, list[str]]]:
     for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
         if name and (found := shutil.which(name)):
-            yield [found]
+            yield name, [found]
     if find_spec("ziglang"):
-        yield [sys.executable, "-m", "ziglang", "cc"]
+        yield "ziglang", [sys.executable, "-m", "ziglang", "cc"]
 
 
 _ZIG_NAMES = {"x86-64-v4": "x86_64_v4", "x86-64-v3": "x86_64_v3", "armv8-a": "generic"}
 
 
-def _compile(compiler: list[str], build: str) -> str:
+def _compile(command: list[str], build: str) -> str:
     """Compile one build; return why it failed, or nothing."""
     option = builds()[build]
-    if "ziglang" in compiler:
+    if "ziglang" in command:
         option = "-mcpu=" + _ZIG_NAMES[option.removeprefix("-march=")]
     target = library(build)
     part = target.with_suffix(f".{os.getpid()}.part")
+    command = [*command, option, *FLAGS, "-o", str(part), str(SOURCE)]
     try:
         target.parent.mkdir(exist_ok=True)
-        command = [*compiler, option, *FLAGS, "-o", str(part), str(SOURCE)]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        if done.returncode:
+            errors = [line for line in done.stderr.splitlines() if "error" in line]
+            return errors[0] if errors else f"exit status {done.returncode}"
         part.replace(target)
-    except subprocess.CalledProcessError as error:
-        lines = [line for line in error.stderr.splitlines() if "error" in line] or [str(error)]
-        return f"{compiler[0]} failed: {lines[0]}"
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     finally:
