@@ -31,7 +31,7 @@ def gradient(p: Posterior, triangle: Triangle, trend: Trend | None, U: FloatArra
         part[:, 0] += s * (p.mean.coefficients @ p.mean.slopes(D))
         part[:, 1] += s**2 * p.kernel.ddiagonal(u)
         if trend is not None:
-            part[:, 1] += 2 * s * t @ (trend.T @ p.mean.slopes(D))
+            part[:, 1] += 2 * s * np.vecmat(t, trend.T @ p.mean.slopes(D))
         part /= p.input_scale
     return out
 
@@ -72,6 +72,6 @@ def _weights(
     t = np.zeros((len(u), 0))
     if trend is not None:
         t = trend.rows(p.mean.design(u), v, p.output_scale)
-        v = v + t @ trend.Q.T
+        v = v + np.vecmat(t, trend.Q.T)
     w = triangle.transposed_product(v)
     return np.stack([np.broadcast_to(p.output_scale * p.alpha, w.shape), -2 * w], axis=1), t
