@@ -8,7 +8,7 @@ from ctypes import c_void_p
 
 import numpy as np
 
-from service.gpr.factors import Product, Single
+from service.gpr.factors import Product, Single, StdPeriodic
 from service.gpr.means import Trend
 from service.gpr.native import ROWS, Library, Term, Triangle, aligned, padded
 from service.gpr.posterior import Posterior
@@ -19,8 +19,11 @@ from service.model import FloatArray
 TILE = 256
 """Points at once: enough that the triangle is read rarely, few enough to stay in the caches."""
 
-FORMS = ("RBF", "Exponential", "Matern32", "Matern52")
-"""The order of the forms in `triangle.c`. NumPy computes all others."""
+FORMS = (
+    *("RBF", "Exponential", "Matern32", "Matern52", "RatQuad", "ExpSineSquared"),
+    "StdPeriodic",
+)
+"""In the order of `triangle.c`."""
 
 
 def _address(array: FloatArray) -> c_void_p:
@@ -66,19 +69,25 @@ class PackedTriangle:
 
 
 class CompiledTerm:
-    """A stationary covariance function as `struct term`."""
+    """A covariance function as `struct term`."""
 
-    def __init__(self, term: Stationary, p: Posterior) -> None:
+    def __init__(self, term: Stationary | StdPeriodic, p: Posterior) -> None:
         active, d = np.ascontiguousarray(term.active_dims), len(term.active_dims)
         Z = aligned(d, padded(len(p.X)))
         Z[:, : len(p.X)] = p.X[:, active].T
-        inverse = np.ascontiguousarray(1 / np.broadcast_to(term.lengthscale, active.shape))
+        sharpness = 1 / np.broadcast_to(term.lengthscale, active.shape)
+        inverse, shape = sharpness, 0.0
+        if isinstance(term, StdPeriodic):
+            inverse = 1 / np.broadcast_to(term.period, active.shape)
+        else:
+            shape = term.shape
         offset, scale = (np.ascontiguousarray(a[active]) for a in (p.input_offset, p.input_scale))
-        self._arrays = active, offset, scale, inverse, Z
+        self._arrays = active, offset, scale, inverse, sharpness, Z
         self.struct = Term(
-            FORMS.index(term.name), p.X.shape[1], d, Z.shape[1], term.variance,
+            *(FORMS.index(term.name), p.X.shape[1], d, Z.shape[1]),
+            *(term.variance, shape),
             *(array.ctypes.data for array in self._arrays),
-        )  # fmt: skip
+        )
         self.pointer = ctypes.pointer(self.struct)
 
 
@@ -129,7 +138,7 @@ class CompiledPredictor(Predictor):
             self._Q[:, : self.triangle.size] = self.trend.Q.T
 
     def _compiled(self, factor: Single) -> Factor:
-        if isinstance(factor, Stationary) and factor.name in FORMS:
+        if isinstance(factor, Stationary | StdPeriodic):
             return CompiledTerm(factor, self.posterior)
         return factor
 

@@ -18,12 +18,13 @@ _NEEDED = {"AVX-512": "AVX512_SKX", "AVX2": "AVX2", "NEON": "ASIMD"}
 
 
 class Term(ctypes.Structure):
-    """`struct term`: a stationary covariance function."""
+    """`struct term`: a covariance function and Z."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("form", "inputs", "d", "N")),
-        ("variance", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("active", "offset", "scale", "inverse", "Z")),
+        *((name, ctypes.c_double) for name in ("variance", "shape")),
+        *((name, ctypes.c_void_p) for name in ("active", "offset", "scale", "inverse")),
+        *((name, ctypes.c_void_p) for name in ("sharpness", "Z")),
     )
 
 

@@ -39,13 +39,13 @@ INLINE vec all(double a) { return a - (vec){0}; }
 
 /* a b + c, rounded once */
 INLINE vec muladd(vec a, vec b, vec c) {
-    vec r;
+    vec r = a;
     for (int l = 0; l < WIDTH; l++) r[l] = __builtin_fma(a[l], b[l], c[l]);
     return r;
 }
 
 INLINE vec root(vec a) {
-    vec r;
+    vec r = a;
     for (int l = 0; l < WIDTH; l++) r[l] = __builtin_sqrt(a[l]);
     return r;
 }
@@ -72,26 +72,60 @@ INLINE vec exponential(vec x) {
     return where(x < -708.0, all(0.0), e);
 }
 
-enum { RBF, EXPONENTIAL, MATERN32, MATERN52 };
+/* log(1 + t) for t >= 0, by log(m) = 2 artanh((m - 1)/(m + 1)) and its series up to s^23, where
+   1 + t = 2^e m and m is within a factor of sqrt(2) of 1. */
+INLINE vec logarithm(vec t) {
+    vec y = 1.0 + t, lost = t - (y - 1.0);
+    vec e = (vec)(((ints)y >> 52) | (ints)all(0x1p52)) - (0x1p52 + 1023);
+    vec m = (vec)(((ints)y & 0xfffffffffffff) | (ints)all(1.0));
+    ints large = m > 0x1.6a09e667f3bcdp0;
+    m = where(large, 0.5 * m, m);
+    e = where(large, e + 1.0, e);
+    vec s = (m - 1.0) / (m + 1.0), squared = s * s, sum = all(2.0 / 23);
+    UNROLL for (int k = 21; k >= 1; k -= 2) sum = muladd(sum, squared, all(2.0 / k));
+    return muladd(e, all(0x1.62e42fefa39efp-1), muladd(s, sum, lost / y));
+}
 
-/* Rasmussen & Williams, equations 4.9, 4.18 and 4.17, of r^2 */
-INLINE vec covariance(const int form, vec squares) {
+/* sin(pi r) but for its sign, by the series of sin(x) up to x^21 */
+INLINE vec sine(vec r) {
+    static const double inverse[] = {
+        1.0, 1.0 / 6, 1.0 / 120, 1.0 / 5040, 1.0 / 362880, 1.0 / 39916800, 1.0 / 6227020800,
+        1.0 / 1307674368000, 1.0 / 355687428096000, 1.0 / 121645100408832000,
+        1.0 / 51090942171709440000.0};
+    const vec shift = all(0x1.8p52);
+    vec x = 0x1.921fb54442d18p1 * (r - ((r + shift) - shift)), squared = -x * x;
+    vec s = all(inverse[10]);
+    UNROLL for (int k = 9; k >= 0; k--) s = muladd(s, squared, all(inverse[k]));
+    return s * x;
+}
+
+enum { RBF, EXPONENTIAL, MATERN32, MATERN52, RATQUAD, EXPSINESQUARED, STDPERIODIC };
+
+/* The covariance with a variance of 1, of r^2. Rasmussen & Williams, equations 4.9, 4.18, 4.17,
+   4.19 and 4.31; `shape` is the power or the smoothness. STDPERIODIC sums squares of sines. */
+INLINE vec covariance(const int form, double shape, vec squares) {
     vec q = where(squares > 1e300, all(1e300), squares);
-    if (form == RBF) return exponential(-0.5 * q);
+    if (form == RBF || form == STDPERIODIC) return exponential(-0.5 * q);
+    if (form == RATQUAD) return exponential(-shape * logarithm(0.5 * q));
     if (form == EXPONENTIAL) return exponential(-root(q));
+    if (form == EXPSINESQUARED) {
+        vec wave = sine(root(q)) / shape;
+        return exponential(-2.0 * (wave * wave));
+    }
     vec t = root((form == MATERN32 ? 3.0 : 5.0) * q);
     if (form == MATERN32) return (1.0 + t) * exponential(-t);
     return muladd(t, muladd(t, all(1.0 / 3), all(1.0)), all(1.0)) * exponential(-t);
 }
 
-/* A stationary covariance function of `d` of the `inputs` columns of X.
+/* A covariance function of `d` of the `inputs` columns of X.
 
-x becomes (x - offset)/scale, the units of Z (d, N); `inverse` holds 1/lengthscale. */
+x becomes (x - offset)/scale, the units of Z (d, N). `inverse` holds 1/lengthscale, or 1/period of
+STDPERIODIC, whose 1/lengthscale is `sharpness`. */
 struct term {
     int64_t form, inputs, d, N;
-    double variance;
+    double variance, shape;
     const int64_t *active;
-    const double *offset, *scale, *inverse, *Z;
+    const double *offset, *scale, *inverse, *sharpness, *Z;
 };
 
 INLINE void row(const int form, const struct term *t, const double *x, double *k) {
@@ -100,10 +134,11 @@ INLINE void row(const int form, const struct term *t, const double *x, double *k
         for (ptrdiff_t i = 0; i < t->d; i++)
             UNROLL for (int v = 0; v < ROWS / WIDTH; v++) {
                 vec r = (x[i] - *(const vec *)(t->Z + i * t->N + j + v * WIDTH)) * t->inverse[i];
+                if (form == STDPERIODIC) r = sine(r) * t->sharpness[i];
                 squares[v] = muladd(r, r, squares[v]);
             }
         UNROLL for (int v = 0; v < ROWS / WIDTH; v++)
-            *(vec *)(k + j + v * WIDTH) = t->variance * covariance(form, squares[v]);
+            *(vec *)(k + j + v * WIDTH) = t->variance * covariance(form, t->shape, squares[v]);
     }
 }
 
@@ -118,6 +153,9 @@ EXPORT void covariances(const struct term *t, const double *X, ptrdiff_t n, doub
         case EXPONENTIAL: row(EXPONENTIAL, t, x, K); break;
         case MATERN32: row(MATERN32, t, x, K); break;
         case MATERN52: row(MATERN52, t, x, K); break;
+        case RATQUAD: row(RATQUAD, t, x, K); break;
+        case EXPSINESQUARED: row(EXPSINESQUARED, t, x, K); break;
+        case STDPERIODIC: row(STDPERIODIC, t, x, K); break;
         }
     }
 }

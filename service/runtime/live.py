@@ -100,7 +100,9 @@ class Live:
         self.model, self.version = model, version
         self.served = Served(model, path, version)
         by = f", {model.arithmetic}" if model.arithmetic else ""
-        log.info("serving %s %s (%s, %d points%s)", d.name, version, d.kernel, d.training_points, by)
+        log.info(
+            "serving %s %s (%s, %d points%s)", d.name, version, d.kernel, d.training_points, by
+        )
 
 
 class Follower:

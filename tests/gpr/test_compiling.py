@@ -23,9 +23,9 @@ def exponentials(library: native.Library, x: FloatArray) -> FloatArray:
     """Return exp(-x) for x ≥ 0: the kernel Exponential of two numbers x apart."""
     N = len(x)
     zero, one, first = np.zeros(1), np.ones(1), np.zeros(1, dtype=np.int64)
-    arrays = (first, zero, one, one, np.ascontiguousarray(x))
+    arrays = (first, zero, one, one, one, np.ascontiguousarray(x))
     form = ("RBF", "Exponential").index(Exponential(1).name)
-    term = native.Term(form, 1, 1, N, 1.0, *(array.ctypes.data for array in arrays))
+    term = native.Term(form, 1, 1, N, 1.0, 0.0, *(array.ctypes.data for array in arrays))
     out = np.empty(N)
     library.covariances(ctypes.pointer(term), zero.ctypes.data, 1, out.ctypes.data)
     return out
