@@ -13,8 +13,8 @@ N is a multiple of ROWS: zeros fill up the last rows and columns. */
 
 #define ROWS 32    /* of a panel of C; also the lanes of a sum */
 #define POINTS 6   /* at once: with a panel's rows they fill the registers */
-#define DEPTH 512  /* columns at once for many points, and */
-#define CHUNK 8    /* panels at once: a megabyte of C, which stays in the cache */
+#define DEPTH 1024 /* columns at once for many points, and */
+#define CHUNK 3    /* panels at once: 768 KiB of C, which stay in the second cache */
 #define AHEAD 4096 /* bytes to fetch in advance */
 
 #if defined(__AVX512F__)
