@@ -1,4 +1,4 @@
-"""Gaussian process regression: the `Model` that GPy trains and this service computes."""
+"""Gaussian process regression: the `Model` that GPy trains and that is served without it."""
 
 from __future__ import annotations
 
