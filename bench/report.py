@@ -15,6 +15,7 @@ PARTS = (
     "meanwhile",
     "uploads",
     "overload",
+    "keys",
     "start",
     "workers",
     "evaluate",

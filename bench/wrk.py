@@ -40,6 +40,7 @@ def load(
     dialect: str = "native",
     refusals: bool = False,
     close: bool = False,
+    authorization: str = "",
 ) -> Load:
     """Send requests from this many connections for some seconds; see requests.lua for dialects.
 
@@ -54,6 +55,7 @@ def load(
         raise RuntimeError("wrk is not installed: on Debian, apt install wrk")
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30"]
     command += ["-H", "Connection: close"] if close else []
+    command += ["-H", f"Authorization: {authorization}"] if authorization else []
     command += ["--script", str(_SCRIPT), url, "--", path, dialect]
     done = subprocess.run(pinned(CLIENT_CORE, command), capture_output=True, text=True, check=True)
     run = Load(**json.loads(done.stdout.splitlines()[-1]))

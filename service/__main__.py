@@ -25,6 +25,8 @@ from service.gpr.means import BASES
 from service.gpr.trainingdata import TrainingData, TrainingOptions
 from service.jobs.trainingrows import training_data
 from service.model import Description, Model, Unsupported, check_model_name, write_file
+from service.runtime.callers import ROLES
+from service.runtime.keys import new_key
 from service.runtime.pool import TilePool, cpu_limit, threads_for
 from service.services import negotiation, plots, writing
 from service.services.body import open_body, starts_like_gzip
@@ -393,6 +395,27 @@ def serve() -> None:
 
     exit_with_parent()
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "service.app:app"])
+
+
+@main.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    default=["predict"],
+    show_default=True,
+    type=click.Choice(ROLES),
+    help="What the key may do; repeat it for several.",
+)
+def key(name: str, roles: tuple[str, ...]) -> None:
+    """Make a key for the caller NAME, and print its entry for the file of GPSERVE_KEYS.
+
+    The key itself is printed once, on standard error: only its hash is stored.
+    """
+    secret, entry = new_key(name, roles)
+    click.echo(entry)
+    click.echo(f"The key of {name}, which is not stored anywhere: {secret}", err=True)
 
 
 @main.command()

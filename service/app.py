@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from time import perf_counter
@@ -17,8 +18,8 @@ from service.runtime.runtime import Runtime
 from service.services import diagnostics, negotiation, writing
 from service.services.errors import Problem
 from service.settings import Settings, SettingsError
-from service.web import body, hooks, pages
-from service.web.headers import mark_version, prefers_async, refuse_other_version, require_token
+from service.web import access, body, hooks, pages
+from service.web.headers import mark_version, prefers_async, refuse_other_version
 from service.web.hooks import (
     ClientLeftError,
     client_has_left,
@@ -44,6 +45,7 @@ def create_app(runtime: Runtime) -> Flask:
     app.config["MAX_FORM_MEMORY_SIZE"] = runtime.settings.max_parsed_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     hooks.install(app)
+    access.install(app)
     app.register_blueprint(api)
     _add_job_routes(app, runtime)
     for blueprint in (versions, v2, umbridge, pages.blueprint, pages.swagger_ui()):
@@ -65,14 +67,17 @@ def _add_job_routes(app: Flask, runtime: Runtime) -> None:
 
 
 @no_queue.post("/train")
+def train() -> NoReturn:
+    """Refuse a training."""
+    refuse_job()
+
+
 @no_queue.get("/jobs")
 @no_queue.get("/jobs/<id>")
 @no_queue.delete("/jobs/<id>")
 @no_queue.get("/jobs/<id>/results")
 def refuse_job(id: str = "") -> NoReturn:
-    """Refuse a request that needs a queue, a training only once the caller has shown the token."""
-    if request.path == "/train":
-        require_token(request.headers.get("Authorization", ""), current_runtime().settings.token)
+    """Refuse a request that needs a queue."""
     raise Problem(
         503,
         "jobs are disabled: no queue is configured. Set REDIS_URL, or start with `make run`; "
@@ -92,14 +97,20 @@ def predict() -> flask.Response:
     jobs: JobRoutes | None = flask.current_app.extensions["gpserve.jobs"]
     if prefers_async(request):
         return jobs.accept_prediction(model, media_type) if jobs else refuse_job()
-    source, options = body.read(request, model, runtime.settings, media_type)
+    counted = media_type == negotiation.NPY or access.counts_points()
+    source, options = body.read(request, model, runtime.settings, counted)
     if jobs and (accepted := jobs.offer_job(model, source, options, media_type)):
         return accepted
+    points = math.prod(source.shape) if source.shape is not None else None
+    if points is not None:
+        access.count_points(points)
     parsed = perf_counter()
     answer = writing.pieces(
         model, source, options, media_type, predict_while_connected(), runtime.limits
     )
-    response = flask.Response(_while_connected(answer, request.environ), content_type=media_type)
+    pieces = _while_connected(answer, request.environ)
+    few = points is not None and points <= model.large_tile  # in one piece, of a known length
+    response = flask.Response(b"".join(pieces) if few else pieces, content_type=media_type)
     _describe(response, model)
     response.headers["Server-Timing"] = (
         f"parse;dur={(parsed - started) * 1e3:.3f}, "

@@ -41,8 +41,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The Redis of the job queue; also read from `REDIS_URL`. Without it jobs are disabled, unless
     `make run` starts its own."""
     token: str = ""
-    """The bearer token required by `/train`, publishing and activation; without one they are
-    disabled."""
+    """A bearer token with the role `admin`: training, publishing and activation are disabled
+    without it, unless `keys` or `oidc_issuer` is set."""
+    keys: str = ""
+    """A file of keys, by their hashes, with roles and limits: docs/security.md. It is read again
+    when it changes."""
+    anonymous: Literal["predict", "read", "none"] = "predict"
+    """What callers without a key may do: see the model and `predict`, only see the model (`read`),
+    or `none` of both."""
+    oidc_issuer: str = ""
+    """The address of an OpenID Connect issuer whose tokens are accepted, with the extra `oidc`."""
+    oidc_audience: str = ""
+    """The audience that its tokens must name."""
+    oidc_roles_claim: str = "roles"
+    """The claim of its tokens that lists roles, as `realm_access.roles`."""
     data: str = ""
     """The folder in which `make run` keeps versions, jobs and its Valkey; default: the user's data
     folder."""

@@ -27,7 +27,7 @@ class Settings:
     Raises
     ------
     ValueError
-        A number is out of range.
+        A number is out of range, or the URL is no address of a service.
     """
 
     url: str
@@ -40,6 +40,7 @@ class Settings:
     headers: Mapping[str, str]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "url", _checked_url(self.url))
         for name in ("rows", "concurrency", "attempts"):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < 1:
@@ -71,6 +72,29 @@ class Settings:
             detail = f"the service serves version {info.version}, not {self.version}"
             raise VersionChanged(412, {"detail": detail})
         return info
+
+
+def _checked_url(url: Any) -> str:
+    """Return the URL without blanks around it.
+
+    Raises
+    ------
+    ValueError
+        It is not ``http://`` or ``https://`` and a host, or has what belongs to one request.
+    """
+    text = str(url).strip() if isinstance(url, str | httpx2.URL) else ""
+    example = "as in 'http://localhost:5000'"
+    if not text.lower().startswith(("http://", "https://")):
+        raise ValueError(f"url must begin with http:// or https://, {example}, not {url!r}")
+    try:
+        parsed = httpx2.URL(text)
+    except httpx2.InvalidURL as error:
+        raise ValueError(f"url cannot be read, {example}: {error} in {url!r}") from None
+    if not parsed.host or len(text.split()) > 1 or not 0 <= (parsed.port or 0) < 65536:
+        raise ValueError(f"url must have a host and perhaps a port, {example}, not {url!r}")
+    if parsed.query or parsed.fragment or parsed.path.endswith("/predict"):
+        raise ValueError(f"url must be that of the service, {example}, not of a request: {url!r}")
+    return text
 
 
 class ClientBase:

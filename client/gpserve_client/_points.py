@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gpserve_client._numbers import as_floats, refuse_text
 from gpserve_client._words import Categories, codes_of, refuse_wrong_codes
 from gpserve_client.answers import FloatArray
 
@@ -31,13 +32,14 @@ def as_array(points: Any, names: Sequence[str], categories: Categories | None = 
         There are no points, a feature is missing or duplicated, columns differ in length, the
         length of the last axis is not d, or a value is not a number or a word of its feature.
     """
+    refuse_text(points)
     categories = categories or {}
     columns = _columns_by_name(points, names)
     if columns is not None:
         return _stack(columns, names, categories)
     if isinstance(points, Sequence) and points and _columns_by_name(points[0], names) is not None:
         return np.stack([as_array(point, names, categories) for point in points])
-    X = _coded(points, names, categories) if categories else _as_floats(points)
+    X = _coded(points, names, categories) if categories else as_floats(points)
     _refuse_other_shape(X.shape, names)
     return X
 
@@ -45,7 +47,7 @@ def as_array(points: Any, names: Sequence[str], categories: Categories | None = 
 def _coded(points: Any, names: Sequence[str], categories: Categories) -> FloatArray:
     """Convert points in the order of the features; an array of numbers has codes already."""
     if isinstance(points, np.ndarray) and points.dtype.kind in "biuf":
-        X = _as_floats(points)
+        X = as_floats(points)
         _refuse_other_shape(X.shape, names)
         refuse_wrong_codes(X, names, categories)
         return X
@@ -54,7 +56,7 @@ def _coded(points: Any, names: Sequence[str], categories: Categories) -> FloatAr
     for name, words in categories.items():
         column = names.index(name)
         cells[..., column] = codes_of(cells[..., column], name, words)
-    return _as_floats(cells)
+    return as_floats(cells)
 
 
 def _refuse_other_shape(shape: tuple[int, ...], names: Sequence[str]) -> None:
@@ -141,7 +143,7 @@ def _stack(columns: Mapping[str, Any], names: Sequence[str], categories: Categor
     arrays = {
         name: codes_of(columns[name], name, categories[name])
         if name in categories
-        else _as_floats(columns[name])
+        else as_floats(columns[name], f"the values of {name}")
         for name in names
     }
     shapes = {array.shape for array in arrays.values() if array.ndim}
@@ -153,33 +155,6 @@ def _stack(columns: Mapping[str, Any], names: Sequence[str], categories: Categor
         )
         raise ValueError(f"the columns differ in length: {lengths}")
     return np.stack(np.broadcast_arrays(*arrays.values()), axis=-1)
-
-
-def _as_floats(values: Any) -> FloatArray:
-    """Convert to an array of the same shape; masked values and pandas.NA become NaN.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A value is not a number, or the lists differ in length.
-    """
-    if isinstance(values, Sequence) and any(map(np.ma.isMaskedArray, values)):
-        values = np.ma.stack(values)
-    if np.ma.isMaskedArray(values):
-        values = np.ma.filled(values.astype(np.float64), np.nan)
-    try:
-        return np.asarray(values, dtype=np.float64, order="C")
-    except (TypeError, ValueError):
-        objects = np.array(values, dtype=object)
-        missing = np.asarray(_is_na(objects), dtype=bool)
-        if not missing.any():
-            raise
-        objects[missing] = np.nan
-        return np.asarray(objects, dtype=np.float64, order="C")
-
-
-# compares the name of the type, since pandas may not be installed
-_is_na = np.frompyfunc(lambda value: type(value).__name__ == "NAType", 1, 1)
 
 
 def _columns_as_csv(columns: Mapping[str, Any]) -> bytes:

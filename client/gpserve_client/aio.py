@@ -13,6 +13,7 @@ from tenacity import AsyncRetrying
 
 from gpserve_client import _requests, _retries
 from gpserve_client._base import ClientBase, Settings
+from gpserve_client._numbers import held
 from gpserve_client._points import as_array
 from gpserve_client._requests import Request, Submission
 from gpserve_client._waiting import ProgressBar, pauses
@@ -60,7 +61,7 @@ class AsyncClient(ClientBase):
         """Predict at points of shape (..., d); see `Client.predict`."""
         options = Options(noise, interval, gradient, covariance, samples, seed, pathwise)
         retrying = AsyncRetrying(**self._retry_version_change())
-        return await retrying(self._predict, points, options)
+        return await retrying(self._predict, held(points), options)
 
     async def _predict(self, points: Any, options: Options) -> Prediction:
         info = self._model or await self._shared_model()
@@ -72,7 +73,7 @@ class AsyncClient(ClientBase):
     async def submit(self, points: Any, **options: Unpack[JobOptions]) -> AsyncJob:
         """Predict as a job; see `Client.submit`."""
         retrying = AsyncRetrying(**self._retry_version_change())
-        return await retrying(self._submit, points, Options(**options), _requests.new_key())
+        return await retrying(self._submit, held(points), Options(**options), _requests.new_key())
 
     async def _submit(self, points: Any, options: Options, key: str) -> AsyncJob:
         info = self._model or await self._shared_model()
@@ -107,7 +108,7 @@ class AsyncClient(ClientBase):
         return await self._send(_requests.models())
 
     async def jobs(self) -> list[JobStatus]:
-        """Return the jobs submitted with this client's token; see `Client.jobs`."""
+        """Return the jobs submitted with this client's key; see `Client.jobs`."""
         return await self._send(_requests.jobs())
 
     async def job(self, id: str, options: Options | None = None) -> AsyncJob:

@@ -15,6 +15,7 @@ from tenacity import Retrying
 
 from gpserve_client import _requests, _retries
 from gpserve_client._base import ClientBase, Settings
+from gpserve_client._numbers import held
 from gpserve_client._points import as_array
 from gpserve_client._requests import Request, Submission
 from gpserve_client._waiting import ProgressBar, pauses
@@ -34,9 +35,9 @@ class Client(ClientBase):
 
     Parameters
     ----------
-    url : of the service
-    token : bearer token, required by `train`, `publish` and `activate`; jobs submitted with
-        a token are listed only for that token
+    url : of the service, with ``http://`` or ``https://``, perhaps with a path before the service's
+    token : bearer token or key, required by `train`, `publish` and `activate`; jobs submitted with
+        a key belong to it
     version : pins a version of the model: `VersionChanged` is raised if another one is served
     rows : maximum number of points per request; more points are split
     concurrency : maximum number of requests at the same time
@@ -49,7 +50,8 @@ class Client(ClientBase):
     Raises
     ------
     ValueError
-        `rows`, `concurrency` or `attempts` is less than 1, or `timeout` is not positive.
+        `url` is no http or https address, `rows`, `concurrency` or `attempts` is less than 1, or
+        `timeout` is not positive.
 
     Notes
     -----
@@ -95,10 +97,10 @@ class Client(ClientBase):
 
         Parameters
         ----------
-        points : numbers in lists or arrays of shape (..., d); or by name, in any order and with
-            other columns beside them: a data frame (pandas, polars), a pyarrow table, a structured
-            array, a mapping of columns in which a single number stands for all points, a row of a
-            pandas data frame, a named tuple, a list of mappings, rows or named tuples. A
+        points : numbers in lists, arrays or generators, of shape (..., d); or by name, in any order
+            and with other columns beside them: a data frame (pandas, polars), a pyarrow table, a
+            structured array, a mapping of columns in which a single number stands for all points,
+            a row of a pandas data frame, a named tuple, a list of mappings, rows or named tuples. A
             categorical feature has words; only in an array of numbers it has their codes
         noise, interval, gradient, covariance, samples, seed, pathwise : see `Options`
 
@@ -109,10 +111,10 @@ class Client(ClientBase):
         httpx2.TransportError
             The service stays unreachable.
         ValueError
-            The points have the wrong shape or columns, or are not numbers.
+            The points have the wrong shape or columns, or are not real numbers.
         """
         options = Options(noise, interval, gradient, covariance, samples, seed, pathwise)
-        return Retrying(**self._retry_version_change())(self._predict, points, options)
+        return Retrying(**self._retry_version_change())(self._predict, held(points), options)
 
     def _predict(self, points: Any, options: Options) -> Prediction:
         info = self._model or self.model()
@@ -127,7 +129,7 @@ class Client(ClientBase):
         The job continues when this program ends; `job` finds it again by its ID.
         """
         retrying = Retrying(**self._retry_version_change())
-        return retrying(self._submit, points, Options(**options), _requests.new_key())
+        return retrying(self._submit, held(points), Options(**options), _requests.new_key())
 
     def _submit(self, points: Any, options: Options, key: str) -> Job:
         info = self._model or self.model()
@@ -194,9 +196,9 @@ class Client(ClientBase):
         return self._send(_requests.models())
 
     def jobs(self) -> list[JobStatus]:
-        """Return the jobs submitted with this client's token, newest first.
+        """Return the jobs submitted with this client's key, newest first.
 
-        Without a token, return the jobs of everyone without a token.
+        Raises `ServiceError`: 401 without a key; a job submitted without one is found by its id.
         """
         return self._send(_requests.jobs())
 

@@ -58,13 +58,15 @@ class DirectRequest:
     Attributes
     ----------
     arrived, begun : `perf_counter()` at its construction and when it was parsed, or 0
+    caller : the owner of the key that it was sent with, for the log
     """
 
-    __slots__ = ("_headers", "_log", "arrived", "begun", "id", "method", "path", "query")
+    __slots__ = ("_headers", "_log", "arrived", "begun", "caller", "id", "method", "path", "query")
 
     def __init__(self, log: RequestLog, scope: Scope, headers: dict[bytes, bytes]) -> None:
         self.arrived = perf_counter()
         self.begun = 0.0
+        self.caller = ""
         self._log = log
         self._headers = headers
         self.method: str = scope["method"]
@@ -110,4 +112,6 @@ class DirectRequest:
         """Count and log the request once it has been answered."""
         if not self.begun:
             self._log.begin()
-        self._log.finish(self.id, self.method, self.path, self.path, status, self.arrived)
+        self._log.finish(
+            self.id, self.method, self.path, self.path, status, self.arrived, self.caller
+        )

@@ -31,6 +31,7 @@ from service.asgi.transport import Headers, Response
 from service.model import Model
 from service.runtime import probes
 from service.runtime.batching import Waiting
+from service.runtime.callers import Role
 from service.runtime.logs import RequestLog, log_unexpected
 from service.runtime.metrics import METRICS_TYPE, LoopCounts
 from service.runtime.pool import yield_priority
@@ -59,6 +60,9 @@ class FastRoute(ABC):
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
+    role: Role = "predict"
+    """What the caller's key must allow."""
+
     @abstractmethod
     def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
         """Whether a request is small, as far as its head shows."""
@@ -76,8 +80,6 @@ class FastPredict(FastRoute):
 
     def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
         """Whether the request asks for JSON and has the length of a few points."""
-        if len(headers) != len(scope["headers"]):  # let Flask combine a repeated header
-            return False
         if headers.get(b"accept", b"").decode("latin-1") not in JSON_ACCEPTS:
             return False
         if scope["method"] == "GET":
@@ -246,10 +248,18 @@ class Front:
 
     async def _answer(self, route: FastRoute, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        if not route.accepts(scope, headers):
+        keys, authorization = self.runtime.keys, headers.get(b"authorization")
+        caller = keys.remembered(authorization) if authorization else keys.anonymous
+        if (
+            not route.accepts(scope, headers)
+            or len(headers) != len(scope["headers"])  # Flask combines a repeated header
+            or caller is None
+            or route.role not in caller.roles
+        ):
             await self._hand_over(scope, receive, send)
             return
         request = DirectRequest(self._log, scope, headers)
+        request.caller = "" if caller is keys.anonymous else caller.owner
         response: Response | None
         body = await whole_body(receive)
         try:

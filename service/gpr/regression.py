@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from service.gpr import derivatives, native, validation
 from service.gpr import file as modelfile
 from service.gpr.compiled import CompiledPredictor
+from service.gpr.frames import as_points
 from service.gpr.kernels import Kernel
 from service.gpr.means import Basis, Mean
 from service.gpr.parts import posterior_of_parts
@@ -33,6 +34,8 @@ from service.model import (
     version_of,
     write_file,
 )
+
+_FLOAT64 = np.dtype(np.float64)
 
 RECENT_DRAWS = 4
 """Draws to keep, so that the pieces of a large array share them."""
@@ -231,8 +234,11 @@ class GPR(Model):
         posterior = modelfile.decode(data)
         return cls(len(posterior.feature_names))._adopt(posterior, data)
 
-    def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+    def predict(self, X: Any, *, noise: bool = True) -> FloatArray:
         """Return mean and variance at X, shape (n, 2).
+
+        X has shape (n, d): an array, lists, or a data frame with a column for each feature. A
+        categorical feature has codes.
 
         Rasmussen & Williams, equations 2.25 and 2.26, with ‖L⁻¹k‖² for kᵀK⁻¹k.
         """
@@ -245,7 +251,7 @@ class GPR(Model):
             variance += self._noise
         return out
 
-    def gradient(self, X: FloatArray) -> FloatArray:
+    def gradient(self, X: Any) -> FloatArray:
         """Return the derivatives of mean and variance by the inputs, shape (n, 2, d), in raw units.
 
         The variance is that of the latent function; the noise is constant. The derivative by a
@@ -257,14 +263,14 @@ class GPR(Model):
             derivatives.gradient(p, predictor.triangle, predictor.trend, U), axis=2
         )
 
-    def hessian(self, X: FloatArray) -> FloatArray:
+    def hessian(self, X: Any) -> FloatArray:
         """Return the second derivatives of mean and variance, shape (n, 2, d, d)."""
         p, predictor = self.posterior, self._predictor
         U = p.model_units(self._columns(X))
         D = derivatives.hessian(p, predictor.triangle, predictor.trend, U)
         return p.encoding.contract(p.encoding.contract(D, axis=2), axis=3)
 
-    def covariance(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
+    def covariance(self, X: Any, *, noise: bool = True) -> FloatArray:
         """Return the joint covariance, shape (n, n); its diagonal is `predict`'s variance.
 
         Rasmussen & Williams, equation 2.24, and 2.42 for an estimated mean.
@@ -273,7 +279,7 @@ class GPR(Model):
         np.fill_diagonal(S, self.predict(X, noise=noise)[:, 1])
         return S
 
-    def _latent_covariance(self, X: FloatArray) -> FloatArray:
+    def _latent_covariance(self, X: Any) -> FloatArray:
         """Return that of the latent function without White."""
         p, trend = self.posterior, self._predictor.trend
         U = p.model_units(self._columns(X))
@@ -284,9 +290,7 @@ class GPR(Model):
             S += T @ T.T
         return (S + S.T) / 2
 
-    def samples(
-        self, X: FloatArray, count: int, seed: int, *, pathwise: bool = False
-    ) -> FloatArray:
+    def samples(self, X: Any, count: int, seed: int, *, pathwise: bool = False) -> FloatArray:
         """Return joint draws of the latent function, shape (count, n).
 
         They are exact unless `pathwise`; then each is a function of x, see `PathwiseDraws`.
@@ -312,17 +316,19 @@ class GPR(Model):
                 self._recent[count, seed] = PathwiseDraws(self.posterior, count, seed)
             return self._recent[count, seed]
 
-    def _columns(self, X: FloatArray) -> FloatArray:
+    def _columns(self, X: Any) -> FloatArray:
         """Return the columns of X, shape (n, D); raise `ValueError` for another shape."""
         X = self._checked(X)
         return X if self._encoding is None else self._encoding.expand(X)
 
-    def _checked(self, X: FloatArray) -> FloatArray:
+    def _checked(self, X: Any) -> FloatArray:
         if self._posterior is None:
             raise ValueError("the model is not trained: call fit, load or from_gpy")
-        if X.ndim != 2 or X.shape[1] != self.input_dim:
-            raise ValueError(f"X must have shape (n, {self.input_dim}), not {X.shape}")
-        return X
+        is_array = type(X) is np.ndarray and X.dtype == _FLOAT64
+        points: FloatArray = X if is_array else as_points(X, self.feature_names)
+        if points.ndim != 2 or points.shape[1] != self.input_dim:
+            raise ValueError(f"X must have shape (n, {self.input_dim}), not {points.shape}")
+        return points
 
 
 def _predictor(posterior: Posterior) -> Predictor:

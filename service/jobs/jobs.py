@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from service.jobs.ledger import Extra, Ledger
 from service.jobs.queue import Queue
 from service.jobs.records import DISMISSED, MOST_LISTED, Job, Listing
 from service.jobs.specs import BEGIN, INPUT, Spec
+from service.runtime.callers import Caller
 from service.services.errors import Problem, busy, full, ogc_problem
 from service.settings import Settings
 from service.storage import open_blobs
@@ -25,6 +25,9 @@ from service.storage.redis import connect
 
 _RETRY_SECONDS = 2.0
 _QUOTA_RETRY_SECONDS = "60"
+
+MOST_COUNTED = 2000
+"""How many of a caller's newest jobs are counted for the size of their inputs."""
 
 log = logging.getLogger(__name__)
 
@@ -56,22 +59,24 @@ class Jobs:
         self.ledger = Ledger(redis, settings.job_ttl_seconds)
         self.queue = Queue(redis)
 
-    def find(self, id: str) -> Job:
-        """Look up a job for anyone who knows its id, which cannot be guessed.
+    def find(self, id: str, caller: Caller) -> Job:
+        """Look up a job for its owner, or one that has none for anyone who knows its id.
 
-        Raises `Problem`: 404 for a job that never existed or has expired.
+        Raises `Problem`: 404 for a job that never existed, has expired or belongs to another.
         """
         job = self.ledger.get(id)
-        if job is None:
-            raise ogc_problem(404, "no-such-job", f"no such job, or it has expired: {id[:40]!r}")
+        if job is None or not caller.may_see(job.owner):
+            only = "" if caller.known else "; a job sent with a key is found with that key only"
+            detail = f"no such job, or it has expired: {id[:40]!r}{only}"
+            raise ogc_problem(404, "no-such-job", detail)
         return job
 
-    def dismiss(self, id: str) -> Job:
+    def dismiss(self, id: str, caller: Caller) -> Job:
         """Cancel a job; one that has ended stays as it is.
 
         Raises `Problem`: 404 as in `find`, 409 when it is too late to cancel.
         """
-        job = self.find(id)
+        job = self.find(id, caller)
         dismissed = self.ledger.finish(id, DISMISSED, "dismissed by its owner")
         job = self.ledger.get(id) or job
         if not dismissed and not job.final:
@@ -89,7 +94,7 @@ class Jobs:
         ]
         return matching[: listing.limit]
 
-    def accept(self, owner: str, key: Key | None, store: Store) -> Job:
+    def accept(self, caller: Caller, key: Key | None, store: Store) -> Job:
         """Accept a job, or find the one that a repeated request with the same `key` has made.
 
         Raises `Problem`: what `store` raises; 409 and 422 for a key that is in use, 429 beyond the
@@ -97,9 +102,9 @@ class Jobs:
         """
         id = secrets.token_hex(16)  # it cannot be guessed
         if key is None:
-            return self._accept_new(id, owner, store)
+            return self._accept_new(id, caller, store)
         ttl = self._settings.job_ttl_seconds
-        reservation = Reservation(self.ledger.redis, owner, key, ttl)
+        reservation = Reservation(self.ledger.redis, caller.owner, key, ttl)
         known = reservation.reserve(id)
         if known != id:
             job = self.ledger.get(known)
@@ -107,42 +112,46 @@ class Jobs:
                 reservation.forget(known)
             return job
         try:
-            return self._accept_new(id, owner, store, lambda p: reservation.settle(p, id))
+            return self._accept_new(id, caller, store, lambda p: reservation.settle(p, id))
         except BaseException:
             reservation.release(id)
             raise
 
-    def _accept_new(self, id: str, owner: str, store: Store, extra: Extra | None = None) -> Job:
-        self._check_quota(owner)
-        self.ledger.begin_upload(id)
-        blobs = JobBlobs(self.blobs, id)
+    def _accept_new(self, id: str, caller: Caller, store: Store, extra: Extra | None = None) -> Job:
+        ledger, owner, blobs = self.ledger, caller.owner, JobBlobs(self.blobs, id)
+        self._refuse_many_bytes(caller)
+        ledger.begin_upload(id)
         try:
+            self._open(id, caller)
             spec = store(blobs)
-            job = self.ledger.create(id, owner, spec, blobs.size(INPUT), extra)
+            job = ledger.create(id, owner, spec, blobs.size(INPUT), extra)
         except BaseException:
             blobs.delete(INPUT)
+            ledger.close(id, owner)
+            ledger.end_upload(id)
             raise
         self.queue.put(id, BEGIN)
-        self.ledger.mark_enqueued(id)
-        self.ledger.end_upload(id)
+        ledger.mark_enqueued(id)
+        ledger.end_upload(id)
         return job
 
-    def _check_quota(self, owner: str) -> None:
-        most_open, most_bytes = self._settings.max_open_jobs, self._settings.max_job_bytes
-        jobs = self.ledger.jobs_of(owner, 2 * most_open)
-        if sum(not job.final for job in jobs) >= most_open:
-            have = f"you already have {most_open} open jobs"
-            detail = f"{have}; wait for some to finish or cancel them"
-        elif sum(job.size for job in jobs) >= most_bytes:
-            have = f"the inputs of your jobs already take up {most_bytes} bytes"
-            detail = f"{have}; wait for some jobs to expire"
-        else:
-            return
-        raise Problem(429, detail, headers={"Retry-After": _QUOTA_RETRY_SECONDS})
+    def _open(self, id: str, caller: Caller) -> None:
+        """Count a job as open; raise a `Problem` 429 beyond the caller's limit."""
+        limit = caller.limits.open_jobs
+        most = self._settings.max_open_jobs if limit is None else limit
+        if not self.ledger.open(id, caller.owner, most):
+            raise _too_many(caller, f"{most} open jobs", "wait for some to finish or cancel them")
+
+    def _refuse_many_bytes(self, caller: Caller) -> None:
+        limit = caller.limits.job_bytes
+        most = self._settings.max_job_bytes if limit is None else limit
+        jobs = self.ledger.jobs_of(caller.owner, MOST_COUNTED)
+        if sum(job.size for job in jobs) >= most:
+            have = f"inputs of jobs that take up {most} bytes"
+            raise _too_many(caller, have, "wait for some jobs to expire")
 
 
-def owner_of(authorization: str) -> str:
-    """Name the owner of a job: whoever sends the same credentials, or everybody without any."""
-    if not authorization:
-        return "anonymous"
-    return hashlib.sha256(authorization.encode()).hexdigest()[:24]
+def _too_many(caller: Caller, have: str, do: str) -> Problem:
+    whose = "you already have" if caller.known else "callers without a key already have"
+    detail = f"{whose} {have}; {do}"
+    return Problem(429, detail, headers={"Retry-After": _QUOTA_RETRY_SECONDS})

@@ -75,7 +75,14 @@ class RequestLog:
         self.begin, self._end, self._wanted = begin, end, wanted
 
     def finish(
-        self, request_id: str, method: str, route: str, path: str, status: int, started: float
+        self,
+        request_id: str,
+        method: str,
+        route: str,
+        path: str,
+        status: int,
+        started: float,
+        caller: str = "",
     ) -> None:
         """Count and log a request that has been answered.
 
@@ -83,6 +90,7 @@ class RequestLog:
         ----------
         route : the template of the path, by which it is counted
         started : `perf_counter()` when the request began
+        caller : the owner of the key that it was sent with
         """
         seconds = perf_counter() - started
         self._end((method, route, status), seconds)
@@ -97,4 +105,6 @@ class RequestLog:
                 "status": status,
                 "milliseconds": round(seconds * 1e3, 3),
             }
+            if caller:
+                extra["caller"] = caller
             log.info("request", extra=extra)

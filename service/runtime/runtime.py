@@ -12,10 +12,12 @@ from threadpoolctl import threadpool_limits
 from service.model import Diagnostics, FloatArray, Model
 from service.runtime.backlog import Backlog
 from service.runtime.batching import Batcher
+from service.runtime.keys import Keys
 from service.runtime.live import Follower, Live
 from service.runtime.logs import RequestLog
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
+from service.runtime.ratelimits import RateLimits
 from service.services.prediction import Limits
 from service.settings import Settings, SettingsError
 from service.storage import open_blobs
@@ -26,15 +28,18 @@ _MEASURED_POINTS = 64
 
 
 class Runtime:
-    """The settings, the served model, the batcher, the thread pool and the metrics.
+    """The settings, the callers, the served model, the batcher, the thread pool and the metrics.
 
-    Raises `SettingsError`, `ModelFileError`, `OSError`: the model in the settings cannot be served.
+    Raises `SettingsError`, `ModelFileError`, `OSError`: the model in the settings cannot be served,
+    or its keys cannot be read.
     """
 
     def __init__(self, settings: Settings) -> None:
         # Whole tiles run in parallel instead: see pool.py.
         threadpool_limits(1, "blas")
         self.settings = settings
+        self.keys = Keys(settings)
+        self.rates = RateLimits(settings.redis_url)
         self.live = Live(settings)
         self.metrics = Metrics()
         self.requests = RequestLog(self.metrics.begin, self.metrics.end, settings.access_log)

@@ -22,30 +22,84 @@ _DIGESTED_AT_ONCE = 1 << 20
 
 
 class Bounded(io.RawIOBase):
-    """A stream of at most `limit` bytes, whose errors are problems for the caller."""
+    """A stream of at most `limit` bytes, whose errors are problems for the caller.
 
-    def __init__(self, source: IO[bytes], limit: int, detail: str = "", given: int = 0) -> None:
+    Parameters
+    ----------
+    source : what is read, perhaps a decoder of a content coding
+    limit : the most bytes
+    detail : of the problem beyond the limit
+    given : how many bytes have been read before
+    coding : the content coding that `source` decodes
+    """
+
+    def __init__(
+        self,
+        source: IO[bytes],
+        limit: int,
+        detail: str = "",
+        given: int = 0,
+        coding: str = "",
+    ) -> None:
         self._source = source
         self._limit = limit
         self._detail = detail
         self._given = given
+        self._coding = coding
 
     def readable(self) -> bool:
         """A raw stream for `io.BufferedReader`."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill `buffer`, or raise a `Problem` (400 for bad gzip, 413 beyond the limit)."""
+        """Fill `buffer`, or raise a `Problem` (400 for bad compression, 413 beyond the limit)."""
         try:
             piece = self._source.read(len(buffer))
         except EOFError:
-            raise malformed("the gzip body is truncated") from None
+            raise malformed(f"the {self._coding} body is truncated") from None
         except (gzip.BadGzipFile, zlib.error) as error:
-            raise malformed(f"the body is not valid gzip: {error}") from None
+            raise malformed(f"the body is not valid {self._coding}: {error}") from None
         self._given += len(piece)
         refuse_larger(self._given, self._limit, self._detail)
         buffer[: len(piece)] = piece
         return len(piece)
+
+
+class _Inflated(io.RawIOBase):
+    """A body in the coding ``deflate``: a zlib stream, or as some clients send it, one without it.
+
+    RFC 9110 (8.4.1.2) defines the first, and notes the second.
+    """
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._waiting = source.read(_PIECE)
+        self._empty = not self._waiting
+        has_header = self._waiting[:1] and self._waiting[0] & 0x0F == zlib.DEFLATED
+        self._inflate = zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
+
+    def readable(self) -> bool:
+        """A raw stream, which `Bounded` reads."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer`; raise `EOFError` or `zlib.error` for what cannot be decompressed."""
+        piece = b""
+        while not (piece or self._empty or self._inflate.eof):
+            if not self._waiting:
+                self._waiting = self._source.read(_PIECE)
+                if not self._waiting:
+                    raise EOFError
+            piece = self._inflate.decompress(self._waiting, len(buffer))
+            self._waiting = self._inflate.unconsumed_tail
+        if self._inflate.eof and not piece:
+            self._refuse_more()
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def _refuse_more(self) -> None:
+        if self._inflate.unused_data or self._source.read(1):
+            raise zlib.error("bytes follow its end")
 
 
 class DigestedBody(io.RawIOBase):
@@ -101,19 +155,59 @@ def read_whole(source: IO[bytes], limit: int, detail: str, announced: int | None
 
 def bounded(source: BinaryIO, limit: int, detail: str, given: int) -> BinaryIO:
     """Return the rest of a body of at most `limit` bytes, of which `given` have been read."""
-    return cast(BinaryIO, io.BufferedReader(Bounded(source, limit, detail, given), _PIECE))
+    return _buffered(Bounded(source, limit, detail, given))
 
 
 def open_body(source: IO[bytes], encoding: str, limit: int) -> BinaryIO:
     """Return the body as a buffered stream of at most `limit` bytes, after decompression.
 
-    Raises `Problem`: 415 for an encoding other than gzip; 400 and 413 while reading.
+    Parameters
+    ----------
+    encoding : the header Content-Encoding: codings in the order in which they were applied
+    limit : of the content, and of what each of several codings leaves
+
+    Raises `Problem`: 415 for an unsupported coding; 400 and 413 while reading.
     """
-    if encoding == "gzip":
-        source = cast(IO[bytes], gzip.GzipFile(fileobj=source))
-    elif encoding not in ("", "identity"):
-        raise Problem(415, f"unsupported Content-Encoding {encoding[:40]!r}; supported: gzip")
-    return cast(BinaryIO, io.BufferedReader(Bounded(source, limit), _PIECE))
+    body = source
+    codings = content_codings(encoding)
+    for coding in reversed(codings):
+        body = _buffered(Bounded(_DECODERS[coding](body), limit, coding=coding))
+    return cast(BinaryIO, body) if codings else _buffered(Bounded(source, limit))
+
+
+def content_codings(encoding: str) -> list[str]:
+    """Return the codings in a header Content-Encoding, without those that change nothing.
+
+    Raises `Problem`: 415 for an unsupported coding, or for too many.
+    """
+    given = [coding.strip().lower() for coding in encoding.split(",")]
+    codings = [coding for coding in given if coding not in ("", "identity")]
+    unknown = [coding for coding in codings if coding not in _DECODERS]
+    if not unknown and len(codings) <= _MOST_CODINGS:
+        return codings
+    what = f"{unknown[0][:40]!r}" if unknown else f"with {len(codings)} codings"
+    raise Problem(
+        415,
+        f"unsupported Content-Encoding {what}; supported: gzip, deflate and identity, "
+        f"at most {_MOST_CODINGS} of them one after the other",
+        headers={"Accept-Encoding": "gzip, deflate"},
+    )
+
+
+def _gunzipped(source: IO[bytes]) -> IO[bytes]:
+    return cast(IO[bytes], gzip.GzipFile(fileobj=source))
+
+
+def _inflated(source: IO[bytes]) -> IO[bytes]:
+    return cast(IO[bytes], _Inflated(source))
+
+
+_MOST_CODINGS = 2
+_DECODERS = {"gzip": _gunzipped, "x-gzip": _gunzipped, "deflate": _inflated}
+
+
+def _buffered(stream: io.RawIOBase) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(stream, _PIECE))
 
 
 def starts_like_gzip(start: bytes) -> bool:

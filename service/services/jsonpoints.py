@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from service.services import options as optional
-from service.services.errors import Problem, malformed, unusable
+from service.services.errors import Problem, unusable
 from service.services.features import Features, UnknownWord
+from service.services.jsontext import parse, reason
 from service.services.points import Points, Rows, check_names, listed, refuse_unknown
 
 _numbers = msgspec.json.Decoder(dict[str, float])
-_anything = msgspec.json.Decoder()
 _matrix = list[list[float]]
 
 SHAPES = (
@@ -22,8 +21,6 @@ SHAPES = (
     'or {"points": [[…], …]}'
 )
 DEEPEST = 8
-_AT_BYTE = re.compile(r"\(byte (\d+)\)")
-_NO_JSON = re.compile(rb"-?(NaN|Infinity)")
 
 
 def read_json(body: bytes, features: Features) -> Points:
@@ -37,33 +34,9 @@ def read_json(body: bytes, features: Features) -> Points:
         values = _numbers.decode(body)
         if len(values) == len(names) and not features.codes:
             return Points([[values[name] for name in names]], (), optional.PLAIN)
-    except (msgspec.ValidationError, KeyError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
         pass
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise not_json(body, error) from None
-    return _read_shapes(_parse(body), features)
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return _anything.decode(body)
-    except msgspec.ValidationError as error:
-        raise unusable(
-            f"the JSON body has a number outside the range of float64: {error}"
-        ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise not_json(body, error) from None
-    except RecursionError:
-        raise malformed("the JSON body is nested too deeply") from None
-
-
-def not_json(body: bytes, error: Exception, start: int = 0) -> Problem:
-    """Return a 400 for what the decoder says of a body, or of its part from byte `start` on."""
-    at = _AT_BYTE.search(str(error))
-    word = at and _NO_JSON.match(body, int(at[1]))
-    hint = "; NaN and Infinity are not valid JSON" if word else ""
-    reason = _AT_BYTE.sub(lambda found: f"(byte {int(found[1]) + start})", str(error))
-    return malformed(f"the body is not JSON: {reason}{hint}")
+    return _read_shapes(parse(body), features)
 
 
 def _read_shapes(value: Any, features: Features) -> Points:
@@ -166,8 +139,8 @@ def _read_block(block: list[Any], features: Features, path: str) -> Rows:
     try:
         rows = msgspec.convert(block, _matrix)
     except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at `$")
-        raise unusable(f"not a number: {reason}", path=path + where.rstrip("`")) from None
+        detail, _, where = reason(error).partition(" - at `$")
+        raise unusable(f"not a number: {detail}", path=path + where.rstrip("`")) from None
     for i, row in enumerate(rows):
         if len(row) != len(features.names):
             raise _wrong_width(row, features, f"{path}[{i}]")

@@ -12,7 +12,8 @@ from service.model import FloatArray
 from service.services import options as optional
 from service.services.errors import Problem, malformed, unusable
 from service.services.features import Features
-from service.services.jsonpoints import SHAPES, not_json
+from service.services.jsonpoints import SHAPES
+from service.services.jsontext import parse, reason, refuse_malformed
 from service.services.options import Options
 from service.services.points import refuse_too_many, refuse_unknown
 
@@ -25,7 +26,6 @@ _LONGEST_ENVELOPE = 4096
 _LONGEST_ROW = 1 << 20
 _BLANKS = b" \t\r\n"
 _rows = msgspec.json.Decoder(list[list[float]])
-_envelope = msgspec.json.Decoder()
 
 
 def opening(start: bytes) -> re.Match[bytes] | None:
@@ -118,11 +118,10 @@ class RowReader:
             raise unusable("a point holds text, not only numbers", path=path)
         try:
             rows = _rows.decode(b"[" + block + b"]")
-        except msgspec.ValidationError as error:
-            reason, _, where = str(error).partition(" - at `$")
-            raise unusable(f"not a number: {reason}", path=self._path(where)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise not_json(b"[" + block, error, self._at - 1) from None
+            refuse_malformed(b"[" + block + b"]", self._at - 1)
+            detail, _, where = reason(error).partition(" - at `$")
+            raise unusable(f"not a number: {detail}", path=self._path(where)) from None
         d = len(self._names)
         if set(map(len, rows)) != {d}:
             i, width = next((i, len(row)) for i, row in enumerate(rows) if len(row) != d)
@@ -153,11 +152,9 @@ class RowReader:
 
     def _options(self, tail: bytes) -> Options:
         """Read what stands around the points."""
-        around = self._head + b'"points":null' + tail
-        try:
-            given = _envelope.decode(around)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise malformed(f"the body is not JSON around its points: {error}") from None
+        before = self._head + b'"points":null'
+        refuse_malformed(before + tail, missing=self._at - len(before), cut=len(before))
+        given = parse(before + tail)
         if not isinstance(given, dict) or given.pop("points", 0) is not None:
             raise unusable(f"the JSON body must be {SHAPES}", path="$")
         options = {key: given.pop(key) for key in optional.NAMES & given.keys()}

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from service.services.errors import malformed, unusable
+from service.services.errors import unusable
+from service.services.jsontext import parse
 from service.services.trainingtables import Place, TextTable
 
 Path = Callable[[int], str]
@@ -24,10 +25,7 @@ def table_of_json(data: bytes) -> tuple[TextTable, dict[str, Any]]:
     Raises `Problem`: 400 when the body is not JSON, 422 when it is not a table of numbers, words
     and nulls, with the ``path``.
     """
-    try:
-        members = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise malformed(f"the body is not JSON: {error}") from None
+    members = parse(data)
     if not isinstance(members, dict):
         raise unusable("the JSON body must be an object", path="$")
     if "inputs" in members and "output" in members:

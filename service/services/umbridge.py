@@ -20,6 +20,7 @@ from msgspec import Meta
 from service.model import FloatArray, Model, Unsupported
 from service.services.errors import UMBridgeError
 from service.services.features import Features
+from service.services.jsontext import reason, refuse_malformed
 from service.services.points import Rows, refuse_too_many
 from service.services.writing import array_pieces
 
@@ -103,13 +104,15 @@ Feature = Literal["Evaluate", "Gradient", "ApplyJacobian", "ApplyHessian"]
 def read(body: bytes, model: Model, feature: Feature | None = None) -> Call:
     """Read a call of a model with this feature; check the name first, then the support.
 
-    Raises `UMBridgeError`: ModelNotFound, UnsupportedFeature, InvalidInput.
+    Raises `Problem`: 400 when the body is not JSON; `UMBridgeError`: ModelNotFound,
+    UnsupportedFeature, InvalidInput.
     """
     try:
         call = _call.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        refuse_malformed(body)
         _check(_name_alone(body), model, feature)
-        raise invalid_input(f"the call cannot be read: {error}") from None
+        raise invalid_input(f"the call cannot be read: {reason(error)}") from None
     _check(call.name, model, feature)
     return call
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.model import FloatArray, Model
+from service.model import BoolArray, FloatArray, Model
 from service.services.chunks import CHUNK_TILES, refuse_unusable, row_ranges
 from service.services.errors import Problem, malformed, unusable
-from service.services.features import Features, UnknownWord, features_of
+from service.services.features import Features, UnknownWord, features_of, listed
 from service.services.options import Options
 from service.services.points import refuse_too_many
-from service.services.prediction import Predict, columns
+from service.services.prediction import Predict, columns, extrapolated
+from service.services.v2data import read_arrays, wrong_input
 from service.services.v2tensors import (
     DATATYPES,
     WORDS,
@@ -23,7 +25,6 @@ from service.services.v2tensors import (
     Output,
     RequestedOutput,
     Tensor,
-    read_arrays,
 )
 
 ALL_POINTS = "x"
@@ -36,8 +37,8 @@ def inputs(features: Features) -> list[dict[str, Any]]:
     """Return the inputs in the model's metadata: each feature where words make them differ."""
     names = features.names
     if ALL_POINTS in names or features.codes:
-        return [_tensor(name, 1, WORDS if name in features.codes else "FP64") for name in names]
-    return [_tensor(ALL_POINTS, len(names))]
+        return [_input(name, 1, name in features.codes) for name in names]
+    return [_input(ALL_POINTS, len(names))]
 
 
 def read_points(
@@ -56,7 +57,8 @@ def read_points(
         if X.ndim != 2 or X.shape[1] != len(names):
             raise malformed(f"input x has shape {list(X.shape)}, not [n, {len(names)}]")
     else:
-        X = _stacked(arrays, features)
+        _refuse_ambiguous_codes(inference.inputs, features)
+        X = _stacked(_with_words(arrays, inference.inputs, features), features)
     if not len(X):
         raise malformed("there are no points: the inputs have length 0")
     refuse_too_many(len(X), limit)
@@ -76,10 +78,32 @@ def raw_points(raw: bytes | mmap.mmap, d: int, limit: int) -> NDArray[Any]:
 def _refuse_misplaced_words(inputs: list[Tensor], features: Features) -> None:
     for tensor in inputs:
         if tensor.datatype == WORDS and tensor.name not in features.codes:
-            supported = ", ".join(sorted(DATATYPES))
-            raise malformed(
-                f"input {tensor.name[:80]}: unsupported datatype {WORDS}; supported: {supported}"
+            supported = ", ".join(DATATYPES)
+            detail = f"unsupported datatype {WORDS}, which is for words; supported: {supported}"
+            raise wrong_input(tensor, detail)
+
+
+def _refuse_ambiguous_codes(inputs: list[Tensor], features: Features) -> None:
+    """Raise a `Problem` 400 for integers that may be words or codes: the words are integers too."""
+    for tensor in inputs:
+        words = features.codes.get(tensor.name, {})
+        if "INT" in tensor.datatype and any(word.lstrip("+-").isdecimal() for word in words):
+            raise wrong_input(
+                tensor,
+                f"the words {listed(list(words))} are numbers themselves: send them as {WORDS}, "
+                "or their codes, which count from 0, as FP64",
             )
+
+
+def _with_words(
+    arrays: dict[str, NDArray[Any]], inputs: list[Tensor], features: Features
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays with truth values as the words of categorical features."""
+    words = {t.name for t in inputs if t.datatype == "BOOL" and t.name in features.codes}
+    return {
+        name: array.astype(bool).astype(object) if name in words else array
+        for name, array in arrays.items()
+    }
 
 
 def _stacked(arrays: dict[str, NDArray[Any]], features: Features) -> NDArray[Any]:
@@ -109,27 +133,36 @@ def _codes(values: NDArray[Any], name: str, features: Features) -> NDArray[Any]:
     return codes
 
 
-def infer(model: Model, X: NDArray[Any], asked: Inference, predict: Predict) -> list[Output]:
-    """Return the requested outputs, mean and variance when none is named.
+EXTRAPOLATED = "extrapolated"
+"""The output that marks points outside the training range, and the answer's parameter."""
+
+
+def infer(
+    model: Model, X: NDArray[Any], asked: Inference, predict: Predict
+) -> tuple[list[Output], dict[str, Any]]:
+    """Return the requested outputs, mean and variance when none is named, and parameters.
+
+    The parameters say if a point is outside the training range.
 
     Raises `Problem`: 400 for an unknown output, 422 for a point that is not finite.
     """
     wanted = asked.outputs or [RequestedOutput("mean"), RequestedOutput("variance")]
     places = _places(len(model.description.feature_names))
     for output in wanted:
-        _refuse_impossible(output, places)
+        _refuse_impossible(output, (*places, EXTRAPOLATED))
     gradient = any(output.name.endswith("_gradient") for output in wanted)
     options = Options(noise=asked.parameters.noise, gradient=gradient)
-    values = _predicted(model, X, options, predict)
+    values, outside = _predicted(model, X, options, predict)
     default = asked.parameters.binary_data_output
-    return [
+    outputs = [
         Output(
             output.name,
-            values[:, places[output.name]],
+            outside if output.name == EXTRAPOLATED else values[:, places[output.name]],
             default if output.parameters.binary_data is None else output.parameters.binary_data,
         )
         for output in wanted
     ]
+    return outputs, {"parameters": {EXTRAPOLATED: True}} if outside.any() else {}
 
 
 def _places(d: int) -> dict[str, slice]:
@@ -142,24 +175,28 @@ def _places(d: int) -> dict[str, slice]:
     }
 
 
-def _refuse_impossible(output: RequestedOutput, places: dict[str, slice]) -> None:
-    if output.name not in places:
-        raise malformed(f"unknown output {output.name[:80]!r}; outputs: {', '.join(places)}")
+def _refuse_impossible(output: RequestedOutput, names: Sequence[str]) -> None:
+    if output.name not in names:
+        raise malformed(f"unknown output {output.name[:80]!r}; outputs: {', '.join(names)}")
     if output.parameters.classification is not None:
         raise malformed(f"output {output.name}: classification is unsupported")
     if output.parameters.shared_memory_region is not None:
         raise malformed(f"output {output.name}: shared memory is unsupported")
 
 
-def _predicted(model: Model, X: NDArray[Any], options: Options, predict: Predict) -> FloatArray:
+def _predicted(
+    model: Model, X: NDArray[Any], options: Options, predict: Predict
+) -> tuple[FloatArray, BoolArray]:
+    """Return the numbers, shape (n, k), and which points are extrapolated, shape (n, 1)."""
     n, d = X.shape
-    values = _table(n, 2 + 2 * d * options.gradient)
+    values, outside = _table(n, 2 + 2 * d * options.gradient), np.empty((n, 1), bool)
     step = CHUNK_TILES * model.large_tile
     for a, b in row_ranges(n, step):
         chunk = np.ascontiguousarray(X[a:b], dtype=np.float64)
         refuse_unusable(chunk, features_of(model), a)
         values[a:b] = columns(model, chunk, options, predict)
-    return values
+        outside[a:b, 0] = extrapolated(model, chunk)
+    return values, outside
 
 
 def _table(n: int, k: int) -> FloatArray:
@@ -172,7 +209,8 @@ def _table(n: int, k: int) -> FloatArray:
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """The header with the length of a body's JSON, which the binary tensors follow."""
 
-EXTENSIONS = ("binary_tensor_data", "model_repository", "statistics")
+EXTENSIONS = ("binary_tensor_data", "statistics")
+"""Not the model repository: its index is answered, but clients cannot load or unload models."""
 
 
 def server(release: str) -> dict[str, Any]:
@@ -205,6 +243,13 @@ def model(model: Model) -> dict[str, Any]:
 
 def _tensor(name: str, width: int, datatype: str = "FP64") -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": [-1, width]}
+
+
+def _input(name: str, width: int, words: bool = False) -> dict[str, Any]:
+    """Describe an input: with its own datatype, and in the parameters with all that are read."""
+    datatypes = ", ".join([WORDS] * words + list(DATATYPES))
+    described = _tensor(name, width, WORDS if words else "FP64")
+    return {**described, "parameters": {"datatypes": datatypes}}
 
 
 def repository(model: Model, reason: str) -> list[dict[str, str]]:

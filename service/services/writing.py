@@ -289,7 +289,7 @@ def _nested(
         yield from array_pieces(draws.reshape(layout.samples, *shape))
 
 
-def array_pieces(array: FloatArray) -> Iterator[bytes]:
+def array_pieces(array: FloatArray | BoolArray) -> Iterator[bytes]:
     """Yield an array as nested JSON lists, piece by piece."""
     if array.ndim == 0:
         yield _encode(array.item())

@@ -11,7 +11,7 @@ from flask import Request
 
 from service.model import Model
 from service.services import negotiation
-from service.services.body import decompressed, open_body, refuse_larger
+from service.services.body import content_codings, decompressed, open_body, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, malformed, too_large, unusable
 from service.services.features import features_of
@@ -26,9 +26,9 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 def read(
-    request: Request, model: Model, settings: Settings, media_type: str
+    request: Request, model: Model, settings: Settings, counted: bool
 ) -> tuple[Source, Options]:
-    """Read the points and options of a request that will be answered as `media_type`.
+    """Read the points and options of a request; `counted` asks for the number of a table's rows.
 
     Raises `Problem`: 400, 413, 415 or 422, with what is wrong and where.
     """
@@ -39,21 +39,20 @@ def read(
         settings.max_json_bytes,
         settings.max_parsed_bytes,
     )
-    return read_with(reader, request, settings, media_type)
+    return read_with(reader, request, settings, counted)
 
 
 def read_with(
-    reader: Reader, request: Request, settings: Settings, media_type: str
+    reader: Reader, request: Request, settings: Settings, counted: bool
 ) -> tuple[Source, Options]:
     """Do the same with a given reader, which may handle tables and arrays differently."""
     query: Fields = list(request.args.items(multi=True))
     if request.method in ("GET", "HEAD"):
         return reader.fields(query)
     refuse_larger(request.content_length, settings.max_body_bytes)
-    counted = media_type == negotiation.NPY  # such an answer begins with the number of rows
     kind = request.mimetype
     if kind in ("multipart/form-data", _FORM):
-        if _encoding(request) not in ("", "identity"):
+        if content_codings(_encoding(request)):
             raise Problem(415, "a compressed form is unsupported: gzip the file in it instead")
         if kind == _FORM:
             return _read_form(request, reader, query)
@@ -82,7 +81,7 @@ def opened(request: Request, limit: int) -> BinaryIO:
 
 
 def _encoding(request: Request) -> str:
-    return request.headers.get("Content-Encoding", "").strip().lower()
+    return request.headers.get("Content-Encoding", "")
 
 
 def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source, Options]:

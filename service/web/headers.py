@@ -1,8 +1,7 @@
-"""Headers of requests and answers: If-Match, the model's version, the bearer token, Prefer."""
+"""Headers of requests and answers: If-Match, the model's version, Prefer."""
 
 from __future__ import annotations
 
-import hmac
 import math
 from contextlib import suppress
 
@@ -30,23 +29,6 @@ def mark_version(response: Response, version: str) -> None:
     """Set the headers that say which version answered."""
     response.headers["X-Model-Version"] = version
     response.set_etag(version)
-
-
-def require_token(authorization: str, token: str) -> None:
-    """Raise a `Problem` unless ``Authorization`` is ``Bearer <token>``.
-
-    Raises `Problem`: 403 when no token is configured, 401 when none or a wrong one was sent.
-    """
-    if not token:
-        raise Problem(
-            403, "training, publishing and activation are disabled: GPSERVE_TOKEN is not set"
-        )
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
-        return
-    is_bearer = scheme.lower() == "bearer"
-    detail = "the bearer token is wrong" if is_bearer else "a bearer token is required"
-    raise Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 def prefers_async(request: Request) -> bool:

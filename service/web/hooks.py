@@ -142,12 +142,18 @@ def _end(response: flask.Response) -> flask.Response:
         path=request.path,
         status=response.status_code,
         started=g.started,
+        caller=_caller_name(),
     )
     if response.is_streamed and request.method != "HEAD":  # whose pieces nobody begins to read
         response.call_on_close(finish)
     else:
         finish()
     return response
+
+
+def _caller_name() -> str:
+    caller, keys = g.get("caller"), current_runtime().keys
+    return "" if caller is None or caller is keys.anonymous else str(caller.owner)
 
 
 def _http_error(error: HTTPException) -> flask.Response:

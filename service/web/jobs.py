@@ -24,11 +24,12 @@ from service.jobs.inputs import (
     checked_training_data,
     prediction_spec,
 )
-from service.jobs.jobs import Jobs, Store, owner_of, reachable
+from service.jobs.jobs import Jobs, Store, reachable
 from service.jobs.queue import show_depth
 from service.jobs.records import Job, document, read_listing
 from service.jobs.specs import INPUT, SERVED, Form, Prediction, Training
 from service.model import Model, check_model_name
+from service.runtime.callers import unauthorised
 from service.runtime.runtime import Runtime
 from service.services import negotiation
 from service.services.body import decompressed, read_whole, refuse_larger
@@ -42,7 +43,8 @@ from service.services.trainingjson import table_of_json
 from service.services.trainingtables import TextTable, table_of_csv
 from service.settings import Settings
 from service.web import body
-from service.web.headers import require_token, wait_seconds
+from service.web.access import current_caller
+from service.web.headers import wait_seconds
 from service.web.hooks import Request, client_has_left, current_runtime
 
 COLUMN_LISTS = frozenset({"features", "categorical", "leave_out"})
@@ -67,11 +69,10 @@ class JobRoutes:
 
     def accept(self, store: Store) -> flask.Response:
         """Answer 202 to a request that becomes a job; `store` stores its input."""
-        owner = owner_of(request.headers.get("Authorization", ""))
         key = _key(cast(Request, request))
         with reachable():
             self._runtime.store_initial()
-            job = self.jobs.accept(owner, key, store)
+            job = self.jobs.accept(current_caller(), key, store)
         response = flask.make_response(_described(job), 202)
         response.headers["Location"] = f"/jobs/{job.id}"
         response.headers["Preference-Applied"] = "respond-async"
@@ -144,7 +145,7 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
         blobs,
         stored,
     )
-    source, options = body.read_with(reader, request, settings, media_type)
+    source, options = body.read_with(reader, request, settings, media_type == negotiation.NPY)
     _refuse_truncated()
     if source.shape is not None:  # a table is counted by the worker
         check_limits(math.prod(source.shape), options, runtime.limits)
@@ -163,7 +164,6 @@ def train() -> flask.Response:
     """Fit a new version from uploaded data, as a job."""
     runtime = current_runtime()
     settings = runtime.settings
-    require_token(request.headers.get("Authorization", ""), settings.token)
     return _current().accept(partial(_store_training, settings, runtime.live.version))
 
 
@@ -251,10 +251,14 @@ def _training_spec(options: dict[str, Any]) -> Training:
 
 @blueprint.get("/jobs")
 def list_jobs() -> flask.Response:
-    """List one's own jobs, the newest first: those sent with the same credentials."""
-    owner, listing = owner_of(request.headers.get("Authorization", "")), read_listing(request.args)
+    """List the jobs that were sent with the same key, the newest first."""
+    caller = current_caller()
+    if not caller.known:
+        detail = "jobs are listed by key: send yours as a bearer token"
+        raise unauthorised(f"{detail}; a job that was sent without one is found by its id")
+    listing = read_listing(request.args)
     with reachable():
-        jobs = _current().jobs.jobs_of(owner, listing)
+        jobs = _current().jobs.jobs_of(caller.owner, listing)
     return flask.jsonify({"jobs": [_described(job) for job in jobs], "links": []})
 
 
@@ -262,14 +266,14 @@ def list_jobs() -> flask.Response:
 def job(id: str) -> flask.Response:
     """Follow a job."""
     with reachable():
-        return flask.jsonify(_described(_current().jobs.find(id)))
+        return flask.jsonify(_described(_current().jobs.find(id, current_caller())))
 
 
 @blueprint.delete("/jobs/<id>")
 def dismiss_job(id: str) -> flask.Response:
     """Cancel a job; a job that has ended stays as it is."""
     with reachable():
-        return flask.jsonify(_described(_current().jobs.dismiss(id)))
+        return flask.jsonify(_described(_current().jobs.dismiss(id, current_caller())))
 
 
 @blueprint.get("/jobs/<id>/results")
@@ -277,7 +281,7 @@ def job_results(id: str) -> flask.Response:
     """Fetch the result of a job that has succeeded."""
     jobs = _current().jobs
     with reachable():
-        job = jobs.find(id)
+        job = jobs.find(id, current_caller())
         results.refuse_unready(job)
         spec, blobs = specs.decode(job.spec), JobBlobs(jobs.blobs, id)
         if isinstance(spec, Training):

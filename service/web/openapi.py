@@ -22,6 +22,7 @@ from service.services.negotiation import CSV, JSON, NDJSON, NPY
 from service.services.options import Activation, Options, Publication
 from service.services.v2tensors import Inference
 from service.services.writing import Prediction
+from service.web.access import required_role
 from service.web.schemas import (
     REFERENCE,
     Schema,
@@ -64,7 +65,7 @@ _REQUIRED = ("name", "input", "sens", "vec")
 """Members without which a call that uses them is answered 400."""
 
 _HEADERS: dict[str, str] = {
-    "Content-Encoding": "`gzip` for a compressed body",
+    "Content-Encoding": "`gzip` or `deflate` for a compressed body",
     "Idempotency-Key": "A repeated request with the same key gets the job of the first one",
     "If-Match": 'Answer only with this version of the model, for example `"ae7a26976731"`',
     "If-None-Match": "Answer 304 if the model still has this version",
@@ -74,14 +75,20 @@ _HEADERS: dict[str, str] = {
     v2.HEADER_LENGTH: "The length of the JSON in bytes; the tensors follow it",
 }
 
+_FORMS: dict[str, type] = {"v2": V2Error, "umbridge": UMBridgeErrorDocument}
+"""The errors of the other protocols, by blueprint."""
+
+_KEY_ONLY = ("jobs.list_jobs",)
+"""Operations that need a key, whatever its role."""
+
 _STATUSES = {
     201: "Stored",
     202: "Accepted as a job",
     206: "Part of the file",
     304: "Not modified",
     400: "Malformed request",
-    401: "The bearer token is missing or wrong",
-    403: "Training, publishing and activation are disabled: GPSERVE_TOKEN is not set",
+    401: "A key is required, or the bearer token is wrong",
+    403: "The key lacks the role, or what needs a key is disabled",
     404: "Not found",
     406: "None of the types in Accept is available",
     408: "The request did not arrive in time",
@@ -93,7 +100,7 @@ _STATUSES = {
     415: "Unsupported media type, charset or encoding",
     416: "The range is outside the file",
     422: "Invalid points or options",
-    429: "Too many open jobs",
+    429: "Too many requests, points or open jobs; see Retry-After",
     431: "The header is too large",
     500: "The model's output is not finite",
     503: "Overloaded, shutting down or unavailable; see Retry-After",
@@ -144,7 +151,23 @@ def _of(rule: Rule, view: Callable[..., Any], tag: str, operation: Operation) ->
         "tags": [tag],
         "summary": (view.__doc__ or "").partition("\n")[0].rstrip("."),
         **operation,
+        **_access(rule.endpoint, operation),
         "parameters": parameters + operation["parameters"],
+    }
+
+
+def _access(endpoint: str, operation: Operation) -> Operation:
+    """Return which credentials an operation takes, and its refusals of callers."""
+    role = required_role(endpoint)
+    if role is None:
+        return {}
+    token: Schema = {"token": []}
+    form = _FORMS.get(endpoint.partition(".")[0], ProblemDocument)
+    refusals = _operation({}, (401, 403, 413, 429), error=form)["responses"]
+    needs_key = role in ("train", "admin") or endpoint in _KEY_ONLY
+    return {
+        "security": [token] if needs_key else [{}, token],
+        "responses": dict(sorted((refusals | operation["responses"]).items())),
     }
 
 
@@ -197,7 +220,7 @@ def _predict(model: Model, queue: bool) -> dict[str, Operation]:
     problems = [400, 406, 408, 412, 413, 414, 415, 422, 431, 503]
     if queue:
         parameters += _headers("Prefer", "Idempotency-Key")
-        problems += [409, 429]
+        problems += [409]
     answers = {200: {JSON: ref("Prediction"), CSV: _TEXT, NPY: _BYTES, NDJSON: _TEXT}}
     if queue:
         answers[202] = {JSON: ref("JobDocument")}
@@ -210,11 +233,11 @@ def _predict(model: Model, queue: bool) -> dict[str, Operation]:
 def _model() -> Operations:
     conditional = _headers("If-None-Match")
     file: dict[int, Content] = {200: {_OCTETS: _BYTES}, 206: {_OCTETS: _BYTES}, 304: {}}
-    activate = _operation(_OK, [400, 401, 403, 404, 409, 422, 503], _query(Activation))
+    activate = _operation(_OK, [400, 404, 409, 422, 503], _query(Activation))
     diagnosed: dict[int, Content] = {200: {JSON: ref("DiagnosticsDocument"), CSV: _TEXT}, 304: {}}
     publish = _operation(
         {201: {JSON: _OBJECT}},
-        [400, 401, 403, 408, 409, 413, 415, 422, 431, 503, 507],
+        [400, 408, 409, 413, 415, 422, 431, 503, 507],
         _query(Publication),
         {_OCTETS: _BYTES},
     )
@@ -224,8 +247,8 @@ def _model() -> Operations:
         "api.model_diagnostics": {"get": _operation(diagnosed, [404, 406], conditional)},
         "versions.models": {"get": _operation(_OK, [503])},
         "versions.version": {"get": _operation(_OK, [404, 503])},
-        "versions.publish": {"post": {**publish, "security": [{"token": []}]}},
-        "versions.activate": {"post": {**activate, "security": [{"token": []}]}},
+        "versions.publish": {"post": publish},
+        "versions.activate": {"post": activate},
     }
 
 
@@ -235,7 +258,7 @@ def _jobs() -> Operations:
     jobs = object_of({"jobs": jobs, "links": {"type": "array", "items": {}}})
     train = _operation(
         {202: job},
-        [400, 401, 403, 408, 409, 413, 415, 422, 429, 431, 503],
+        [400, 408, 409, 413, 415, 422, 431, 503],
         [*_query(Training), *_headers("Idempotency-Key")],
         {CSV: _TEXT, JSON: ref("TrainingData"), _FORM: object_of({"file": {}})},
     )
@@ -243,8 +266,8 @@ def _jobs() -> Operations:
     prediction_or_model = {"anyOf": [ref("Prediction"), _OBJECT]}
     result = {JSON: prediction_or_model, CSV: _TEXT, NPY: _BYTES, NDJSON: _TEXT}
     return {
-        "jobs.train": {"post": {**train, "security": [{"token": []}]}},
-        "jobs.list_jobs": {"get": {**listed, "security": [{}, {"token": []}]}},
+        "jobs.train": {"post": train},
+        "jobs.list_jobs": {"get": listed},
         "jobs.job": {"get": _operation({200: job}, [404, 503])},
         "jobs.dismiss_job": {"delete": _operation({200: job}, [404, 409, 503])},
         "jobs.job_results": {"get": _operation({200: result}, [404, 406, 410, 422, 503])},

@@ -14,6 +14,7 @@ from service.services.body import read_whole
 from service.services.features import features_of
 from service.services.parsing import parsing
 from service.services.umbridge import Call, Feature
+from service.web.access import count_points
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
 from service.web.hooks import current_runtime, predict_while_connected
@@ -55,7 +56,9 @@ def _computed(feature: Feature, prepare: Callable[[Model, Call], Compute]) -> fl
 
 def _points(model: Model, call: Call) -> FloatArray:
     limit = current_runtime().settings.max_points
-    return np.array(calls.rows(call, features_of(model), limit))
+    X = np.array(calls.rows(call, features_of(model), limit))
+    count_points(len(X))
+    return X
 
 
 @umbridge.get("/Info")

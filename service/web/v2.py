@@ -23,6 +23,7 @@ from service.services.features import Features, features_of
 from service.services.parsing import parsing
 from service.services.v2 import HEADER_LENGTH
 from service.services.v2tensors import Inference, Parameters
+from service.web.access import count_points
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
 from service.web.hooks import current_runtime, predict_while_connected
@@ -132,12 +133,14 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     features, limit = features_of(served), runtime.settings.max_points
     text, raw = _body()
     if text is None:
-        asked = Inference([], parameters=Parameters(binary_data_output=True))
+        asked = Inference([], given=Parameters(binary_data_output=True))
         X = protocol.raw_points(raw, len(features.names), limit)
     else:
         with parsing(len(text)):
             asked, X = _points(text, raw, features, limit)
-    return _answer(served, asked.id, protocol.infer(served, X, asked, predict_while_connected()))
+    count_points(len(X))
+    outputs, members = protocol.infer(served, X, asked, predict_while_connected())
+    return _answer(served, asked.id, outputs, members)
 
 
 def _points(
@@ -174,12 +177,15 @@ def _length(header: str) -> int:
     return int(header)
 
 
-def _answer(model: Model, id: str, outputs: list[tensors.Output]) -> flask.Response:
+def _answer(
+    model: Model, id: str | None, outputs: list[tensors.Output], members: dict[str, Any]
+) -> flask.Response:
     served = model.description
     head = {
         "model_name": served.name,
         "model_version": served.version,
         "id": id or flask.g.request_id,
+        **members,
     }
     length, pieces = tensors.write(head, outputs)
     kind = "application/json" if length is None else "application/octet-stream"

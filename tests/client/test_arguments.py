@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import httpx2
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,6 +30,42 @@ BAD: list[tuple[str, Any]] = [
 def test_numbers_out_of_range_are_refused(kind: type[Any], name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be .*{value!r}$"):
         kind("http://localhost", **{name: value})
+
+
+URLS: dict[Any, str] = {
+    "localhost:5000": "must begin with http:// or https://, as in 'http://localhost:5000', not",
+    "localhost": "must begin with",
+    "https//localhost": "must begin with",
+    "ftp://localhost": "must begin with",
+    "": "must begin with",
+    None: "must begin with .* not None",
+    b"http://localhost": "must begin with",
+    "http://": "must have a host",
+    "http:///predict": "must have a host",
+    "http://local host": "must have a host",
+    "http://localhost:70000": "must have a host and perhaps a port",
+    "http://localhost:port": "cannot be read, .* Invalid port",
+    "http://localhost/predict": "must be that of the service, .* not of a request",
+    "http://localhost?x=1": "must be that of the service",
+    "http://localhost#top": "must be that of the service",
+}
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("url", URLS)
+def test_urls_that_are_no_service_are_refused(kind: type[Any], url: Any) -> None:
+    with pytest.raises(ValueError, match=f"^url {URLS[url]}"):
+        kind(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://localhost:5000/", " http://localhost\n", "HTTPS://gp.example/lab/", "http://[::1]:5000",
+     httpx2.URL("http://localhost")],
+)  # fmt: skip
+def test_urls_that_are_read(url: Any) -> None:
+    with Client(url) as gp:
+        assert str(gp._settings.url) == str(url).strip()
 
 
 def test_numbers_in_range_are_accepted() -> None:

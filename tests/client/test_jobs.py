@@ -109,11 +109,14 @@ def test_progress_counts_points(slow: Stack, gpr: GPR) -> None:
 
 
 def test_jobs_are_listed_by_token_and_found_by_id(stack: Stack, X: FloatArray) -> None:
-    with Client(stack.http, token="mine") as gp, Client(stack.http) as stranger:
+    mine, other = "key-of-mine", "key-of-other"
+    with Client(stack.http, token=mine) as gp, Client(stack.http, token=other) as stranger:
         ids = [gp.submit(X).id for _ in range(2)]
         assert [status.id for status in gp.jobs()] == ids[::-1]
         assert not {status.id for status in stranger.jobs()} & set(ids)
-        answer = stranger.job(ids[1]).result()
+        with pytest.raises(ServiceError, match="404: no such job"):
+            stranger.job(ids[1])
+        answer = gp.job(ids[1]).result()
         np.testing.assert_array_equal(answer.mean, gp.predict(X).mean)
         assert answer.extrapolated is None
         with pytest.raises(ValueError, match="2 numbers per point, but these options give 4"):
@@ -212,7 +215,7 @@ def test_the_async_client(stack: Stack, slow: Stack, gpr: GPR) -> None:
     X[5, 0] = 50.0
 
     async def work() -> None:
-        async with AsyncClient(stack.http) as gp:
+        async with AsyncClient(stack.http, token="key-of-mine") as gp:
             jobs = await asyncio.gather(*(gp.submit(X, interval=0.5) for _ in range(3)))
             at_once = await gp.predict(X, interval=0.5)
             for job in jobs:

@@ -18,7 +18,7 @@ from tests.client.test_versions import FAST, TABLE
 from tests.helpers import plainhttp
 from tests.helpers.inprocess import in_process
 from tests.helpers.patience import PATIENCE_SECONDS, until
-from tests.helpers.stack import Stack
+from tests.helpers.stack import TOKEN, Stack
 
 
 class LosesAnswers:
@@ -77,7 +77,7 @@ def test_a_lost_answer_creates_no_second_async_job(stack: Stack, X: FloatArray) 
     gateway = LosesAnswers(stack.http)
 
     async def work(url: str) -> None:
-        async with AsyncClient(url, token="those who await") as gp:
+        async with AsyncClient(url, token="key-of-lister") as gp:
             jobs = await asyncio.gather(*(gp.submit(X) for _ in range(4)))
             assert len({status.id for status in await gp.jobs()}) == 4
             await asyncio.gather(*(job.result() for job in jobs))
@@ -90,12 +90,12 @@ def test_a_lost_answer_creates_no_second_async_job(stack: Stack, X: FloatArray) 
 
 def test_redis_stops_and_returns(stack: Stack, X: FloatArray) -> None:
     """A job submitted meanwhile is accepted once afterwards; a job that is waited for ends."""
-    patient = Client(stack.http, token="a patient one", attempts=100)
+    patient = Client(stack.http, token="key-of-patient", attempts=100)
     with patient as gp, ThreadPoolExecutor() as pool:
         early = gp.submit(np.tile(X, (300, 1)))
         stack.redis.end(signal.SIGTERM)
         try:
-            answer = plainhttp.get(f"{stack.http}/jobs")
+            answer = plainhttp.get(f"{stack.http}/jobs", headers=TOKEN)
             assert answer.status_code == 503
             assert int(answer.headers["Retry-After"]) >= 1
             assert gp.predict(X).mean.shape == (20,)

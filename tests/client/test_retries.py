@@ -227,10 +227,27 @@ class Changing:
         return [answer]
 
 
-def test_no_answer_mixes_two_versions(gpserve: WSGI, gpr: GPR) -> None:
+def _asked_at_once(url: str, points: Any) -> Prediction:
+    async def ask() -> Prediction:
+        async with AsyncClient(url, rows=256, concurrency=2) as gp:
+            return await gp.predict(points)
+
+    return asyncio.run(ask())
+
+
+def _asked(url: str, points: Any) -> Prediction:
+    with Client(url, rows=256, concurrency=2) as gp:
+        return gp.predict(points)
+
+
+@pytest.mark.parametrize("ask", [_asked, _asked_at_once])
+def test_no_answer_mixes_two_versions(
+    gpserve: WSGI, gpr: GPR, ask: Callable[[str, Any], Prediction]
+) -> None:
+    """The points are a generator, although they are sent twice."""
     changing, X = Changing(gpserve), _many(gpr, 2048)
-    with in_process(changing) as url, Client(url, rows=256, concurrency=2) as gp:
-        answer = gp.predict(X)
+    with in_process(changing) as url:
+        answer = ask(url, (row for row in X))
     assert answer.version == "222222222222"
     assert changing.seen.count("222222222222") == 8
     np.testing.assert_allclose(np.column_stack(list(answer)), gpr.predict(X), rtol=1e-12)

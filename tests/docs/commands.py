@@ -24,6 +24,7 @@ DOCUMENTS = (
     "docs/jobs.md",
     "docs/clients/curl.md",
     "docs/protocols.md",
+    "docs/security.md",
 )
 ADDRESS = "localhost:5000"
 _BLOCK = re.compile(r"```console\n.*?```", re.DOTALL)
@@ -64,10 +65,11 @@ def run(text: str, folder: Path, port: int) -> str:
 
 
 def as_a_clone(folder: Path) -> Path:
-    """Add the data that a clone of the repository has to a folder, and return the folder."""
+    """Add the data and the code of a clone to a folder, and return the folder."""
     folder.mkdir(exist_ok=True)
-    if not (data := folder / "data").exists():
-        data.symlink_to(ROOT / "data")
+    for name in ("data", "service"):
+        if not (here := folder / name).exists():
+            here.symlink_to(ROOT / name)
     return folder
 
 

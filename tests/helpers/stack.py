@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -21,6 +22,26 @@ from tests.helpers.serving import ROOT, Server, free_port, serving
 from tests.helpers.starting import Started, start
 
 TOKEN = {"Authorization": "Bearer secret"}
+KEYS = dict.fromkeys(("mine", "other", "lister", "patient"), "predict")
+KEYS |= {"trainer": "train", "reader": "read"}
+"""Names of keys, each with its role; `bearer` returns the header."""
+
+
+def bearer(name: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer key-of-{name}"}
+
+
+def write_keys(path: Path, **limits: str) -> Path:
+    """Write a file of the `KEYS`, with further lines for those that have some."""
+    entries = []
+    for name, role in KEYS.items():
+        digest = hashlib.sha256(f"key-of-{name}".encode()).hexdigest()
+        entry = f'[{name}]\nsha256 = "{digest}"\nroles = ["{role}"]\n{limits.get(name, "")}\n'
+        entries.append(entry)
+    path.write_text("\n".join(entries))
+    return path
+
+
 FINAL = {"successful", "failed", "dismissed"}
 
 
@@ -85,12 +106,14 @@ class Stack:
 
         until(answers)
 
-    def follow(self, id: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
-        """Wait until a job has ended, and return its document."""
-        return until(lambda: self._ended(id), seconds)
+    def follow(
+        self, id: str, headers: dict[str, str] = TOKEN, seconds: float = PATIENCE_SECONDS
+    ) -> dict[str, Any]:
+        """Wait until a job has ended, and return its document, as whoever has the headers' key."""
+        return until(lambda: self._ended(id, headers), seconds)
 
-    def _ended(self, id: str) -> dict[str, Any] | None:
-        answer = plainhttp.get(f"{self.http}/jobs/{id}")
+    def _ended(self, id: str, headers: dict[str, str]) -> dict[str, Any] | None:
+        answer = plainhttp.get(f"{self.http}/jobs/{id}", headers=headers)
         document: dict[str, Any] = answer.json()
         return document if document.get("status") in FINAL else None
 
@@ -125,6 +148,7 @@ def stack(
     command, url = (debian_command if debian else valkey_command)(data)
     settings = {"redis_url": url, "token": "secret", "drain_seconds": 0.3} | settings
     settings |= {"store": store or f"file://{folder / 'store'}"}
+    settings |= {"keys": settings.get("keys") or write_keys(folder / "keys.toml")}
     environ = {f"GPSERVE_{name.upper()}": str(value) for name, value in settings.items()}
     redis = Process(command, dict(os.environ), folder / "redis.log")
     system = Stack(folder, os.environ | environ, redis, url)

@@ -14,7 +14,7 @@ from service.storage import open_blobs
 from tests.helpers import plainhttp
 from tests.helpers.patience import report_if_late, until
 from tests.helpers.serving import FLASK_ALONE, serving
-from tests.helpers.stack import Stack, stack
+from tests.helpers.stack import Stack, bearer, stack
 
 CSV = {"Content-Type": "text/csv"}
 ASYNC = {"Prefer": "respond-async"}
@@ -39,6 +39,11 @@ def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def _post(system: Stack, content: bytes, **headers: str) -> httpx.Response:
     return plainhttp.post(f"{system.http}/predict", content=content, headers=CSV | ASYNC | headers)
+
+
+def _listed(http: httpx.Client) -> set[str]:
+    listed = http.get("/jobs", headers=bearer("lister")).json()["jobs"]
+    return {document["jobID"] for document in listed}
 
 
 def test_a_running_job_is_cancelled_within_two_seconds(stuck: Stack) -> None:
@@ -68,7 +73,7 @@ def test_a_running_job_is_cancelled_within_two_seconds(stuck: Stack) -> None:
 
 
 def test_too_many_open_jobs_are_rejected_until_some_are_dismissed(stuck: Stack) -> None:
-    mine = {"Authorization": "Bearer mine"}
+    mine = bearer("mine")
     ids = [_post(stuck, ROW * 1000, **mine).json()["jobID"] for _ in range(3)]
     refused = _post(stuck, ROW, **mine)
     assert refused.status_code == 429
@@ -77,13 +82,15 @@ def test_too_many_open_jobs_are_rejected_until_some_are_dismissed(stuck: Stack) 
     listed = plainhttp.get(f"{stuck.http}/jobs", headers=mine).json()["jobs"]
     assert [document["jobID"] for document in listed] == ids[::-1]
     for id in ids:
-        assert plainhttp.delete(f"{stuck.http}/jobs/{id}").json()["status"] == "dismissed"
+        dismissed = plainhttp.delete(f"{stuck.http}/jobs/{id}", headers=mine)
+        assert dismissed.json()["status"] == "dismissed"
     assert _post(stuck, ROW, **mine).status_code == 202
 
 
 def test_an_expired_job_is_deleted_with_its_data(stuck: Stack) -> None:
-    id = _post(stuck, ROW).json()["jobID"]
-    stuck.follow(id)
+    mine = bearer("lister")
+    id = _post(stuck, ROW, **mine).json()["jobID"]
+    stuck.follow(id, mine)
     blobs = open_blobs(f"file://{stuck.folder / 'store'}")
     assert blobs.names(f"jobs/{id}/")
     redis = stuck.client()
@@ -91,23 +98,24 @@ def test_an_expired_job_is_deleted_with_its_data(stuck: Stack) -> None:
     assert [0 < redis.ttl(key) <= TTL_SECONDS for key in keys] == [True, True]
     for key in keys:
         redis.expire(key, 0)
-    assert plainhttp.get(f"{stuck.http}/jobs/{id}").status_code == 404
+    assert plainhttp.get(f"{stuck.http}/jobs/{id}", headers=mine).status_code == 404
     redis.delete("gpserve:sweeper")  # otherwise the sweeper waits a minute
     until(lambda: blobs.names(f"jobs/{id}/") == [])
-    assert id not in plainhttp.get(f"{stuck.http}/jobs").text
+    assert id not in plainhttp.get(f"{stuck.http}/jobs", headers=mine).text
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n"])
 def test_an_aborted_upload_creates_no_job(jobs: Stack, http: httpx.Client, end: bytes) -> None:
-    before = {document["jobID"] for document in http.get("/jobs").json()["jobs"]}
+    before = _listed(http)
     with jobs.servers[0].connect() as connection:
         head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+        head += f"Authorization: {bearer('lister')['Authorization']}\r\n"
         head += "Prefer: respond-async\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode() + b"%x\r\n%b\r\n" % (len(ROW * 9), ROW * 9))
         connection.sendall(b"20\r\n" + ROW + end)
         time.sleep(0.5)
     time.sleep(1)
-    assert {document["jobID"] for document in http.get("/jobs").json()["jobs"]} == before
+    assert _listed(http) == before
 
 
 def test_a_request_that_would_take_too_long_is_offered_as_a_job(tmp_path: Path) -> None:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import uuid
-
 import httpx
 import pytest
 
-from tests.helpers.stack import Stack
+from tests.helpers.stack import Stack, bearer
 
 ASYNC = {"Prefer": "respond-async"}
 POINT = "/predict?lat=-20&long=181&depth=500&stations=30"
 
 
-@pytest.fixture
-def mine() -> dict[str, str]:
-    """Credentials that no other test uses."""
-    return {"Authorization": f"Bearer {uuid.uuid4()}"}
-
-
-def test_jobs_are_filtered_by_parameters(
-    jobs: Stack, http: httpx.Client, mine: dict[str, str]
-) -> None:
+def test_jobs_are_filtered_by_parameters(jobs: Stack, http: httpx.Client) -> None:
+    mine = bearer("lister")
     ids = []
     for _ in range(3):
         ids.append(http.get(POINT, headers=ASYNC | mine).json()["jobID"])
-        assert jobs.follow(ids[-1])["status"] == "successful"
+        assert jobs.follow(ids[-1], mine)["status"] == "successful"
 
     def listed(**parameters: str | int) -> list[str]:
         answer = http.get("/jobs", params=parameters, headers=mine)
@@ -52,6 +43,6 @@ def test_jobs_are_filtered_by_parameters(
 def test_an_invalid_filter_is_rejected_with_a_reason(
     http: httpx.Client, parameters: str, reason: str
 ) -> None:
-    answer = http.get(f"/jobs?{parameters}")
+    answer = http.get(f"/jobs?{parameters}", headers=bearer("lister"))
     assert answer.status_code == 422
     assert reason in answer.json()["detail"]

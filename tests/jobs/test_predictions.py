@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from service.model import FloatArray
-from tests.helpers.stack import Stack
+from tests.helpers.stack import Stack, bearer
 
 CSV = {"Content-Type": "text/csv"}
 NPY = {"Content-Type": "application/x-npy"}
@@ -154,11 +154,12 @@ def test_a_bad_row_fails_the_job_by_its_line(jobs: Stack, http: httpx.Client, ta
 def test_an_error_visible_at_submission_is_rejected_at_once(
     jobs: Stack, http: httpx.Client, content: bytes, headers: dict[str, str], status: int
 ) -> None:
-    before = {document["jobID"] for document in http.get("/jobs").json()["jobs"]}
-    answer = http.post("/predict", content=content, headers=headers | ASYNC)
+    mine = bearer("lister")
+    before = http.get("/jobs", headers=mine).json()["jobs"]
+    answer = http.post("/predict", content=content, headers=headers | ASYNC | mine)
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert {document["jobID"] for document in http.get("/jobs").json()["jobs"]} == before
+    assert http.get("/jobs", headers=mine).json()["jobs"] == before
 
 
 def test_nan_in_an_array_fails_the_job(jobs: Stack, http: httpx.Client) -> None:
@@ -186,11 +187,13 @@ def test_an_unknown_job_is_404(http: httpx.Client) -> None:
 
 
 def test_head_starts_no_job(http: httpx.Client) -> None:
-    before = http.get("/jobs").json()
-    answer = http.head("/predict?lat=-20&long=181&depth=500&stations=30", headers=ASYNC)
+    mine = bearer("lister")
+    before = http.get("/jobs", headers=mine).json()["jobs"]
+    path = "/predict?lat=-20&long=181&depth=500&stations=30"
+    answer = http.head(path, headers=ASYNC | mine)
     assert answer.status_code == 200
     assert "Location" not in answer.headers
-    assert http.get("/jobs").json() == before
+    assert http.get("/jobs", headers=mine).json()["jobs"] == before
 
 
 def test_too_many_draws_of_an_array_are_rejected_at_once(http: httpx.Client) -> None:

@@ -34,10 +34,10 @@ def test_train_follow_serve_and_go_back(jobs: Stack, http: httpx.Client) -> None
     answer = http.post("/train", params=query, content=_table(), headers=CSV)
     assert answer.status_code == 202, answer.text
     id = answer.json()["jobID"]
-    ended = jobs.follow(id, 200)
+    ended = jobs.follow(id, seconds=200)
     assert ended["status"] == "successful", ended
     version = ended["version"]
-    result = http.get(f"/jobs/{id}/results").json()
+    result = http.get(f"/jobs/{id}/results", headers=TOKEN).json()
     assert result["version"] == version
     assert result["feature_names"] == ["left", "right"]
     assert result["scores"]["held_out_rows"] == 12
@@ -68,9 +68,9 @@ def test_train_from_json_without_activating(jobs: Stack, http: httpx.Client) -> 
     options = {"restarts": 1, "activate": False}
     answer = http.post("/train", json=body | options, headers=TOKEN)
     assert answer.status_code == 202, answer.text
-    ended = jobs.follow(answer.json()["jobID"], 200)
+    ended = jobs.follow(answer.json()["jobID"], seconds=200)
     assert ended["status"] == "successful", ended
-    result = http.get(f"/jobs/{ended['jobID']}/results").json()
+    result = http.get(f"/jobs/{ended['jobID']}/results", headers=TOKEN).json()
     assert (result["feature_names"], result["output_name"]) == (["x1", "x2"], "y")
     assert http.get("/models").json()["current"] == before
 
@@ -105,7 +105,7 @@ def _train(jobs: Stack, http: httpx.Client, query: dict[str, Any], table: str) -
     """Train to the end, and return the job."""
     answer = http.post("/train", params=query, content=table, headers=CSV)
     assert answer.status_code == 202, answer.text
-    return jobs.follow(answer.json()["jobID"], 200)
+    return jobs.follow(answer.json()["jobID"], seconds=200)
 
 
 @pytest.mark.parametrize(
@@ -175,13 +175,13 @@ def test_training_requires_the_token(http: httpx.Client) -> None:
 def test_a_running_training_is_cancelled(jobs: Stack, http: httpx.Client) -> None:
     query: dict[str, Any] = {"target": "height", "restarts": 100}
     id = http.post("/train", params=query, content=_table(600), headers=CSV).json()["jobID"]
-    until(lambda: "fitting" in http.get(f"/jobs/{id}").json()["message"])
-    assert http.delete(f"/jobs/{id}").json()["status"] == "dismissed"
+    until(lambda: "fitting" in http.get(f"/jobs/{id}", headers=TOKEN).json()["message"])
+    assert http.delete(f"/jobs/{id}", headers=TOKEN).json()["status"] == "dismissed"
     binds = [worker.environ["GPSERVE_WORKER_BIND"] for worker in jobs.workers]
     until(
         lambda: all("worker_busy 0.0" in plainhttp.get(f"http://{b}/metrics").text for b in binds)
     )
-    assert http.get(f"/jobs/{id}").json()["status"] == "dismissed"
+    assert http.get(f"/jobs/{id}", headers=TOKEN).json()["status"] == "dismissed"
 
 
 def test_train_on_words_and_missing_cells(jobs: Stack, http: httpx.Client) -> None:
@@ -198,9 +198,9 @@ def test_train_on_words_and_missing_cells(jobs: Stack, http: httpx.Client) -> No
     body = {"data": data, "categorical": ["wood"]} | options
     answer = http.post("/train", json=body, headers=TOKEN)
     assert answer.status_code == 202, answer.text
-    ended = jobs.follow(answer.json()["jobID"], 200)
+    ended = jobs.follow(answer.json()["jobID"], seconds=200)
     assert ended["status"] == "successful", ended
-    result = http.get(f"/jobs/{ended['jobID']}/results").json()
+    result = http.get(f"/jobs/{ended['jobID']}/results", headers=TOKEN).json()
     assert result["categories"] == {"wood": woods}
     assert result["training_range"]["wood"] == [0, 2]
     assert result["scores"]["rmse"] < 0.5

@@ -6,6 +6,8 @@ import csv
 import gzip
 import io
 import json
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -175,9 +177,15 @@ def test_multipart_json_file(http: httpx.Client, X: FloatArray, P: FloatArray) -
     same(http.post("/predict", files={"file": ("input.json", body)}), P)
 
 
-def test_gzip_json(http: httpx.Client, X: FloatArray, P: FloatArray) -> None:
-    body = gzip.compress(json.dumps({"points": X.tolist()}).encode())
-    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress)],
+)
+def test_compressed_json(
+    http: httpx.Client, X: FloatArray, P: FloatArray, encoding: str, encode: Callable[..., bytes]
+) -> None:
+    body = encode(json.dumps({"points": X.tolist()}).encode())
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
     same(http.post("/predict", content=body, headers=headers), P)
 
 

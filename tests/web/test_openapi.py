@@ -72,7 +72,7 @@ REFUSED = {
     "unknown config": (EVALUATE, {"name": "quakes", "input": [ROW], "config": {"m": 1}}),
     "no input": (EVALUATE, {"name": "quakes"}),
     "other model": (EVALUATE, {"name": "other", "input": [ROW]}),
-    "datatype": (INFER, {"inputs": [{**FLAT, "datatype": "INT8"}]}),
+    "datatype": (INFER, {"inputs": [{**FLAT, "datatype": "BF16"}]}),
     "shape": (INFER, {"inputs": [{**FLAT, "shape": [1, 4, 1]}]}),
     "no inputs": (INFER, {}),
 }

@@ -1,7 +1,10 @@
 """The check of `helm test`: the service gives the answers that GPy gave after the training."""
 
+from __future__ import annotations
+
 import io
 import json
+import os
 import sys
 import time
 import urllib.error
@@ -9,11 +12,23 @@ import urllib.request
 
 import numpy as np
 
-base = sys.argv[1]
+base, token = sys.argv[1], os.environ.get("GPSERVE_TOKEN")
+
+
+def ask(path: str, body: bytes | None = None) -> bytes:
+    """Return what the service answers."""
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(base + path, data=body, headers=headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        content: bytes = answer.read()
+    return content
+
+
 for left in range(30, -1, -1):
     try:
-        with urllib.request.urlopen(f"{base}/model.npz", timeout=30) as answer:
-            model = np.load(io.BytesIO(answer.read()), allow_pickle=False)
+        ask("/readyz")
         break
     except urllib.error.HTTPError:
         raise
@@ -21,14 +36,15 @@ for left in range(30, -1, -1):
         if not left:
             raise
         time.sleep(1)
-points, known = model["reference_X"], model["reference_answers"]
-
-body = json.dumps({"points": points.tolist()}).encode()
-request = urllib.request.Request(
-    f"{base}/predict", data=body, headers={"Content-Type": "application/json"}
-)
-with urllib.request.urlopen(request, timeout=30) as answer:
-    got = json.load(answer)
+try:
+    model = np.load(io.BytesIO(ask("/model.npz")), allow_pickle=False)
+    points, known = model["reference_X"], model["reference_answers"]
+    got = json.loads(ask("/predict", json.dumps({"points": points.tolist()}).encode()))
+except urllib.error.HTTPError as error:
+    if token or error.code not in (401, 403):
+        raise
+    print("ready; its answers are not compared, since that takes a key (jobs.tokenSecret)")
+    sys.exit()
 
 # A variance is computed as a difference from the prior variance, which scales its rounding error.
 variances = sum(float(model[name]) for name in model.files if name.startswith("variance_"))

@@ -25,6 +25,9 @@
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
 {{- fail "httpRoute.enabled needs httpRoute.parentRefs, e.g. [{name: my-gateway, namespace: gateways}]" }}
 {{- end }}
+{{- if and (ne .Values.access.anonymous "predict") (not .Values.access.keysSecret.name) (not .Values.settings.GPSERVE_OIDC_ISSUER) (not (and .Values.jobs.enabled .Values.jobs.tokenSecret.name)) }}
+{{- fail (printf "access.anonymous is %s, but nobody has a key: name a Secret in access.keysSecret" .Values.access.anonymous) }}
+{{- end }}
 {{- if .Values.jobs.enabled }}
 {{- with .Values.worker.autoscaling }}
 {{- if gt (int .minReplicas) (int .maxReplicas) }}

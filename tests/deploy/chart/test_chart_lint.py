@@ -41,6 +41,7 @@ def test_kube_score_finds_nothing_critical(helm: Helm, values: Path) -> None:
 REJECTED = {
     "a misspelt value": (["autoscalling.mode=none"], "autoscalling"),
     "a wrong type": (["ingress.enabled=maybe"], "/ingress/enabled"),
+    "a shut door": (["access.anonymous=none"], "nobody has a key"),
     "an unknown setting": (["settings.GPSERVE_MODLE=x"], "GPSERVE_MODLE"),
     "min above max": (
         ["autoscaling.minReplicas=5", "autoscaling.maxReplicas=3"],

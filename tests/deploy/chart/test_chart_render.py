@@ -99,6 +99,17 @@ def test_keda_queries_the_pods_of_the_service(render: Render) -> None:
     assert cpu["metadata"]["value"] == "70"
 
 
+def test_keys_are_mounted_where_the_service_reads_them(render: Render) -> None:
+    objects = render('access={"anonymous":"none","keysSecret":{"name":"mine"}}')
+    settings, spec = configuration(objects), pod_specs(objects)[0]
+    assert settings["GPSERVE_ANONYMOUS"] == "none"
+    (mount,) = [m for m in spec["containers"][0]["volumeMounts"] if m["name"] == "keys"]
+    assert settings["GPSERVE_KEYS"] == f"{mount['mountPath']}/keys.toml"
+    assert "subPath" not in mount  # such a mount would never change
+    assert {"name": "keys", "secret": {"secretName": "mine"}} in spec["volumes"]
+    assert "keys" not in {volume["name"] for volume in pod_specs(render())[0]["volumes"]}
+
+
 MODELS = {
     "configMap": ("configMap", {"name": "mine"}),
     "secret": ("secret", {"secretName": "mine"}),

@@ -16,7 +16,7 @@ from service.worker.health import WorkerMetrics
 from tests.deploy.chart.conftest import CHART
 
 SET_BY_THE_CHART = {"model", "model_class", "bind", "graceful_seconds", "drain_seconds"}
-SET_BY_THE_CHART |= {"store", "redis_url", "token", "worker_bind"}
+SET_BY_THE_CHART |= {"store", "redis_url", "token", "worker_bind", "keys", "anonymous"}
 UNUSED_IN_A_POD = {"data"}
 NAME = re.compile(r"\b((?:http|predict\w*|model|jobs?|worker)_\w+)\b")
 

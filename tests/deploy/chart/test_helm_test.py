@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -19,11 +20,14 @@ from tests.deploy.chart.conftest import CHART, ROOT
 
 
 @contextmanager
-def serving(gpr: GPR, error: float) -> Iterator[str]:
-    """Run a service whose means are wrong by a factor."""
+def serving(gpr: GPR, error: float, key: str = "") -> Iterator[str]:
+    """Run a service whose means are wrong by a factor, and which may need a key."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if key and self.path != "/readyz" and self.headers["Authorization"] != f"Bearer {key}":
+                self.send_error(401)
+                return
             self.answer((ROOT / "service" / "pretrained.npz").read_bytes())
 
         def do_POST(self) -> None:
@@ -53,3 +57,22 @@ def test_a_wrong_answer_is_detected(gpr: GPR, error: float, passes: bool) -> Non
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode == 0) == passes, done.stderr
     assert ("equal the known answers" in done.stdout) == passes
+
+
+@pytest.mark.parametrize(
+    ("token", "said", "code"),
+    [
+        ("secret", "equal the known answers", 0),
+        ("", "ready; its answers are not compared", 0),
+        ("wrong", "401", 1),
+    ],
+)
+def test_a_service_that_needs_a_key_is_asked_with_the_token(
+    gpr: GPR, token: str, said: str, code: int
+) -> None:
+    with serving(gpr, 0.0, "secret") as url:
+        command = [sys.executable, str(CHART / "files" / "check_prediction.py"), url]
+        environ = os.environ | {"GPSERVE_TOKEN": token}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+    assert said in done.stdout + done.stderr
+    assert done.returncode == code

@@ -82,6 +82,22 @@ def test_bytes_for_one_input_and_numbers_for_another(http: httpx.Client) -> None
     assert said.json() == http.post(INFER, json={"inputs": [x()], "id": "a"}).json()
 
 
+PANDAS_CODEC = """{"id":null,"parameters":{"content_type":"pd","headers":null},"inputs":[
+{"name":"lat","shape":[2,1],"datatype":"INT64","parameters":null,"data":[-20,-60]},
+{"name":"long","shape":[2,1],"datatype":"FP32","parameters":null,"data":[181.5,182.25]},
+{"name":"depth","shape":[2,1],"datatype":"INT16","parameters":null,"data":[500,90]},
+{"name":"stations","shape":[2,1],"datatype":"UINT8","parameters":null,"data":[30,60]}],
+"outputs":null}"""
+"""A data frame by the `PandasCodec` of MLServer 1.7.1, with the nulls of other pydantic models."""
+
+
+def test_a_data_frame_as_mlserver_sends_it(http: httpx.Client, gpr: GPR) -> None:
+    said = http.post(INFER, content=PANDAS_CODEC).json()
+    want = gpr.predict(np.array([[-20, 181.5, 500, 30], [-60, 182.25, 90, 60]]))
+    np.testing.assert_allclose([each["data"] for each in said["outputs"]], want.T, rtol=1e-12)
+    assert said["parameters"] == {"extrapolated": True}
+
+
 BINARY = {"binary_data_size": 32}
 WRONG: list[tuple[Any, str]] = [
     ({}, "inputs"),
@@ -98,7 +114,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"inputs": [x(shape=[0, 4], data=[])]}, "no points"),
     ({"inputs": [x(shape=[-1, 4])]}, "$.inputs[0].shape[0]"),
     ({"inputs": [x(shape="all")]}, "$.inputs[0].shape"),
-    ({"inputs": [x(datatype="BYTES")]}, "unsupported datatype BYTES; supported: FP32, FP64"),
+    ({"inputs": [x(datatype="BYTES")]}, "unsupported datatype BYTES, which is for words"),
     ({"inputs": [x(data=["a", 1, 2, 3])]}, "input x: Expected `float`, got `str` - at `data[0]`"),
     ({"inputs": [x(data=[[1, 2, 3, "a"]])]}, "got `str` - at `data[0][3]`"),
     ({"inputs": [x(data=[[1, 2], [3, 4]])]}, "nested as [2, 2], not as shape [1, 4]"),
@@ -136,9 +152,8 @@ def _refused(said: httpx.Response, status: int, says: str) -> None:
 @pytest.mark.parametrize(
     ("body", "length", "says"),
     [
-        (b"{", None, "cannot be read"),
-        (b'{"inputs":[NaN]}', None, "cannot be read"),
-        (b"\xff\xfe", None, "cannot be read"),
+        (b"{", None, "the body is not JSON: it ends too early"),
+        (b"\xff\xfe", None, "the body is not JSON: it is UTF-16"),
         (b"{}", "-1", "not a length"),
         (b"{}", "two", "not a length"),
         (b"{}", "3", "the body ends before the 3 bytes of JSON"),
@@ -164,7 +179,7 @@ def test_too_large(http: httpx.Client) -> None:
 
 def test_unknown_encoding(http: httpx.Client) -> None:
     said = http.post(INFER, content=b"{}", headers={"Content-Encoding": "br"})
-    _refused(said, 415, "supported: gzip")
+    _refused(said, 415, "supported: gzip, deflate and identity")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from service.gpr import GPR
 from service.model import FloatArray
@@ -22,8 +22,7 @@ def triton(server: Server) -> Iterator[InferenceServerClient]:
 
 
 def _input(X: np.ndarray, name: str = "x", binary: bool = True) -> InferInput:
-    kind = {"float64": "FP64", "float32": "FP32"}[str(X.dtype)]
-    tensor = InferInput(name, list(X.shape), kind)
+    tensor = InferInput(name, list(X.shape), np_to_triton_dtype(X.dtype))
     tensor.set_data_from_numpy(X, binary_data=binary)
     return tensor
 
@@ -35,17 +34,19 @@ def test_health_and_metadata(triton: InferenceServerClient, gpr: GPR) -> None:
     assert triton.is_model_ready("quakes")
     assert triton.is_model_ready("quakes", version)
     assert not triton.is_model_ready("nobody")
-    assert "binary_tensor_data" in triton.get_server_metadata()["extensions"]
+    assert triton.get_server_metadata()["extensions"] == ["binary_tensor_data", "statistics"]
     said = triton.get_model_metadata("quakes", version)
     assert said["versions"] == [version]
-    assert said["inputs"] == [{"name": "x", "datatype": "FP64", "shape": [-1, 4]}]
+    (described,) = said["inputs"]
+    assert described.items() >= {"name": "x", "datatype": "FP64", "shape": [-1, 4]}.items()
+    assert {"FP64", "INT64", "BOOL"} <= set(described["parameters"]["datatypes"].split(", "))
     assert [output["name"] for output in said["outputs"]] == ["mean", "variance"]
     index = triton.get_model_repository_index()
     assert index == [{"name": "quakes", "version": version, "state": "READY", "reason": ""}]
 
 
 @pytest.mark.parametrize("binary", [True, False])
-@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
 def test_infer(
     triton: InferenceServerClient,
     X: FloatArray,
@@ -87,6 +88,48 @@ def test_single_precision(triton: InferenceServerClient, X: FloatArray, gpr: GPR
     for binary in (True, False):
         said = triton.infer("quakes", [_input(single, binary=binary)])
         np.testing.assert_allclose(said.as_numpy("variance"), want[:, 1:], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["int64", "int32", "int16", "uint8", "float16", "bool"])
+@pytest.mark.parametrize("binary", [True, False])
+def test_other_datatypes(
+    triton: InferenceServerClient,
+    X: FloatArray,
+    gpr: GPR,
+    names: tuple[str, ...],
+    kind: str,
+    binary: bool,
+) -> None:
+    """Each column of a data frame has a type of its own."""
+    columns = [np.ascontiguousarray(column) for column in X.T]
+    columns[3] = (columns[3] > 60).astype(kind) if kind == "bool" else columns[3].astype(kind)
+    columns[2] = columns[2].astype("int32")
+    if kind == "float16":  # JSON cannot hold it, says tritonclient
+        binary = True
+    inputs = [_input(c, name, binary) for name, c in zip(names, columns, strict=True)]
+    said = triton.infer("quakes", inputs)
+    want = gpr.predict(np.column_stack(columns).astype(np.float64))
+    np.testing.assert_allclose(said.as_numpy("mean"), want[:, :1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_points_outside_the_training_range(
+    triton: InferenceServerClient, X: FloatArray, gpr: GPR, binary: bool
+) -> None:
+    outputs = [InferRequestedOutput(name, binary) for name in ("extrapolated", "mean")]
+    said = triton.infer("quakes", [_input(X)], outputs=outputs)
+    assert not said.as_numpy("extrapolated").any()
+    assert "parameters" not in said.get_response()
+    X = X.copy()
+    X[[3, 7], 2] = 2 * gpr.description.training_range[2, 1]
+    said = triton.infer("quakes", [_input(X)], outputs=outputs)
+    marked = said.as_numpy("extrapolated")
+    assert (marked.dtype, marked.shape) == (bool, (20, 1))
+    assert np.flatnonzero(marked).tolist() == [3, 7]
+    assert said.get_response()["parameters"] == {"extrapolated": True}
+    assert triton.infer("quakes", [_input(X)]).get_response()["parameters"] == {
+        "extrapolated": True
+    }
 
 
 def test_outputs_that_are_named(

@@ -1,0 +1,242 @@
+"""Keys of callers, by their hashes, from a file that is read anew when it changes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+import math
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from datetime import time as midnight
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
+
+from service.runtime.callers import ANONYMOUS, Caller, KeyLimits, Role, including, unauthorised
+from service.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from service.runtime.oidc import Issuer
+
+log = logging.getLogger(__name__)
+
+_BASIC_ROLES = frozenset[Role]({"read", "predict"})
+"""What a key may do that is sent as a password. A browser sends a password again by itself, also
+when another site's page makes it send a request, so that must not change anything."""
+
+LOOK_SECONDS = 1.0
+_MOST_REMEMBERED = 10_000
+
+_Digest = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
+_Name = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,62}[!-~])?$")]
+
+
+class Entry(KeyLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One key in the file: ``[name]`` and these fields. Two hashes let a key be replaced."""
+
+    sha256: _Digest | list[_Digest]
+    roles: Annotated[list[Role], Meta(min_length=1)]
+    expires: date | None = None
+
+    @property
+    def digests(self) -> list[str]:
+        """The hashes, in lower case."""
+        given = [self.sha256] if isinstance(self.sha256, str) else self.sha256
+        return [digest.lower() for digest in given]
+
+    @property
+    def until(self) -> float:
+        """When the key expires, in seconds since 1970: the date begins at midnight, UTC."""
+        if self.expires is None:
+            return math.inf
+        return datetime.combine(self.expires, midnight.min, UTC).timestamp()
+
+
+class Keys:
+    """The callers that this server knows.
+
+    Raises `SettingsError`: the file of keys cannot be read, or nobody could use the service.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        open_to_all: dict[str, tuple[Role, ...]] = {"predict": ("predict",), "read": ("read",)}
+        roles = including(open_to_all.get(settings.anonymous, ()))
+        self.anonymous = Caller(ANONYMOUS, roles)
+        self._token = settings.token
+        self._path = Path(settings.keys) if settings.keys else None
+        self._issuer = _issuer(settings)
+        self._callers: dict[bytes, Caller] = {}
+        self._remembered: dict[bytes, Caller] = {}
+        self._seen: tuple[int, ...] = ()
+        self._look_again = 0.0
+        if self._path is not None:
+            self._read(self._path, _stamp(self._path))
+        self._add_token()
+        if not self.configured and settings.anonymous != "predict":
+            raise SettingsError(
+                f"GPSERVE_ANONYMOUS={settings.anonymous} shuts everybody out: set GPSERVE_KEYS, "
+                "GPSERVE_TOKEN or GPSERVE_OIDC_ISSUER as well"
+            )
+
+    @property
+    def configured(self) -> bool:
+        """Whether there are any credentials that this server could know."""
+        return bool(self._path or self._token or self._issuer)
+
+    def remembered(self, authorization: bytes) -> Caller | None:
+        """Return a caller whose requests need not be counted, or None: ask `identify`.
+
+        It takes a microsecond, so that the event loop can afford it.
+        """
+        self._follow()
+        caller = self._remembered.get(sha256(authorization).digest())
+        return caller if caller is not None and time.time() < caller.until else None
+
+    def identify(self, authorization: str) -> Caller:
+        """Return the caller who sends this ``Authorization``.
+
+        A bearer token must be valid, if this server knows any. A password (Basic) that is no key
+        may be meant for the ingress, and is ignored like other schemes.
+
+        Raises `Problem`: 401 for a wrong or expired token, 503 when its issuer does not answer.
+        """
+        self._follow()
+        scheme, _, credentials = authorization.partition(" ")
+        caller: Caller | None = None
+        if scheme.lower() == "bearer" and self.configured:
+            caller = self._of_token(credentials.strip())
+        elif scheme.lower() == "basic":
+            caller = self._of_password(credentials.strip())
+        if caller is None:
+            return self.anonymous
+        if not caller.limits.rated:
+            self._remember(authorization, caller)
+        return caller
+
+    def _of_token(self, token: str) -> Caller:
+        caller = self._of_key(token)
+        if caller is None and self._issuer is not None and token.count(".") == 2:
+            return self._issuer.caller(token)
+        if caller is None:
+            raise unauthorised("the bearer token is wrong")
+        if time.time() >= caller.until:
+            raise unauthorised(f"the {caller.owner.replace(':', ' ')} has expired")
+        return caller
+
+    def _of_password(self, credentials: str) -> Caller | None:
+        try:
+            name_and_key = base64.b64decode(credentials, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        caller = self._of_key(name_and_key.partition(":")[2])
+        if caller is None or time.time() >= caller.until:
+            return None
+        return replace(caller, roles=caller.roles & _BASIC_ROLES)
+
+    def _of_key(self, key: str) -> Caller | None:
+        """Look a key up by its hash: how long that takes says nothing about any key."""
+        return self._callers.get(_digest(key))
+
+    def _remember(self, authorization: str, caller: Caller) -> None:
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered = {}
+        self._remembered[sha256(authorization.encode("latin-1", "replace")).digest()] = caller
+
+    def _follow(self) -> None:
+        """Read the file again when it has changed; a broken one changes nothing."""
+        now = time.monotonic()
+        if self._path is None or now < self._look_again:
+            return
+        self._look_again = now + LOOK_SECONDS
+        stamp = _stamp(self._path)
+        if stamp == self._seen:
+            return
+        try:
+            self._read(self._path, stamp)
+        except SettingsError as error:
+            self._seen = stamp
+            log.error("%s; the keys that were read before remain valid", error)
+            return
+        self._add_token()
+        log.info("read the keys again", extra={"keys": len(self._callers)})
+
+    def _read(self, path: Path, stamp: tuple[int, ...]) -> None:
+        self._callers = read_keys(path)
+        self._remembered = {}
+        self._seen = stamp
+
+    def _add_token(self) -> None:
+        if self._token:
+            self._callers[_digest(self._token)] = Caller("key:GPSERVE_TOKEN", including(["admin"]))
+
+
+def _digest(key: str) -> bytes:
+    return sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _issuer(settings: Settings) -> Issuer | None:
+    if not settings.oidc_issuer:
+        return None
+    # Imported here: only who needs it has installed the package.
+    from service.runtime.oidc import Issuer
+
+    return Issuer(settings.oidc_issuer, settings.oidc_audience, settings.oidc_roles_claim)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file does, also one that Kubernetes replaces through a symbolic link."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def read_keys(path: Path) -> dict[bytes, Caller]:
+    """Read a file of keys: the caller of each hash.
+
+    Raises `SettingsError`: it cannot be read, is not valid, or two keys are the same.
+    """
+    try:
+        entries = msgspec.toml.decode(path.read_bytes(), type=dict[_Name, Entry])
+    except OSError as error:
+        raise SettingsError(f"GPSERVE_KEYS: {path} cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"GPSERVE_KEYS: {path} is not valid: {error}") from None
+    callers: dict[bytes, Caller] = {}
+    for key, entry in entries.items():
+        limits = KeyLimits(
+            **{field: getattr(entry, field) for field in KeyLimits.__struct_fields__}
+        )
+        caller = Caller(f"key:{key}", including(entry.roles), entry.until, limits)
+        for digest in map(bytes.fromhex, entry.digests):
+            if digest in callers:
+                other = callers[digest].owner.removeprefix("key:")
+                raise SettingsError(f"GPSERVE_KEYS: {key!r} and {other!r} have the same key")
+            callers[digest] = caller
+    return callers
+
+
+def new_key(name: str, roles: Iterable[str]) -> tuple[str, str]:
+    """Return a new key of 256 random bits, and its entry for the file, with its hash.
+
+    Such a key cannot be guessed from its SHA-256; a password that people choose could.
+    """
+    key = f"gps_{secrets.token_urlsafe(32)}"
+    listed = ", ".join(f'"{role}"' for role in roles)
+    digest = sha256(key.encode()).hexdigest()
+    return key, f'[{_quoted(name)}]\nsha256 = "{digest}"\nroles = [{listed}]\n'
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
