@@ -19,15 +19,18 @@ from pathlib import Path
 SOURCE = Path(__file__).with_name("triangle.c")
 
 FLAGS = [
-    *["-std=gnu11", "-O3", "-mprefer-vector-width=512", "-ffp-contract=off"],
-    *["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-fPIC", "-shared"],
+    *["-std=gnu11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"],
+    *["-fvisibility=hidden", "-fPIC", "-shared"],
 ]
 """None of them lets a compiler change a bit: a trap and an errno are only signals of an error."""
 
-BUILDS = {
-    "x86_64": {"AVX-512": "-march=x86-64-v4", "AVX2": "-march=x86-64-v3"},
-    "aarch64": {"NEON": "-march=armv8-a"},
-    "arm64": {"NEON": "-march=armv8-a"},
+_WIDE = ["-mprefer-vector-width=512"]
+_AVX512 = ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma"]
+
+BUILDS: dict[str, dict[str, list[str]]] = {
+    "x86_64": {"AVX-512": [*_AVX512, *_WIDE], "AVX2": ["-mavx2", "-mfma"]},
+    "aarch64": {"NEON": []},
+    "arm64": {"NEON": []},
 }
 """For each kind of processor what is compiled, the fastest first: all give the same bits."""
 
@@ -35,8 +38,8 @@ SECONDS = 120
 """Until a compiler is given up."""
 
 
-def builds() -> dict[str, str]:
-    """Return the builds for this machine, by name: the option that makes each."""
+def builds() -> dict[str, list[str]]:
+    """Return the builds for this machine, by name: the options that make each."""
     return BUILDS.get(platform.machine(), {})
 
 
@@ -46,7 +49,7 @@ def library(build: str) -> Path:
     Its name depends on the source, the options and the platform, so that a file that exists is not
     out of date. It is beside the bytecode, which neither Git nor an image's build takes over.
     """
-    options = [builds()[build], *FLAGS, platform.system(), platform.machine()]
+    options = [*builds()[build], *FLAGS, platform.system(), platform.machine()]
     digest = hashlib.sha256(SOURCE.read_bytes() + " ".join(options).encode()).hexdigest()[:12]
     return SOURCE.parent / "__pycache__" / f"triangle-{build.lower()}-{digest}.so"
 
@@ -81,17 +84,20 @@ def _compilers() -> Iterator[tuple[str, list[str]]]:
         yield "ziglang", [sys.executable, "-m", "ziglang", "cc"]
 
 
-_ZIG_NAMES = {"x86-64-v4": "x86_64_v4", "x86-64-v3": "x86_64_v3", "armv8-a": "generic"}
+_ZIG = {
+    "AVX-512": ["-mcpu=x86_64_v4", *_WIDE],
+    "AVX2": ["-mcpu=x86_64_v3"],
+    "NEON": ["-mcpu=generic"],
+}
+"""Without such an option it compiles for the very processor that it runs on."""
 
 
 def _compile(command: list[str], build: str) -> str:
     """Compile one build; return why it failed, or nothing."""
-    option = builds()[build]
-    if "ziglang" in command:
-        option = "-mcpu=" + _ZIG_NAMES[option.removeprefix("-march=")]
+    options = _ZIG[build] if "ziglang" in command else builds()[build]
     target = library(build)
     part = target.with_suffix(f".{os.getpid()}.part")
-    command = [*command, option, *FLAGS, "-o", str(part), str(SOURCE)]
+    command = [*command, *options, *FLAGS, "-o", str(part), str(SOURCE)]
     try:
         target.parent.mkdir(exist_ok=True)
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)

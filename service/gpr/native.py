@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 from functools import cache
 
 import numpy as np
@@ -64,8 +65,11 @@ class Library:
 
 @cache
 def library() -> Library | None:
-    """Return the fastest build that this processor can run, or None."""
-    return next(map(Library, usable()), None)
+    """Return the fastest build that this processor can run, or None: NumPy is then to compute."""
+    for build in usable():
+        with suppress(OSError):  # as where files of this folder may not be executed
+            return Library(build)
+    return None
 
 
 def usable() -> list[str]:
