@@ -14,8 +14,8 @@ from service.model import FloatArray
 ROWS = 32
 """Sizes are filled up with zeros to a multiple of it, as in `triangle.c`."""
 
-_NEEDED = {"AVX-512": "AVX512_SKX", "AVX2": "AVX2", "NEON": "ASIMD"}
-"""What NumPy calls the features of a processor that a build needs."""
+_NEEDED = {"AVX-512": ("X86_V4", "AVX512_SKX"), "AVX2": ("X86_V3", "AVX2"), "NEON": ("ASIMD",)}
+"""What NumPy's releases call the features of a processor that a build needs."""
 
 
 class Term(ctypes.Structure):
@@ -78,7 +78,7 @@ def usable() -> list[str]:
     return [
         build
         for build in compiling.builds()
-        if features.get(_NEEDED[build]) and compiling.library(build).exists()
+        if any(map(features.get, _NEEDED[build])) and compiling.library(build).exists()
     ]
 
 

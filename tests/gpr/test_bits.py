@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +27,7 @@ from service.gpr.kernels import (
 )
 from service.gpr.means import Basis
 from service.model import FloatArray
+from tests.helpers.serving import ROOT
 
 pytestmark = pytest.mark.skipif(
     native.library() is None, reason="nothing is compiled: run make kernel, with a C compiler"
@@ -103,6 +108,33 @@ def test_in_every_build(kernel: str, mean: Basis) -> None:
         found.append(out)
     for out in found[1:]:
         assert np.array_equal(out, found[0])
+
+
+OTHER = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512F AVX512_SKX"}
+"""What makes NumPy and its BLAS take this processor for one without AVX-512."""
+
+
+@pytest.mark.skipif("AVX-512" not in native.usable(), reason="this processor has no AVX-512")
+def test_on_a_processor_of_another_type(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+from service.gpr import GPR
+folder = Path(sys.argv[1])
+for file in folder.glob("*.npz"):
+    gpr = GPR.load(file)
+    assert gpr.arithmetic == "compiled for AVX2"
+    np.save(file.with_suffix(".npy"), gpr.predict(np.load(folder / "points.npy")))
+"""
+    np.save(tmp_path / "points.npy", points(500))
+    for kernel in KERNELS:
+        model(70, kernel).save(tmp_path / f"{kernel}.npz")
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, env=os.environ | OTHER, check=True)
+    for kernel in KERNELS:
+        there = np.load(tmp_path / f"{kernel}.npy")
+        assert np.array_equal(there, model(70, kernel).predict(points(500))), kernel
 
 
 def test_from_many_threads() -> None:
