@@ -1,6 +1,7 @@
 """gunicorn reads this file automatically; every number comes from service/settings.py."""
 
 import gc
+import logging
 import os
 import shutil
 import tempfile
@@ -63,9 +64,12 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
 def post_worker_init(worker: Worker) -> None:
     """Start the background threads, which do not survive a fork."""
     cast(Flask, worker.wsgi).extensions["gpserve"].start()
-    if "UP_PYTHON" in os.environ:  # `make run`: somebody looks at the terminal
+    # uvicorn would say three times that it starts, after the line below.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    if "UP_PYTHON" in os.environ and worker.age == settings.workers:  # `make run`: the last line
         host = settings.bind.replace("0.0.0.0", "localhost").replace("[::]", "localhost")
-        worker.log.info("ready: the page is http://%s, the API is described at /docs", host)
+        url = f"http{'s' if worker.cfg.is_ssl else ''}://{host}"
+        worker.log.info("ready: the page is %s, the API is described at /docs", url)
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

@@ -17,6 +17,7 @@ PARTS = (
     "overload",
     "keys",
     "start",
+    "idle",
     "workers",
     "evaluate",
     "client",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -37,12 +38,15 @@ class Surrogate:
     url : the service's URL
     parallel : number of parallel requests
     host : the service's name at an ingress, if the URL has only the address
+
+    The environment variable GPSERVE_TOKEN may have a key, which a closed service requires.
     """
 
     def __init__(self, url: str, parallel: int, host: str = "") -> None:
         self.url, self.parallel = url, parallel
         self.headers = {"Host": host} if host else {}
-        with Client(url, headers=self.headers) as gp:
+        self.token = os.environ.get("GPSERVE_TOKEN", "")
+        with Client(url, token=self.token, headers=self.headers) as gp:
             self.model = gp.model()
 
     def predict(self, X: FloatArray, *, noise: bool) -> Answer:
@@ -55,6 +59,7 @@ class Surrogate:
         rows = min(PIECE, -(-len(X) // self.parallel))
         with Client(
             self.url,
+            token=self.token,
             rows=rows,
             concurrency=self.parallel,
             attempts=ATTEMPTS,

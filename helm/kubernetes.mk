@@ -50,8 +50,8 @@ e2e-smoke: $(VENV)/.cluster e2e-image e2e-rules ## run the chart's tests with He
 e2e: $(VENV)/.cluster e2e-image e2e-worker-image e2e-rules ## run the tests on the cluster of KUBECONFIG (half an hour)
 	$(BIN)/python -m pytest tests/deploy/e2e
 
-e2e-jobs: $(VENV)/.cluster e2e-image e2e-worker-image e2e-rules ## run only the cluster tests of jobs (ten minutes)
-	$(BIN)/python -m pytest tests/deploy/e2e/test_jobs.py tests/deploy/e2e/test_versions.py tests/deploy/e2e/test_worker_scaling.py
+e2e-jobs: $(VENV)/.cluster e2e-image e2e-worker-image e2e-rules ## run only the cluster tests of jobs, training and keys (a quarter of an hour)
+	$(BIN)/python -m pytest $(addprefix tests/deploy/e2e/,test_jobs.py test_versions.py test_worker_scaling.py test_retraining.py test_keys.py)
 
 loadtest: $(VENV)/.cluster ## load the service, watch the cluster, and draw build/loadtest.png
 	$(BIN)/python -m loadtest $(LOADTEST)

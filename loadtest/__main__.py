@@ -91,6 +91,14 @@ def report(traffic: Traffic, found: delays.Delays | None) -> str:
 @click.command()
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The service.")
 @click.option("--host", default="", help="Host header, for an ingress on another address.")
+@click.option("--token", envvar="GPSERVE_TOKEN", default="", help="Key of a closed service.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3600),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for the first answer.",
+)
 @click.option("--shape", type=click.Choice(["steps", "ramp", "day"]), default="steps")
 @click.option(
     "--rates", default="", callback=numbers, help="Rates of the steps, e.g. 50,500,50 (requests/s)."
@@ -109,17 +117,19 @@ def report(traffic: Traffic, found: delays.Delays | None) -> str:
 @click.option("--deployment", default="gpserve", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/loadtest"))
 def main(
-    url: str, host: str, shape: str, rates: list[float], low: float, high: float,
-    seconds: float, after: float, points: int, rate_per_user: float, processes: int,
+    url: str, host: str, token: str, wait: float, shape: str, rates: list[float], low: float,
+    high: float, seconds: float, after: float, points: int, rate_per_user: float, processes: int,
     max_requests: int, namespace: str, deployment: str, out: Path,
 ) -> None:  # fmt: skip
     """Send predictions to a service as fast as a shape says; write OUT.csv and OUT.png."""
     load = shape_of(shape, low, high, seconds, rates)
     watch = watched(namespace, deployment)
     options = {"points": points, "rate_per_user": rate_per_user, "processes": processes}
+    target = Target(url, host, token)
     try:
-        traffic = Traffic(load, Target(url, host), **options)  # type: ignore[arg-type]
-    except OSError as error:
+        target.wait(wait, lambda text: click.echo(text, err=True))
+        traffic = Traffic(load, target, **options)  # type: ignore[arg-type]
+    except (OSError, ValueError) as error:
         raise click.ClickException(f"{url} does not answer /model: {error}") from error
     with traffic:
         if watch:

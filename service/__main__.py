@@ -65,6 +65,13 @@ class OutputFile(click.Path):
         return path
 
 
+_DECIMAL = click.option(
+    "--decimal",
+    type=click.Choice(["auto", "point", "comma"]),
+    default="auto",
+    show_default=True,
+    help="The decimal sign in the table; auto: as its numbers show.",
+)
 _INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -81,6 +88,7 @@ def main() -> None:
 @click.option("--leave-out", help="Columns that are not used.")
 @click.option("--drop-missing", is_flag=True, help="Leave out rows with missing cells.")
 @click.option("--noise-column", help="Column of the known noise variance of each row.")
+@_DECIMAL
 @click.option(
     "--kernel",
     default="RBF",
@@ -196,18 +204,28 @@ def _names(text: str | None) -> tuple[str, ...]:
 )
 @click.option("--out", default="-", type=click.File("wb"), help="Default: standard output.")
 @click.option("--interval", type=float, help="Add the bounds of this probability, as 0.95.")
-@click.option("--on-bad-row", type=click.Choice(["fail", "nan"]), default="fail")
+@click.option(
+    "--on-bad-row",
+    type=click.Choice(["fail", "nan", "drop"]),
+    default="fail",
+    show_default=True,
+    help="nan: answer it with the reason; drop: leave it out.",
+)
+@click.option("--columns", default="", help="Columns of the features, as in lat=latitude,long=lon.")
+@_DECIMAL
 def predict(
     points: BinaryIO,
     model_file: Path,
     out: BinaryIO,
     interval: float | None,
-    on_bad_row: Literal["fail", "nan"],
+    on_bad_row: Literal["fail", "nan", "drop"],
+    columns: str,
+    decimal: Literal["auto", "point", "comma"],
 ) -> None:
     """Append mean and variance to the rows of the CSV POINTS (- is standard input)."""
     if interval is not None and not 0 < interval < 1:
         raise click.UsageError("--interval must be a probability between 0 and 1")
-    options = Options(interval=interval, on_bad_row=on_bad_row)
+    options = Options(interval=interval, on_bad_row=on_bad_row, columns=columns, decimal=decimal)
     try:
         out.writelines(predict_table(GPR.load(model_file), points, options))
     except Problem as problem:

@@ -228,6 +228,8 @@ OPTIONS = (
     "seed",
     "pathwise",
     "on_bad_row",
+    "columns",
+    "decimal",
 )
 ANSWERS = ("mean", "variance", "lower", "upper", "extrapolated")
 RESERVED = frozenset((*OPTIONS, "file", *ANSWERS))

@@ -67,6 +67,7 @@ class TrainingOptions(TypedDict, total=False):
     categorical : names of columns of words, or of numbers that stand for kinds; one-hot encoded
     leave_out : names of columns that are not used
     drop_missing : whether rows with a missing or unreadable cell are left out
+    decimal : "point" or "comma", the decimal sign of a table; "auto", the default, finds it
     noise_column : name of a column with the known noise variance of each row
     kernel : a sum of kernels by name, as in ``"Matern52 + White"``
     ard : whether each input has its own lengthscale
@@ -82,6 +83,7 @@ class TrainingOptions(TypedDict, total=False):
     categorical: Iterable[str]
     leave_out: Iterable[str]
     drop_missing: bool
+    decimal: str
     noise_column: str
     kernel: str
     ard: bool

@@ -56,9 +56,9 @@ class CoalescingTransport:
             self._transport.writelines(pending)
 
     def end(self) -> None:
-        """Send what is pending and the end of the stream; reading goes on."""
+        """Send what is pending and, except in TLS, the end of the stream; reading goes on."""
         self._flush()
-        if not self.is_closing():
+        if not self.is_closing() and self._transport.can_write_eof():
             self._transport.write_eof()
 
     def close(self) -> None:

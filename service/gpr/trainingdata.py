@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -74,6 +74,13 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     drop_missing: Annotated[
         bool, Meta(description="leave out rows with a missing or unreadable cell")
     ] = False
+    decimal: Annotated[
+        Literal["auto", "point", "comma"],
+        Meta(
+            description="the decimal sign of a CSV table; auto: a comma where the delimiter is "
+            "another sign and the columns show it"
+        ),
+    ] = "auto"
     noise_column: Annotated[
         str, Meta(description="a column with the known noise variance of each row; no input")
     ] = ""

@@ -16,7 +16,7 @@ from service.jobs.blobs import JobBlobs
 from service.jobs.plans import row_bytes
 from service.jobs.specs import INPUT, Form, Prediction, Training
 from service.jobs.trainingrows import training_data
-from service.services import arrays, writing
+from service.services import arrays, negotiation, writing
 from service.services.chunks import Answered, Chunk, Source
 from service.services.errors import Problem, Where, unusable
 from service.services.features import Features
@@ -62,10 +62,10 @@ class StoringReader(Reader):
     def table(self, body: BinaryIO, options: Options, *, counted: bool) -> Source:
         """Store a CSV table."""
         head = body.read(_HEAD)
-        Table(io.BytesIO(head), self.features)
+        table = Table(io.BytesIO(head), self.features, options)
         self._store(head, body)
         self.stored.append("table")
-        return Source(list(self.features.names), None, iter(()))
+        return Source(table.columns, None, iter(()))
 
     def _store(self, head: bytes, body: BinaryIO) -> int:
         rest = iter(partial(body.read, _PIECE), b"")
@@ -89,8 +89,11 @@ def prediction_spec(
 ) -> Prediction:
     """What a job is to predict; stores the points unless they are `stored` already.
 
-    Raises `Problem`: 422 for a covariance in anything but JSON.
+    Raises `Problem`: 422 for a covariance in anything but JSON, and for a table that has columns of
+    the answer already.
     """
+    if media_type == negotiation.CSV:
+        writing.refuse_answered(writing.layout_of(source, options, Features(())))
     form = stored or _store(blobs, source)
     if options.covariance:
         refuse_covariance_as(media_type)

@@ -21,7 +21,7 @@ from service.services.errors import Problem, busy, full, ogc_problem
 from service.settings import Settings
 from service.storage import open_blobs
 from service.storage.blobs import Blobs, StorageError, StorageFull
-from service.storage.redis import connect
+from service.storage.redis import SHORT_ANSWER_SECONDS, connect
 
 _RETRY_SECONDS = 2.0
 _QUOTA_RETRY_SECONDS = "60"
@@ -53,7 +53,7 @@ class Jobs:
     """Accepts jobs and answers for them, whichever replica accepted them."""
 
     def __init__(self, settings: Settings) -> None:
-        redis = connect(settings.redis_url)
+        redis = connect(settings.redis_url, answer_seconds=SHORT_ANSWER_SECONDS)
         self._settings = settings
         self.blobs: Blobs = open_blobs(settings.store_url)
         self.ledger = Ledger(redis, settings.job_ttl_seconds)
@@ -130,7 +130,7 @@ class Jobs:
             ledger.close(id, owner)
             ledger.end_upload(id)
             raise
-        self.queue.put(id, BEGIN)
+        self.queue.put(job, BEGIN)
         ledger.mark_enqueued(id)
         ledger.end_upload(id)
         return job

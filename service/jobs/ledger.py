@@ -22,6 +22,9 @@ _OPEN, _OPEN_OF = "gpserve:open", "gpserve:open:"
 _UPLOAD = "gpserve:upload:"
 _UPLOAD_SECONDS = 86_400
 
+LATER = "gpserve:later"
+"""How many parts of each job are not queued yet: a part queues the next one when it begins."""
+
 _BEGIN = """
 if redis.call('hget', KEYS[1], 'status') == 'accepted' then
   redis.call('hset', KEYS[1], 'status', 'running', 'started', ARGV[1], 'updated', ARGV[1],
@@ -42,6 +45,17 @@ end
 redis.call('hset', KEYS[1], 'updated', ARGV[1])
 return redis.call('scard', KEYS[2])
 """
+_QUEUED = """
+if redis.call('hget', KEYS[1], 'status') ~= 'running' then return 0 end
+redis.call('hset', KEYS[1], 'queued', ARGV[2])
+local later = tonumber(redis.call('hget', KEYS[1], 'chunks')) - tonumber(ARGV[2])
+if later > 0 then
+  redis.call('hset', KEYS[2], ARGV[1], later)
+else
+  redis.call('hdel', KEYS[2], ARGV[1])
+end
+return 1
+"""
 _FINISH = """
 local status = redis.call('hget', KEYS[1], 'status')
 if status ~= 'accepted' and status ~= 'running' then return 0 end
@@ -51,6 +65,7 @@ redis.call('hset', KEYS[1], 'status', ARGV[2], 'finished', ARGV[1], 'updated', A
 redis.call('expire', KEYS[1], ARGV[3])
 redis.call('expire', KEYS[2], ARGV[3])
 redis.call('zrem', KEYS[3], ARGV[4])
+redis.call('hdel', KEYS[4], ARGV[4])
 redis.call('zrem', 'gpserve:open:' .. redis.call('hget', KEYS[1], 'owner'), ARGV[4])
 return 1
 """
@@ -73,6 +88,7 @@ class Ledger:
         self._begin = redis.register_script(_BEGIN)
         self._report = redis.register_script(_REPORT)
         self._part = redis.register_script(_PART)
+        self._queued = redis.register_script(_QUEUED)
         self._finish = redis.register_script(_FINISH)
         self._open_up_to = redis.register_script(_OPEN_UP_TO)
 
@@ -159,6 +175,10 @@ class Ledger:
         """Note how many points and parts there are."""
         self._set(id, points=points, chunks=parts)
 
+    def mark_queued(self, id: str, parts: int) -> None:
+        """Note that the queue has had the first `parts` parts of a running job."""
+        self._queued(keys=[_JOB + id, LATER], args=[id, parts])
+
     def _set(self, id: str, **fields: int) -> None:
         if self.redis.exists(_JOB + id):
             self.redis.hset(_JOB + id, mapping=cast(dict[Any, Any], fields))
@@ -190,7 +210,7 @@ class Ledger:
     def finish(self, id: str, status: Status, message: str, **fields: str | bytes) -> bool:
         """End a job; False, and nothing changes, when it has ended already."""
         pairs = [text for pair in fields.items() for text in pair]
-        keys = [_JOB + id, _DONE + id, _OPEN]
+        keys = [_JOB + id, _DONE + id, _OPEN, LATER]
         args = [now(), status, self._ttl, id, "message", message, *pairs]
         return bool(self._finish(keys=keys, args=args))
 

@@ -48,7 +48,7 @@ class Plan(msgspec.Struct, frozen=True):
     Attributes
     ----------
     blob : where the points are stored
-    columns, delimiter : of a table, repeated in its answer
+    columns, delimiter, commas : of a table, repeated in its answer
     features : the d feature names
     categories : the words of each categorical feature
     shape : the leading shape of the answer
@@ -61,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True):
     shape: tuple[int, ...]
     parts: list[Part]
     delimiter: str = ","
+    commas: bool = False
     dtype: str = ""
     categories: dict[str, tuple[str, ...]] = {}
 
@@ -97,13 +98,12 @@ def make_plan(blobs: JobBlobs, spec: Prediction, model: Model, rows: int, limit:
     elif spec.options.samples:
         rows = max(rows, model.exact_draws)  # so few draws are exact, which takes one part
     if spec.form == "table":
-        table = Table(blobs.open(INPUT), features, count_bytes=True)
+        table = Table(blobs.open(INPUT), features, spec.options, count_bytes=True)
         parts = [Part(c.start, c.stop, c.lines, c.rows) for c in table.cuts(rows, limit)]
         shape = (sum(part.rows for part in parts),)
         names = features.names
-        return Plan(
-            INPUT, table.columns, names, shape, parts, table.delimiter, categories=categories
-        )
+        signs = table.delimiter, table.commas
+        return Plan(INPUT, table.columns, names, shape, parts, *signs, categories=categories)
     return _array_plan(blobs, spec, model, rows)
 
 
@@ -139,19 +139,19 @@ def row_bytes(chunks: Iterable[Chunk]) -> Iterator[bytes]:
 
 
 def read_part(
-    blobs: JobBlobs, plan: Plan, part: Part, size: int, *, lenient: bool
+    blobs: JobBlobs, plan: Plan, part: Part, size: int, options: Options
 ) -> Iterator[Chunk]:
     """Read the rows of a part in chunks of `size`, divided as `row_ranges` does.
 
     Raises `Problem`: 422 for a point that is not finite or has a wrong code, and for a cell that is
-    neither a number nor a word of its feature, unless `lenient`.
+    neither a number nor a word of its feature, unless the options allow bad rows.
     """
     if plan.dtype:
         yield from _array_chunks(blobs, plan, part, size)
         return
     body = blobs.open(plan.blob, part.start, part.stop)
-    place = Place(plan.columns, plan.delimiter, part.before)
-    table = Table(body, plan.inputs, lenient=lenient, place=place)
+    place = Place(plan.columns, plan.delimiter, plan.commas, part.before)
+    table = Table(body, plan.inputs, options, place=place)
     yield from table.chunks(size, part.rows)
 
 

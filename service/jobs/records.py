@@ -31,6 +31,7 @@ class Job(msgspec.Struct):
     percent : the progress of a training
     points, points_done : of a prediction, once it is planned
     parts : how many parts the prediction is divided into
+    queued : how many of the parts have been queued: each part queues the next one
     size : of the uploaded input, in bytes
     enqueued : 1 once the queue has the job
     committing : 1 once it is too late to cancel the job
@@ -52,6 +53,7 @@ class Job(msgspec.Struct):
     points: int = 0
     points_done: int = 0
     parts: int = msgspec.field(default=0, name="chunks")
+    queued: int = 0
     size: int = 0
     enqueued: int = 0
     committing: int = 0

@@ -17,7 +17,8 @@ from service.jobs.specs import Prediction
 from service.model import BoolArray, FloatArray, Model, read_npy_safely
 from service.services import negotiation
 from service.services.chunks import CHUNK_TILES, Answered, Chunk, Source, row_ranges
-from service.services.errors import Problem, Where, ogc_problem
+from service.services.errors import Problem, Where, ogc_problem, unusable
+from service.services.options import Options
 from service.services.prediction import (
     Limits,
     Predict,
@@ -44,7 +45,7 @@ class Numbers:
     ----------
     values : shape (n, k), as `chunks.Answered`
     outside : which rows are outside the training range, shape (n,)
-    errors : the reason for each bad row, by its index in the part
+    errors : the reason for each bad row, by its index in the part, also of those that are dropped
     covariance : shape (n, n), when it was asked for
     """
 
@@ -66,7 +67,7 @@ def compute_part(
     """Predict the rows of a part, store the numbers, and return how many rows they are."""
     size = CHUNK_TILES * model.large_tile
     options = as_functions(spec.options) if plan.rows > model.exact_draws else spec.options
-    chunks = read_part(blobs, plan, plan.parts[part], size, lenient=options.on_bad_row == "nan")
+    chunks = read_part(blobs, plan, plan.parts[part], size, options)
     points, values, outside = [], [], []
     errors: dict[int, str] = {}
     rows = 0
@@ -76,11 +77,12 @@ def compute_part(
         values.append(answer.values)
         outside.append(answer.extrapolated)
         errors |= {rows + i: why for i, why in answer.chunk.errors.items()}
+        errors |= dict(answer.chunk.dropped)
         rows += len(answer.values)
     K = covariance(model, np.concatenate(points), options) if points else None
     numbers = Numbers(np.concatenate(values), np.concatenate(outside), errors, K)
     blobs.write(result_name(part), _encode(numbers))
-    return rows
+    return plan.parts[part].rows
 
 
 def result_name(part: int) -> str:
@@ -120,15 +122,37 @@ def answered_parts(
 
     Only one part's numbers are in memory at a time.
     """
-    lenient = spec.options.on_bad_row == "nan"
+    drop, before = spec.options.on_bad_row == "drop", 0
     for i, part in enumerate(plan.parts):
         numbers = read_numbers(blobs, i)
-        inputs = read_part(blobs, plan, part, size, lenient=lenient) if cells else None
-        for a, b in row_ranges(part.rows, size):
+        inputs = read_part(blobs, plan, part, size, spec.options) if cells else None
+        dropped = [(before + k, why) for k, why in numbers.errors.items()] if drop else []
+        before += part.rows
+        for a, b in row_ranges(len(numbers.values), size) if numbers.values.size else [(0, 0)]:
             values = numbers.values[a:b]
             chunk = next(inputs) if inputs is not None else Chunk(values[:0])
-            chunk.errors = {k - a: why for k, why in numbers.errors.items() if a <= k < b}
+            if drop:
+                chunk.dropped, dropped = dropped, []
+            else:
+                chunk.errors = {k - a: why for k, why in numbers.errors.items() if a <= k < b}
             yield Answered(chunk, values, numbers.outside[a:b])
+
+
+def _shape(blobs: JobBlobs, plan: Plan, options: Options) -> tuple[int, ...]:
+    """Return the leading shape of the answer, without the rows that are dropped.
+
+    Raises `Problem`: 422 when every row is.
+    """
+    if options.on_bad_row != "drop" or plan.dtype:
+        return plan.shape
+    rows, reason = 0, ""
+    for i in range(len(plan.parts)):
+        numbers = read_numbers(blobs, i)
+        rows += len(numbers.values)
+        reason = reason or next(iter(numbers.errors.values()), "")
+    if not rows:
+        raise unusable(f"no row can be predicted: {reason}")
+    return (rows,)
 
 
 def refuse_unready(job: Job) -> None:
@@ -162,7 +186,8 @@ def prediction_pieces(blobs: JobBlobs, spec: Prediction, media_type: str) -> Ite
     try:
         plan = read_plan(blobs)
         K = read_numbers(blobs, 0).covariance if spec.options.covariance else None
-        source = Source(plan.columns, plan.shape, iter(()), plan.delimiter)
+        shape = _shape(blobs, plan, spec.options)
+        source = Source(plan.columns, shape, iter(()), plan.delimiter, plan.commas)
         layout = layout_of(source, spec.options, plan.inputs, K)
         table = media_type == negotiation.CSV
         return written(layout, answered_parts(blobs, plan, spec, _ROWS, cells=table), media_type)

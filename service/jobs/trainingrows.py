@@ -14,17 +14,23 @@ from numpy.typing import NDArray
 
 from service.gpr.trainingdata import MAX_CATEGORIES, MIN_ROWS, TrainingData, TrainingOptions
 from service.model import FloatArray, check_feature_names
-from service.services.badrows import printable
+from service.services.badrows import (
+    MISSING,
+    NOT_A_NUMBER,
+    advice_on,
+    fault_of,
+    has_decimal_commas,
+    number_of,
+    printable,
+    shown,
+)
 from service.services.errors import Problem, unusable
 from service.services.features import word_of
 from service.services.trainingtables import MAX_REASONS, TextTable
 
-MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "?"})
-"""What tables write where there is no value, in small letters."""
-
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _SHOWN_PLACES = 5
-_SHOWN_CELL = 40
+_UNNAMED = re.compile(r"(Unnamed: \d+)?")
+"""Names of a column without a name, in which tables keep the names of rows."""
 
 
 def training_data(table: TextTable, options: TrainingOptions) -> TrainingData:
@@ -35,7 +41,7 @@ def training_data(table: TextTable, options: TrainingOptions) -> TrainingData:
     noise is negative, or a categorical column has one word or more than `MAX_CATEGORIES`.
     """
     roles = _roles(table, options)
-    columns = [_read(table, name, options) for name in roles.columns]
+    columns = _read_all(table, roles, options)
     bad = np.zeros(len(table.rows), dtype=bool)
     for column in columns:
         bad[list(column.bad)] = True
@@ -75,11 +81,12 @@ class Roles:
 
 
 def _roles(table: TextTable, options: TrainingOptions) -> Roles:
-    """Choose the columns; one without a name holds the names of rows, and is used by nobody.
+    """Choose the columns; one without a name holds the names of rows, and is used if it is named.
 
     Raises `Problem`: 422 when a column is missing or repeated, or has two roles.
     """
-    rest = [name for name in table.columns if name and name not in options.leave_out]
+    unused = options.leave_out
+    rest = [n for n in table.columns if n not in unused and not _UNNAMED.fullmatch(n)]
     target = options.target or (rest[-1] if rest else "")
     noise = options.noise_column
     features = options.features or tuple(n for n in rest if n not in (target, noise))
@@ -137,6 +144,7 @@ class _Column:
     numbers : of all rows, or empty
     words : of all rows where the column is categorical
     bad : what is wrong in a row, and its cell
+    commas : whether decimals have a comma
     kinds : the words of the rows that are kept, sorted
     """
 
@@ -144,6 +152,7 @@ class _Column:
     numbers: list[float] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     bad: dict[int, tuple[str, str]] = field(default_factory=dict)
+    commas: bool = False
     kinds: tuple[str, ...] = ()
 
     def numbers_of(self, kept: NDArray[np.int64]) -> FloatArray:
@@ -163,61 +172,45 @@ class _Column:
         return np.array([codes[word] for word in given])
 
 
-TEXT = "is not a number"
+def _read_all(table: TextTable, roles: Roles, options: TrainingOptions) -> list[_Column]:
+    cells = {name: table.column(name) for name in roles.columns}
+    numeric = [name for name in roles.columns if name not in options.categorical]
+    commas = options.decimal == "comma"
+    if options.decimal == "auto" and table.delimiter != ",":
+        commas = has_decimal_commas(cell for name in numeric for cell in cells[name])
+    return [
+        _read_numbers(name, cells[name], commas)
+        if name in numeric
+        else _read_words(name, cells[name])
+        for name in roles.columns
+    ]
 
 
-def _read(table: TextTable, name: str, options: TrainingOptions) -> _Column:
-    cells = table.column(name)
-    if name in options.categorical:
-        return _read_words(name, cells)
-    commas = table.decimal_commas and any(map(_DECIMAL_COMMA.fullmatch, cells))
-    if commas and not any("." in cell for cell in cells if _number(cell) is not None):
-        cells = [
-            cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in cells
-        ]
-    return _read_numbers(name, cells)
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell) if "_" not in cell else None
-    except ValueError:
-        return None
-
-
-def _read_numbers(name: str, cells: list[str]) -> _Column:
-    column = _Column(name)
+def _read_numbers(name: str, cells: list[str], commas: bool) -> _Column:
+    column = _Column(name, commas=commas)
     for row, cell in enumerate(cells):
-        number = _number(cell)
-        if number is None or not math.isfinite(number):
-            column.bad[row] = _reason(cell, TEXT if number is None else "is not finite"), cell
-        column.numbers.append(math.nan if number is None else number)
+        number = number_of(cell, commas=commas)
+        if not math.isfinite(number):
+            column.bad[row] = fault_of(cell, number), cell
+        column.numbers.append(number)
     return column
 
 
 def _read_words(name: str, cells: list[str]) -> _Column:
     column = _Column(name)
     for row, cell in enumerate(cells):
-        if _is_missing(cell) or printable(cell) != cell:
-            column.bad[row] = _reason(cell, "is not UTF-8"), cell
+        if cell.strip().lower() in MISSING:
+            column.bad[row] = fault_of(cell, math.nan), cell
+        elif printable(cell) != cell:
+            column.bad[row] = "is not UTF-8", cell
         column.words.append(word_of(cell) or "")
     return column
 
 
-def _is_missing(cell: str) -> bool:
-    return cell.strip().lower() in MISSING
-
-
-def _reason(cell: str, otherwise: str) -> str:
-    if not cell.strip():
-        return "is empty"
-    return "is missing" if _is_missing(cell) else otherwise
-
-
 def _numbers_first(word: str) -> tuple[float, str]:
     """Sort 10 after 9, and words after numbers."""
-    number = _number(word)
-    return (number if number is not None and math.isfinite(number) else math.inf), word
+    number = number_of(word, commas=False)
+    return (number if math.isfinite(number) else math.inf), word
 
 
 def _noise(table: TextTable, noise: FloatArray, kept: NDArray[np.int64], name: str) -> FloatArray:
@@ -247,7 +240,7 @@ def _too_few(table: TextTable, columns: Iterable[_Column], roles: Roles, kept: i
 
 
 Found = tuple[str, str, str, list[int]]
-"""The name of a column, what is wrong in it, its first cell of this kind, and the rows."""
+"""The name of a column, what is wrong, the first cell of this kind in words, and the rows."""
 
 
 def _found(columns: Iterable[_Column]) -> list[Found]:
@@ -258,19 +251,26 @@ def _found(columns: Iterable[_Column]) -> list[Found]:
         for row, (reason, _) in column.bad.items():
             by_reason.setdefault(reason, []).append(row)
         found += [
-            (column.name, why, column.bad[rows[0]][1], rows) for why, rows in by_reason.items()
+            (column.name, why, _in_words(column, *column.bad[rows[0]]), rows)
+            for why, rows in by_reason.items()
         ]
     return sorted(found, key=lambda each: each[3][0])
 
 
+def _in_words(column: _Column, cell_reason: str, cell: str) -> str:
+    if not cell.strip():
+        return ""
+    advice = advice_on(cell, commas=column.commas) if cell_reason == NOT_A_NUMBER else ""
+    return f": {shown(cell)}{advice}"
+
+
 def _told(table: TextTable, found: list[Found]) -> str:
     told: list[str] = []
-    for name, reason, cell, rows in found[:MAX_REASONS]:
+    for name, reason, words, rows in found[:MAX_REASONS]:
         places = [table.place(row, name)[0] for row in rows[: _SHOWN_PLACES + 1]]
         more = len(rows) - len(places)
         also = ", ".join(places[1:]) + (f" and {more} more" if more else "")
-        shown = f": {printable(cell[:_SHOWN_CELL])!r}" if cell.strip() else ""
-        told.append(f"{places[0]}: {name} {reason}{shown}" + (f" (also {also})" if also else ""))
+        told.append(f"{places[0]}: {name} {reason}{words}" + (f" (also {also})" if also else ""))
     if len(found) > MAX_REASONS:
         told.append(f"and {len(found) - MAX_REASONS} more kinds of cells")
     return "; ".join(told)
@@ -278,7 +278,9 @@ def _told(table: TextTable, found: list[Found]) -> str:
 
 def _hints(table: TextTable, found: list[Found], roles: Roles, *, dropped: bool = False) -> str:
     """Say what can be done: encode words, leave out rows unless they are, or leave out columns."""
-    texts = [name for name, reason, _, rows in found if reason == TEXT and _most(table, rows)]
+    texts = [
+        name for name, reason, _, rows in found if reason == NOT_A_NUMBER and _most(table, rows)
+    ]
     lacking = {row for name, *_, rows in found for row in rows if name not in texts}
     inputs = list(dict.fromkeys(name for name, *_ in found if name in roles.features))
     words = [name for name in texts if name in inputs and _few_words(table, name)]

@@ -6,13 +6,14 @@ import ctypes
 import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from gunicorn.util import parse_address
 
-from service.local.valkey import is_running, url_of
+from service.local.valkey import command, is_running, url_of
 from service.settings import Settings, SettingsError
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
@@ -26,8 +27,8 @@ _PR_SET_PDEATHSIG = 1
 def run_all() -> NoReturn:
     """Replace this process by supervisord.
 
-    Raises `SettingsError`: a setting is wrong, there is no model, or an address or the data folder
-    is in use. Supervisord would try to start for ever.
+    Raises `SettingsError`: a setting is wrong, there is no model or no Valkey, or an address or the
+    data folder is in use. Supervisord would try to start for ever.
     """
     settings = Settings.from_environ()
     if not settings.model.is_file():
@@ -35,14 +36,22 @@ def run_all() -> NoReturn:
     folder = data_folder(settings)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     added = environment(settings, folder)
-    if not settings.redis_url and is_running(folder):
-        raise SettingsError(f"another gpserve is already using {folder} (GPSERVE_DATA)")
+    if not settings.redis_url:
+        command(folder)
+        if is_running(folder):
+            raise SettingsError(
+                f"another gpserve is already using {folder}: for a second one set another folder "
+                "with GPSERVE_DATA and another address with GPSERVE_BIND, as 127.0.0.1:5001"
+            )
     refuse_used_address("GPSERVE_BIND", settings.bind)
     refuse_used_address(
         "GPSERVE_WORKER_BIND", added.get("GPSERVE_WORKER_BIND", settings.worker_bind)
     )
+    let_output_be_opened()
     program = Path(sys.executable).with_name("supervisord")
-    os.execve(program, [str(program), "-n", "-c", str(CONFIGURATION)], os.environ | added)
+    options = ["-n", "-c", str(CONFIGURATION)]
+    options += ["-u", "root"] if os.geteuid() == 0 else []  # else it warns of a forgotten setting
+    os.execve(program, [str(program), *options], os.environ | added)
 
 
 def data_folder(settings: Settings | None = None) -> Path:
@@ -83,6 +92,22 @@ def refuse_used_address(setting: str, bind: str) -> None:
             f"cannot listen on {bind}: {reason}; choose another address with {setting}, "
             "for instance 127.0.0.1:5001"
         ) from None
+
+
+def let_output_be_opened() -> None:
+    """Put a pipe in the place of a standard output that supervisord could not open by its name.
+
+    That is a socket, as under systemd, or a file or terminal of another user, as after `su`.
+    """
+    try:
+        os.close(os.open("/dev/fd/1", os.O_WRONLY | os.O_APPEND))
+    except OSError:
+        reading, writing = os.pipe()
+        # In a session of its own: at Ctrl-C it passes on what the others say until they have ended.
+        subprocess.Popen(["cat"], stdin=reading, start_new_session=True)
+        os.dup2(writing, sys.stdout.fileno())
+        os.close(reading)
+        os.close(writing)
 
 
 def exit_with_parent() -> None:

@@ -27,7 +27,8 @@ def exec_valkey(folder: Path) -> NoReturn:
 def command(folder: Path) -> list[str]:
     """Return the command that runs the Valkey of a data folder.
 
-    Every write is on disk before it is acknowledged: what was accepted survives a power cut.
+    Every write is on disk before it is acknowledged: what was accepted survives a power cut. Its
+    clock ticks once per second: at the usual ten it takes half of the CPU of an idle service.
     """
     options = {
         "port": "0",
@@ -38,6 +39,7 @@ def command(folder: Path) -> list[str]:
         "appendfsync": "always",
         "save": "",
         "loglevel": "warning",
+        "hz": "1",
     }
     flags = [text for name, value in options.items() for text in (f"--{name}", value)]
     return [str(_binary()), *flags]

@@ -26,11 +26,13 @@ class Chunk:
     X : shape (n, d), finite; a bad row holds a stand-in
     cells : the text of the table's cells, when the points came as a table
     errors : the reason for each bad row, by its index in the chunk
+    dropped : the index in the table, and the reason, of bad rows that are left out
     """
 
     X: FloatArray
     cells: Cells | None = None
     errors: dict[int, str] = field(default_factory=dict)
+    dropped: list[tuple[int, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -57,13 +59,14 @@ class Source:
     columns : the names of the columns that a table's answer repeats
     shape : the leading shape, for n points of prod(shape) = n; None when not counted yet
     chunks : each of `CHUNK_TILES` tiles, the last one longer by what is left over
-    delimiter : of the table
+    delimiter, commas : of the table: between its cells, and whether its decimals have a comma
     """
 
     columns: list[str]
     shape: tuple[int, ...] | None
     chunks: Iterator[Chunk]
     delimiter: str = ","
+    commas: bool = False
 
 
 def row_ranges(n: int, size: int) -> Iterator[tuple[int, int]]:

@@ -39,9 +39,26 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = False
     on_bad_row: Annotated[
-        Literal["fail", "nan"],
-        Meta(description="a bad CSV row fails the request, or is answered NaN with the reason"),
+        Literal["fail", "nan", "drop"],
+        Meta(
+            description="a bad CSV row, as one with a missing value, fails the request, is "
+            "answered NaN with the reason, or is left out"
+        ),
     ] = "fail"
+    columns: Annotated[
+        str,
+        Meta(
+            description="the columns of a CSV table that hold the features: names in the order of "
+            "the features, or `feature=column` for those that differ, with commas between them"
+        ),
+    ] = ""
+    decimal: Annotated[
+        Literal["auto", "point", "comma"],
+        Meta(
+            description="the decimal sign of a CSV table; auto: a comma where the delimiter is "
+            "another sign and the first rows show it"
+        ),
+    ] = "auto"
     extrapolated: Annotated[
         bool, Meta(description="adds a CSV column that marks points outside the training range")
     ] = False

@@ -43,6 +43,12 @@ def give_back_memory() -> None:
         _trim(0)
 
 
+def give_back_pieces() -> None:
+    """Do so for many small objects: Python keeps some for later, each in a megabyte of its own."""
+    gc.collect()
+    give_back_memory()
+
+
 try:
     _trim: Any = ctypes.CDLL(None).malloc_trim
 except (OSError, AttributeError):  # another C library than glibc

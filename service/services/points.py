@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from service.services import options as optional
+from service.services.badrows import shown
 from service.services.errors import Where, too_large, unusable
 from service.services.features import Features, UnknownWord
 from service.services.options import Options
@@ -109,7 +110,7 @@ def _parsed(text: str, name: str) -> float:
     try:
         number = float(text) if "_" not in text else math.nan
     except ValueError:
-        raise unusable(f"{name} is not a number: {text[:40]!r}", feature=name) from None
+        raise unusable(f"{name} is not a number: {shown(text)}", feature=name) from None
     if not math.isfinite(number):
-        raise unusable(f"{name} is not a finite number: {text[:40]!r}", feature=name)
+        raise unusable(f"{name} is not a finite number: {shown(text)}", feature=name)
     return number

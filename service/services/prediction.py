@@ -68,7 +68,11 @@ def answered(
     """Yield each chunk with its numbers; bad rows get NaN."""
     if options.samples:
         chunks, options = _drawn(model, chunks, options)
+    names = column_names(model.description.feature_names, options)
     for chunk in chunks:
+        if not len(chunk.X):  # a part of which every row is left out
+            yield Answered(chunk, np.empty((0, len(names))), np.empty(0, dtype=bool))
+            continue
         refuse_many_samples(options, len(chunk.X), limits)
         values = columns(model, chunk.X, options, predict)
         outside = extrapolated(model, chunk.X)

@@ -98,16 +98,15 @@ class Reader:
         The table is read twice when a bad row fails the request, so that one near the end still
         becomes a status, and when the answer must begin with the number of rows (`counted`).
         """
-        lenient = options.on_bad_row == "nan"
         shape = None
-        if counted or not lenient:
+        if counted or options.on_bad_row == "fail":
             spool = Spool(body)
-            first = Table(spool.open(), self.features, lenient=lenient)
+            first = Table(spool.open(), self.features, options)
             rows = sum(len(chunk.X) for chunk in first.chunks(self.rows, self.max_points))
             shape, body = (rows,), spool.open()
-        table = Table(body, self.features, lenient=lenient)
+        table = Table(body, self.features, options)
         chunks = table.chunks(self.rows, self.max_points)
-        return Source(table.columns, shape, chunks, table.delimiter)
+        return Source(table.columns, shape, chunks, table.delimiter, table.commas)
 
     def options(self, fields: Fields) -> Options:
         """Read the options in the fields; raise a `Problem` 422 for anything else."""

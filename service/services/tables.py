@@ -3,132 +3,36 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import itemgetter
-from typing import BinaryIO, TypeVar, cast
+from typing import BinaryIO
 
 import numpy as np
 
+from service.model import FloatArray
 from service.services.badrows import (
-    OPEN_QUOTE,
     BadRow,
+    has_decimal_commas,
     number_in,
     printable,
     unclosed,
     wrong_width,
 )
-from service.services.body import starts_like_gzip
-from service.services.chunks import Cells, Chunk, row_ranges
-from service.services.errors import malformed, too_large, unusable
+from service.services.chunks import CHUNK_TILES, Cells, Chunk, row_ranges
+from service.services.csvrecords import (
+    HELD_CHARACTERS,
+    CSVRecords,
+    Record,
+    header_names,
+    is_number,
+    refuse_numbered,
+)
+from service.services.errors import Problem, too_large, unusable
 from service.services.features import Features, UnknownWord
-
-T = TypeVar("T")
-
-
-Record = tuple[int, list[str]]
-"""A line number and the cells."""
-
-DELIMITERS = ";\t,"
-LONGEST_LINE = 1 << 20
-BOM = b"\xef\xbb\xbf"
-_ZIP_MAGIC = b"PK\x03\x04"
-_HEAD_LINES = 16
-"""Blank lines may come before the first line that shows the delimiter."""
-
-
-class CSVRecords:
-    """Reads the records of a CSV body; blank lines are none.
-
-    Bytes that are not UTF-8 become surrogates, which `printable` shows.
-
-    Parameters
-    ----------
-    delimiter : default: the first of `DELIMITERS` in the first line that is not blank
-    lines_before : for a body that is a part of a table: how many lines precede it
-    count_bytes : whether `position` is needed
-
-    Attributes
-    ----------
-    delimiter : between the cells
-    position : how many bytes have been read, when they are counted
-
-    Raises `Problem`: 400 for another kind of file, and while reading, for what is not CSV.
-    """
-
-    def __init__(
-        self,
-        body: BinaryIO,
-        *,
-        delimiter: str = "",
-        lines_before: int = 0,
-        count_bytes: bool = False,
-    ) -> None:
-        buffered = io.BufferedReader(cast(io.RawIOBase, body))
-        reject_binary(buffered)
-        self.position = len(BOM) if buffered.peek(len(BOM)).startswith(BOM) else 0
-        text = io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="")
-        lines = bounded_lines(text)
-        if count_bytes:
-            lines = self._count_bytes(lines)
-        if not delimiter:
-            delimiter, lines = _delimiter_of(lines)
-        self.delimiter = delimiter
-        self._lines_before = lines_before
-        self._reader = csv.reader(lines, delimiter=delimiter)
-
-    def _count_bytes(self, lines: Iterator[str]) -> Iterator[str]:
-        for line in lines:
-            size = len(line) if line.isascii() else len(line.encode("utf-8", "surrogateescape"))
-            self.position += size
-            yield line
-
-    @property
-    def line(self) -> int:
-        """The line that was read last."""
-        return self._lines_before + self._reader.line_num
-
-    def __iter__(self) -> Iterator[Record]:
-        reader, before, line = self._reader, self._lines_before, self.line
-        try:
-            for record in reader:
-                line = before + reader.line_num
-                if record:
-                    yield line, record
-        except csv.Error as error:
-            hint = OPEN_QUOTE.format(line + 1) if self.line > line + 1 else ""
-            raise malformed(f"not a CSV record: {error}{hint}", line=self.line) from None
-
-
-def _delimiter_of(lines: Iterator[str]) -> tuple[str, Iterator[str]]:
-    head: list[str] = []
-    for line in islice(lines, _HEAD_LINES):
-        head.append(line)
-        if line.strip():
-            break
-    first = head[-1] if head else ""
-    return next((d for d in DELIMITERS if d in first), ","), chain(head, lines)
-
-
-def reject_binary(body: io.BufferedReader[io.RawIOBase]) -> None:
-    """Raise a `Problem` 400 for a body that begins like another kind of file."""
-    start = body.peek(4)[:4]
-    if starts_like_gzip(start):
-        raise malformed("the table looks gzipped: send 'Content-Encoding: gzip' with it", line=1)
-    if start == _ZIP_MAGIC:
-        raise malformed("this is a zip or xlsx file, not CSV: save the table as CSV", line=1)
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in start:
-        raise malformed("the table is not UTF-8 but looks like UTF-16: save it as UTF-8", line=1)
-
-
-def bounded_lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """Yield the lines; raise a `Problem` 400 for one that would fill memory."""
-    while line := text.readline(LONGEST_LINE):
-        if len(line) == LONGEST_LINE:
-            raise malformed(f"a line is longer than {LONGEST_LINE} characters")
-        yield line
+from service.services.options import PLAIN, Options
+from service.services.parsing import give_back_pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +51,13 @@ class Place:
 
     Attributes
     ----------
-    columns, delimiter : of the whole table
+    columns, delimiter, commas : of the whole table
     lines : how many lines precede the part
     """
 
     columns: list[str]
     delimiter: str
+    commas: bool
     lines: int
 
 
@@ -162,9 +67,14 @@ class Table:
     Parameters
     ----------
     body : the bytes, UTF-8
-    lenient : give bad rows a reason instead of raising
+    options : what to do with bad rows, which columns hold the features, and the decimal sign
     place : for a body that is a part of a table: what its header said
     count_bytes : whether `cuts` will be called
+
+    Attributes
+    ----------
+    columns : the names in the header, or those of the features
+    commas : whether decimals have a comma, which is seen in the first rows unless it is said
 
     Raises `Problem`: 400 when it is not a table, 422 when columns are missing or repeated; with
     ``line``.
@@ -174,22 +84,24 @@ class Table:
         self,
         body: BinaryIO,
         features: Features,
+        options: Options = PLAIN,
         *,
-        lenient: bool = False,
         place: Place | None = None,
         count_bytes: bool = False,
     ) -> None:
         self._features = features
-        self._lenient = lenient
+        self._on_bad_row = options.on_bad_row
         self._held: Record | None = None
+        self._whole = place is None
         if place is None:
             self._source = CSVRecords(body, count_bytes=count_bytes)
-            self._match_header()
+            self._match_header(options)
+            self.commas = self._has_decimal_commas(options)
         else:
             self._source = CSVRecords(body, delimiter=place.delimiter, lines_before=place.lines)
-            self.columns = place.columns
-            self._index = feature_columns(place.columns, features.names)
-        self._pick = _picker([self._index[j] for j in self._numeric])
+            self.columns, self.commas = place.columns, place.commas
+            self._index = feature_columns(place.columns, features, options)
+        self._pick = _picker([self._index[j] for j in self._numeric], commas=self.commas)
         self._words = [(self._index[j], features.codes[features.names[j]]) for j in features.words]
 
     @property
@@ -202,26 +114,47 @@ class Table:
         """The features that are numbers."""
         return [j for j in range(len(self._index)) if j not in self._features.words]
 
-    def _match_header(self) -> None:
+    def _match_header(self, options: Options) -> None:
         start = next(iter(self._source), None)
         if start is None:
             raise unusable("the table is empty", line=1)
         line, cells = start
-        header = [cell.strip() for cell in cells]
-        names = self._features.names
-        if is_header(header, self._features):
+        header = header_names(cells)
+        if options.columns or is_header(header, self._features):
             self.columns = header
-            self._index = feature_columns(header, names)
-        else:
-            self.columns, self._held = list(names), (line, cells)
-            self._index = list(range(len(names)))
+            self._index = feature_columns(header, self._features, options, line)
+            return
+        refuse_numbered(header, self._features.names)
+        self.columns, self._held = list(self._features.names), (line, cells)
+        self._index = list(range(len(self.columns)))
+
+    def _has_decimal_commas(self, options: Options) -> bool:
+        if options.decimal != "auto" or self.delimiter == ",":
+            return options.decimal == "comma"
+        width = len(self.columns)
+        rows = csv.reader(self._source.head, delimiter=self.delimiter)
+        return has_decimal_commas(
+            row[self._index[j]] for row in rows if len(row) == width for j in self._numeric
+        )
 
     def chunks(self, size: int, limit: int) -> Iterator[Chunk]:
         """Yield the rows in chunks of `size`; what is left over joins the last one.
 
+        Rows that are dropped leave no gap: the chunks are those of a table without them.
+
         Raises `Problem`: 413 beyond `limit` rows, 422 without any.
         """
-        for rows in _grouped(self._counted_records(limit), size):
+        chunks = self._chunks(size, limit)
+        if self._on_bad_row != "drop":
+            yield from chunks
+            return
+        good = _GoodRows(size)
+        for chunk in chunks:
+            yield from good.add(chunk)
+        yield from good.end(refuse_none=self._whole)
+
+    def _chunks(self, size: int, limit: int) -> Iterator[Chunk]:
+        for rows in self._grouped(self._counted_records(limit), size):
             lines, cells = zip(*rows, strict=True)
             yield self._chunk(lines, list(cells))
 
@@ -234,6 +167,7 @@ class Table:
         marks = [(0, 0) if self._held else (source.position, source.line)]
         total = 0
         for total, _ in enumerate(self._counted_records(limit), start=1):
+            source.room = HELD_CHARACTERS
             if total % rows == 0:
                 marks.append((source.position, source.line))
         for a, b in row_ranges(total, rows):
@@ -241,16 +175,37 @@ class Table:
             stop = source.position if b == total else marks[b // rows][0]
             yield Cut(start, stop, lines, b - a)
 
+    def _grouped(self, rows: Iterator[Record], size: int) -> Iterator[list[Record]]:
+        """Yield rows in the parts of `row_ranges`, without knowing how many rows there are.
+
+        Long rows come in parts of one tile, which keep their bits as well.
+        """
+        source, tile = self._source, max(1, size // CHUNK_TILES)
+        held: list[Record] = []
+        long = False
+        while more := list(islice(rows, min(tile, 2 * size - len(held)))):
+            held += more
+            full = len(held) == 2 * size
+            if full or (source.room < HELD_CHARACTERS / 2 and len(held) >= 2 * tile):
+                source.room = HELD_CHARACTERS
+                part, long = (size, long) if full else (tile, True)
+                yield held[:part]
+                held = held[part:]
+        if held:
+            yield held
+        if long:
+            held.clear()
+            give_back_pieces()
+
     def _counted_records(self, limit: int) -> Iterator[Record]:
-        held = [self._held] if self._held else []
-        count = 0
-        for record in chain(held, self._source):
-            count += 1
-            if count > limit:
-                raise too_large(f"more than {limit} rows: send the table in parts", limit=limit)
-            yield record
-        if not count:
+        records = chain([self._held] if self._held else [], self._source)
+        first = next(records, None)
+        if first is None:
             raise unusable("the table has no data rows", line=self._source.line)
+        yield first
+        yield from islice(records, limit - 1)
+        if next(records, None) is not None:
+            raise too_large(f"more than {limit} rows: send the table in parts", limit=limit)
 
     def _chunk(self, lines: Sequence[int], cells: Cells) -> Chunk:
         if self._words:
@@ -291,7 +246,7 @@ class Table:
             try:
                 X[i] = self._row(line, record)
             except BadRow as bad:
-                if not self._lenient:
+                if self._on_bad_row == "fail":
                     bad.refuse()
                 errors[i] = str(bad)
                 record[:] = (record + [""] * len(self.columns))[: len(self.columns)]
@@ -307,7 +262,7 @@ class Table:
 
     def _value(self, cell: str, line: int, name: str) -> float:
         if name not in self._features.codes:
-            return number_in(cell, line, name)
+            return number_in(cell, line, name, commas=self.commas)
         if not cell.strip():
             raise BadRow(f"{name} is empty", line, name)
         try:
@@ -316,48 +271,112 @@ class Table:
             raise BadRow(f"{unknown}{unclosed(cell, line)}", line, name) from None
 
 
-def _picker(index: list[int]) -> Callable[[list[str]], Sequence[str]]:
+def _picker(index: list[int], *, commas: bool) -> Callable[[list[str]], Sequence[str]]:
+    """Return a function of a record that returns the cells of the numeric features.
+
+    Where decimals have commas, they get points; and a cell with a point becomes no number.
+    """
+    if commas:
+        pick = _picker(index, commas=False)
+        return lambda record: [
+            "" if "." in cell else cell.replace(",", ".") for cell in pick(record)
+        ]
     if len(index) == 1:
         only = index[0]
         return lambda record: [record[only]]
     return itemgetter(*index) if index else lambda record: ()
 
 
-def _grouped(rows: Iterator[T], size: int) -> Iterator[list[T]]:
-    """Yield rows in the parts of `row_ranges`, without knowing how many rows there are."""
-    held: list[T] = []
-    for row in rows:
-        held.append(row)
-        if len(held) == 2 * size:
-            yield held[:size]
-            held = held[size:]
-    if held:
-        yield held
+class _GoodRows:
+    """Collects good rows, and cuts them as if there had been no others."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._X: list[FloatArray] = []
+        self._cells: Cells = []
+        self._dropped: list[tuple[int, str]] = []
+        self._seen = 0
+
+    def add(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Take a chunk's good rows, and yield chunks that are full."""
+        self._dropped += [(self._seen + i, why) for i, why in chunk.errors.items()]
+        self._seen += len(chunk.X)
+        kept = [i for i in range(len(chunk.X)) if i not in chunk.errors]
+        self._X.append(chunk.X[kept])
+        self._cells += [(chunk.cells or [])[i] for i in kept]
+        while len(self._cells) >= 2 * self._size:
+            yield self._taken(self._size)
+
+    def end(self, *, refuse_none: bool) -> Iterator[Chunk]:
+        """Yield what is left; raise a `Problem` 422 when no row was good, if that is to be."""
+        if self._cells:
+            yield self._taken(len(self._cells))
+        elif self._dropped:
+            if refuse_none:
+                raise unusable(f"no row can be predicted: {self._dropped[0][1]}")
+            yield Chunk(np.concatenate(self._X), [], dropped=self._dropped)
+
+    def _taken(self, rows: int) -> Chunk:
+        X = np.concatenate(self._X)
+        cells, dropped = self._cells[:rows], self._dropped
+        self._X, self._cells, self._dropped = [X[rows:]], self._cells[rows:], []
+        return Chunk(np.ascontiguousarray(X[:rows]), cells, dropped=dropped)
 
 
 def is_header(cells: list[str], features: Features) -> bool:
     """Whether a table's first row is a header: it has a feature's name, or no value of one."""
     if set(cells) & set(features.names):
         return True
-    return not any(_is_number(cell) or features.is_word(i, cell) for i, cell in enumerate(cells))
+    return not any(is_number(cell) or features.is_word(i, cell) for i, cell in enumerate(cells))
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def feature_columns(header: list[str], names: Sequence[str]) -> list[int]:
+def feature_columns(
+    header: list[str], features: Features, options: Options = PLAIN, line: int = 1
+) -> list[int]:
     """Return the column of each feature; raise a `Problem` 422 for missing or repeated ones."""
-    missing = [name for name in names if name not in header]
+    wanted = _wanted(features.names, options.columns)
+    missing = [name for name, column in wanted.items() if column not in header]
     if missing:
-        lacking, found = ", ".join(missing)[:200], printable(", ".join(header)[:200])
-        detail = f"missing columns {lacking} (found: {found})"
-        raise unusable(detail, line=1, missing=missing)
-    for name in names:
-        if header.count(name) > 1:
-            raise unusable(f"the column {name} appears twice in the header", line=1, column=name)
-    return [header.index(name) for name in names]
+        raise _missing(header, wanted, missing, line)
+    for name, column in wanted.items():
+        if header.count(column) > 1:
+            detail = f"the column {column} appears twice in the header"
+            raise unusable(detail, line=line, column=name)
+    return [header.index(column) for column in wanted.values()]
+
+
+def _missing(header: list[str], wanted: dict[str, str], missing: list[str], line: int) -> Problem:
+    lacking = ", ".join(wanted[name] for name in missing)[:200]
+    found = printable(", ".join(header)[:200])
+    hint = ""
+    if len(header) == 1 < len(wanted):
+        hint = "; separate the cells by commas, semicolons or tabs"
+    elif len(header) >= len(wanted):
+        example = f"{missing[0]}=NAME"[:100]
+        hint = f"; for a column of another name, say columns={example} (--columns {example})"
+    detail = f"missing columns {lacking} (found: {found}){hint}"
+    return unusable(detail, line=line, missing=missing)
+
+
+def _wanted(names: Sequence[str], columns: str) -> dict[str, str]:
+    """Return the column of each feature by name, as the option `columns` says.
+
+    Raises `Problem`: 422 for an unknown feature, or a list of columns that is too short or long.
+    """
+    if not columns:
+        return {name: name for name in names}
+    parts = [part.strip() for part in next(csv.reader([columns], skipinitialspace=True))]
+    pairs = [part.partition("=") for part in parts]
+    if not any(name.strip() in names and equals for name, equals, _ in pairs):
+        if len(parts) != len(names):
+            detail = f"columns has {len(parts)} names, the model has {len(names)} features"
+            example = ", ".join(names)[:200]
+            raise unusable(f"{detail}: {example}; or say feature=column", option="columns")
+        return dict(zip(names, parts, strict=True))
+    wanted = {name: name for name in names}
+    for name, equals, column in pairs:
+        if not equals or name.strip() not in names:
+            detail = f"columns: {name[:80]!r} is no feature; features: {', '.join(names)[:200]}"
+            raise unusable(detail, option="columns")
+        wanted[name.strip()] = column.strip()
+    return wanted

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.services.badrows import wrong_width
+from service.services.badrows import printable, wrong_width
+from service.services.csvrecords import CSVRecords, header_names, is_number, refuse_numbered
 from service.services.errors import Where, unusable
-from service.services.tables import CSVRecords
 
 Place = tuple[str, Where]
 """Where something is in a request, in words and as members of a problem document."""
@@ -27,7 +28,7 @@ class TextTable:
     rows : the cells of each row, as many as there are columns
     header : the place of the header
     place : a function of a row's index and a column's name that returns the place of the cell
-    decimal_commas : whether 1,5 may be a number
+    delimiter : between the cells; a comma for JSON
     """
 
     data: bytes
@@ -35,7 +36,7 @@ class TextTable:
     rows: list[list[str]]
     header: Place
     place: Callable[[int, str], Place]
-    decimal_commas: bool = False
+    delimiter: str = ","
 
     def column(self, name: str) -> list[str]:
         """Return the cells of a column."""
@@ -46,15 +47,17 @@ class TextTable:
 def table_of_csv(data: bytes) -> TextTable:
     """Read a CSV table with a header: UTF-8, with ``,``, ``;`` or tab as its delimiter.
 
-    Raises `Problem`: 400 for another kind of file, 422 when the table is empty or a row has not one
-    cell for each column; with the ``line``.
+    Raises `Problem`: 400 for another kind of file, 422 when the table is empty, its first line is
+    numbers, or a row has not one cell for each column; with the ``line``.
     """
     source = CSVRecords(io.BytesIO(data))
+    source.room = math.inf  # all of it is in memory
     records = iter(source)
     line, head = next(records, (1, []))
-    columns = [name.strip() for name in head]
+    columns = header_names(head)
     if not columns:
         raise unusable("the table is empty", line=1)
+    _refuse_numbers(columns, line)
     lines: list[int] = []
     rows: list[list[str]] = []
     ragged: list[tuple[int, str]] = []
@@ -72,4 +75,22 @@ def table_of_csv(data: bytes) -> TextTable:
         return f"line {lines[row]}", {"line": lines[row], "column": column}
 
     header: Place = (f"line {line}", {"line": line})
-    return TextTable(data, columns, rows, header, place, source.delimiter != ",")
+    return TextTable(data, columns, rows, header, place, source.delimiter)
+
+
+def _refuse_numbers(columns: list[str], line: int) -> None:
+    """Raise a `Problem` 422 for a first line that is no header: most of it are numbers.
+
+    Years and wavelengths may be names of columns, but then others are words.
+    """
+    refuse_numbered(columns, ["a", "b", "y"])
+    named = [name for name in columns if name]
+    numbers = [name for name in named if is_number(name)]
+    whole = all(name.isdecimal() for name in numbers)
+    if named and (len(numbers) == len(named) or (2 * len(numbers) > len(named) and not whole)):
+        shown = printable(", ".join(named)[:80])
+        raise unusable(
+            f"line {line} is numbers, not a header: {shown}. Begin the table with a line of the "
+            "columns' names",
+            line=line,
+        )

@@ -19,7 +19,7 @@ from service.model import BoolArray, FloatArray, Model
 from service.services import arrays, negotiation
 from service.services.chunks import Answered, Chunk, Source
 from service.services.errors import unusable
-from service.services.features import Features, features_of
+from service.services.features import Features, features_of, listed
 from service.services.options import Options
 from service.services.prediction import (
     Limits,
@@ -47,6 +47,7 @@ class Layout:
     columns : names of the input's columns, repeated in a table
     names : names of the k numbers of each point
     features : of the model
+    delimiter, commas : of a table: between its cells, and whether its decimals have a comma
     mark, reasons : whether a table has a column `extrapolated`, and one `error`
     shape : the leading shape; None while the number of rows is unknown
     samples : how many of the last columns are draws
@@ -59,11 +60,17 @@ class Layout:
     features: Features
     shape: tuple[int, ...] | None
     delimiter: str = ","
+    commas: bool = False
     mark: bool = False
     reasons: bool = False
     gradient: bool = False
     samples: int = 0
     covariance: FloatArray | None = None
+
+    @property
+    def added(self) -> list[str]:
+        """The names of the columns that a table gets besides the input's."""
+        return [*self.names, *(["extrapolated"] * self.mark), *(["error"] * self.reasons)]
 
 
 def pieces(
@@ -103,6 +110,7 @@ def layout_of(
         features,
         source.shape,
         source.delimiter,
+        source.commas,
         mark=options.extrapolated,
         reasons=options.on_bad_row == "nan",
         gradient=options.gradient,
@@ -112,10 +120,26 @@ def layout_of(
 
 
 def written(layout: Layout, answers: Iterator[Answered], media_type: str) -> Iterator[bytes]:
-    """Return the answer's bytes in the form that was asked for; the first piece is ready."""
+    """Return the answer's bytes in the form that was asked for; the first piece is ready.
+
+    Raises `Problem`: 422 for a table that has columns of the answer already.
+    """
+    if media_type == negotiation.CSV:
+        refuse_answered(layout)
     answer = _WRITERS[media_type](layout, answers)
     # Computed now, so that a problem becomes a status and not a broken answer.
     return chain([next(answer, b"")], answer)
+
+
+def refuse_answered(layout: Layout) -> None:
+    """Raise a `Problem` 422 when a table has a column of the name of one that it gets."""
+    taken = [name for name in layout.added if name in layout.columns]
+    if taken:
+        raise unusable(
+            f"the table has columns {listed(taken)} already, and the answer adds columns of these "
+            "names: remove or rename them, or ask for JSON",
+            column=taken[0],
+        )
 
 
 def _whole(chunks: Iterator[Chunk], limits: Limits) -> list[Chunk]:
@@ -178,12 +202,14 @@ def csv_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
     """Yield a CSV table: the input's columns, then the numbers; one line per point."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=layout.delimiter, lineterminator="\n")
-    marks = ["extrapolated"] * layout.mark + ["error"] * layout.reasons
-    writer.writerow([*layout.columns, *layout.names, *marks])
+    writer.writerow([*layout.columns, *layout.added])
     for part in answered:
         cells: list[Any] = part.chunk.cells or _inputs(part.chunk, layout.features)
-        rows = [[*a, *b] for a, b in zip(cells, part.values.tolist(), strict=True)]
-        if marks:
+        numbers: list[list[Any]] = part.values.tolist()
+        if layout.commas:
+            numbers = [[repr(number).replace(".", ",") for number in row] for row in numbers]
+        rows = [[*a, *b] for a, b in zip(cells, numbers, strict=True)]
+        if layout.mark or layout.reasons:
             _append_marks(layout, part, rows)
         writer.writerows(rows)
         yield _taken(text)
@@ -224,7 +250,7 @@ def ndjson_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[byte
             if i in part.chunk.errors:
                 document["error"] = part.chunk.errors[i]
             lines.append(_encode(document))
-        yield b"\n".join(lines) + b"\n"
+        yield b"".join(line + b"\n" for line in lines)
 
 
 def _one_point(layout: Layout, row: list[float]) -> dict[str, Any]:
@@ -314,6 +340,7 @@ class _Buffered:
     def add(self, part: Answered) -> None:
         self._file.write(np.ascontiguousarray(part.values).tobytes())
         self.outside.append(part.extrapolated)
+        self.errors += [{"row": row, "reason": why} for row, why in part.chunk.dropped]
         for i, reason in part.chunk.errors.items():
             self.errors.append({"row": self._rows + i, "reason": reason})
         self._rows += len(part.values)

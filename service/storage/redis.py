@@ -7,7 +7,15 @@ from typing import Any, cast
 
 from redis import Redis, RedisError
 from redis.backoff import ConstantBackoff
-from redis.exceptions import OutOfMemoryError
+from redis.connection import AbstractConnection
+from redis.exceptions import (
+    AuthenticationError,
+    InvalidResponse,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 from service.storage.blobs import (
@@ -21,21 +29,53 @@ from service.storage.blobs import (
 )
 
 _PREFIX = "gpserve:blob:"
-_CONNECT_SECONDS = 2.0
-_ANSWER_SECONDS = 10.0
+_CONNECT_SECONDS = 1.2
+"""For each step until a connection is ready: TCP, TLS, the password, the number of the database.
+An address that is wrong, or that a firewall drops, is known after one of them."""
+
+ANSWER_SECONDS = 10.0
+"""For a piece of a blob, which a slow disk has to write."""
+
+SHORT_ANSWER_SECONDS = 2.0
+"""For what a caller waits for and is small."""
 
 FOREVER = -1
 
 
-def connect(url: str, *, retries: int = 1) -> Redis:
-    """Return a client that reconnects; with `FOREVER` it waits for an unavailable Redis."""
-    retry = Retry(ConstantBackoff(0.2), retries)
+def connect(url: str, *, retries: int = 1, answer_seconds: float = ANSWER_SECONDS) -> Redis:
+    """Return a client that reconnects; with `FOREVER` it waits for an unavailable Redis.
+
+    A Redis that became read-only is asked anew on another connection: after a failover its address
+    is that of another one.
+    """
+
+    def greet(connection: AbstractConnection) -> None:
+        connection.on_connect()  # type: ignore[no-untyped-call]
+        connection.update_current_socket_timeout(answer_seconds)
+
+    # Another try helps when a connection was closed meanwhile, but not when there is no answer.
+    again = (NoConnection, ReadOnlyError, *((NoAnswer,) if retries == FOREVER else ()))
     return Redis.from_url(
         url,
         socket_connect_timeout=_CONNECT_SECONDS,
-        socket_timeout=_ANSWER_SECONDS,
-        retry=retry,
+        socket_timeout=_CONNECT_SECONDS,  # TLS has no other; raised once the connection is ready
+        redis_connect_func=greet,
+        retry=Retry(ConstantBackoff(0.2), retries, again),
     )
+
+
+def explained(error: Exception, url: str) -> str:
+    """Return an error's text, with what to look at in the address of the settings."""
+    tls = url.startswith("rediss://")
+    if isinstance(error, AuthenticationError):
+        hint = "check the user and the password in GPSERVE_REDIS_URL"
+    elif tls and isinstance(error, NoAnswer):
+        hint = "if it does not speak TLS, GPSERVE_REDIS_URL begins with redis://"
+    elif not tls and ("closed by server" in str(error) or isinstance(error, InvalidResponse)):
+        hint = "if it speaks TLS only, GPSERVE_REDIS_URL begins with rediss://"
+    else:
+        return str(error)
+    return f"{error} ({hint})"
 
 
 class RedisBlobs(Blobs):

@@ -20,7 +20,7 @@ from service.services.parsing import parsing
 from service.services.reading import SUPPORTED, Fields, Reader, only_file
 from service.settings import Settings
 
-_CSV_TYPES = ("text/csv", "application/csv", "text/plain", "application/vnd.ms-excel")
+CSV_TYPES = ("text/csv", "application/csv", "text/plain", "application/vnd.ms-excel")
 _PIECE = 1 << 16
 _FORM = "application/x-www-form-urlencoded"
 
@@ -60,8 +60,8 @@ def read_with(
     body = opened(request, settings.max_body_bytes)
     if kind in ("application/json", ""):
         return reader.json(body, query, request.content_length)
-    if kind in _CSV_TYPES:
-        _refuse_other_charset(request)
+    if kind in CSV_TYPES:
+        refuse_other_charset(request)
         options = reader.options(query)
         return reader.table(body, options, counted=counted), options
     if kind == negotiation.NPY:
@@ -138,7 +138,8 @@ def _read_multipart(
     return reader.file(body, fields, counted=counted)
 
 
-def _refuse_other_charset(request: Request) -> None:
+def refuse_other_charset(request: Request) -> None:
+    """Raise a `Problem` 415 for a table that is said to be in anything but UTF-8."""
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii", "ascii"):
         raise Problem(415, f"unsupported charset {charset[:40]!r}; supported: utf-8")

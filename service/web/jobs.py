@@ -50,8 +50,6 @@ from service.web.hooks import Request, client_has_left, current_runtime
 COLUMN_LISTS = frozenset({"features", "categorical", "leave_out"})
 """Options of a training that name several columns."""
 
-_TABLES = ("text/csv", "application/csv", "text/plain", "application/octet-stream")
-
 blueprint = Blueprint("jobs", __name__)
 
 
@@ -218,8 +216,10 @@ def _read_training(settings: Settings) -> tuple[bytes, dict[str, Any], ReadTable
         only_file(request.files)
         upload = cast(BinaryIO, request.files["file"].stream)
         return read_whole(decompressed(upload, limit), limit, too_large), options, read
+    if kind in body.CSV_TYPES:
+        body.refuse_other_charset(request)
     data = read_whole(body.opened(request, limit), limit, too_large)
-    if read is table_of_json or kind in _TABLES:
+    if read is table_of_json or kind in (*body.CSV_TYPES, "application/octet-stream"):
         return data, options, read
     supported = "text/csv, application/json, multipart/form-data with a part 'file'"
     raise Problem(415, f"unsupported Content-Type {kind[:80]!r}; supported: {supported}")

@@ -28,7 +28,7 @@ from service.jobs.results import RESULT, compute_part
 from service.jobs.specs import BEGIN, INPUT, SERVED, Training
 from service.model import FloatArray, Model, ModelFileError
 from service.runtime.live import model_class
-from service.runtime.pool import TilePool, cpu_limit, threads_for
+from service.runtime.pool import TilePool, cpu_limit, threads_for, yield_priority
 from service.services.errors import Problem, full, unusable
 from service.services.prediction import Limits
 from service.settings import Settings
@@ -122,6 +122,7 @@ class Computer:
         # Imported here: GPy takes a second and 80 MB, which a worker that only predicts saves.
         from service.gpr.fitting import fit_and_score, notes
 
+        yield_priority()  # as large predictions do: next to it they would else get a tenth
         table = training_table(blobs.read_all(INPUT), spec)
         started = time.monotonic()
 

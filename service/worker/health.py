@@ -26,7 +26,8 @@ class WorkerMetrics:
         ProcessCollector(registry=registry)
         self.queued = Gauge(*QUEUED, registry=registry)
         self.running = Gauge(*RUNNING, registry=registry)
-        self.busy = Gauge("worker_busy", "1 while this worker is computing", registry=registry)
+        computing = "What this worker is computing: at most a prediction and a training"
+        self.busy = Gauge("worker_busy", computing, registry=registry)
         self.parts = Counter("job_chunks", "Parts of jobs computed here", registry=registry)
         returned = "Parts returned to the queue because this worker stopped"
         self.handed_back = Counter("job_chunks_handed_back", returned, registry=registry)

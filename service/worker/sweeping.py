@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
 
-from dramatiq.brokers.redis import RedisBroker
-from dramatiq.middleware import Middleware, SkipMessage
-
-from service.jobs.queue import NAMESPACE, QUEUE, queue_depth
+from service.jobs.queue import messages
 from service.storage.blobs import Blobs
 from service.worker.work import Work
 
@@ -19,41 +15,6 @@ _ABANDONED_SECONDS = 3600.0
 """An upload that has not written for so long is over: its connection would have timed out."""
 
 log = logging.getLogger(__name__)
-
-
-class Deliveries(Middleware):
-    """The messages that Redis has sent to this process and that are not yet acknowledged.
-
-    One that was given to another worker while it was on its way is skipped. One that a broken
-    connection has lost is queued again: dramatiq believes that it is being worked on as long as
-    this process lives.
-    """
-
-    def __init__(self, broker: RedisBroker) -> None:
-        self._broker = broker
-        self._ours = f"{NAMESPACE}:__acks__.{broker.broker_id}.{QUEUE}"
-        self._working: str | None = None
-        self._idle: set[bytes] = set()
-
-    def before_process_message(self, broker: Any, message: Any) -> None:
-        """Skip a message that is no longer ours."""
-        id = message.options["redis_message_id"]
-        if not broker.client.sismember(self._ours, id):
-            raise SkipMessage
-        self._working = id
-
-    def after_process_message(self, *_: Any, **__: Any) -> None:
-        """Forget the message."""
-        self._working = None
-
-    def requeue_lost(self) -> None:
-        """Queue again messages that were idle at the last look and still are."""
-        ours = cast(set[bytes], self._broker.client.smembers(self._ours))
-        idle = {id for id in ours if id.decode() != self._working}
-        lost, self._idle = idle & self._idle, idle
-        if lost:
-            log.warning("%d messages were lost on the way and are queued again", len(lost))
-            self._broker.do_requeue(QUEUE, *lost)
 
 
 class Sweeper:
@@ -71,7 +32,7 @@ class Sweeper:
         Either a server was killed between the record and the message, or Redis has lost
         messages: then the queue is empty although jobs are open.
         """
-        empty = queue_depth(self._ledger.redis) == (0, 0)
+        empty = messages(self._ledger.redis) == (0, 0)
         lost, self._empty_before = empty and self._empty_before, empty
         overdue = datetime.now(UTC) - _OVERDUE
         for id in self._ledger.open_ids():

@@ -50,7 +50,10 @@ class Work:
     def do(self, id: str, part: int) -> None:
         """Compute a part, unless it is done or its job has ended."""
         job = self.ledger.get(id)
-        if job is None or job.final or self._done_before(job, part):
+        if job is None or job.final:
+            return
+        self._queue_next(job, part)
+        if self._done_before(job, part):
             return
         if self.ledger.count_attempt(id, part) > ATTEMPTS:
             self._end(job, FAILED, f"{ATTEMPTS} workers died or failed while computing a part")
@@ -72,21 +75,29 @@ class Work:
         done = self.ledger.parts_done(job.id)
         if len(done) == job.parts:
             self._succeed(job)
-        elif part == BEGIN:
-            self._put_parts(job, done)
         return part == BEGIN or part in done
 
     def put_missing(self, job: Job) -> None:
-        """Queue whatever an open job still lacks."""
-        if job.parts:
-            self._put_parts(job, self.ledger.parts_done(job.id))
-        else:
-            self.queue.put(job.id, BEGIN)
+        """Queue what an open job lacks, when all of its messages are lost."""
+        if not job.parts:
+            self.queue.put(job, BEGIN)
+            return
+        done = self.ledger.parts_done(job.id)
+        job.queued = next((part for part in range(job.parts) if part not in done), job.parts - 1)
+        self._queue_next(job, job.queued - 1)
 
-    def _put_parts(self, job: Job, done: set[int]) -> None:
-        for part in range(job.parts):
-            if part not in done:
-                self.queue.put(job.id, part)
+    def _queue_next(self, job: Job, part: int) -> None:
+        """Queue the part after this one, unless that was done before.
+
+        So a large job has one waiting message at a time: jobs take turns, and any number of
+        workers can still compute parts of the same one. The message goes first: a worker that is
+        killed in between has queued it twice, which costs time, but no part is left out.
+        """
+        following = part + 1
+        if job.queued == following < job.parts:
+            self.queue.put(job, following)
+            job.queued = following + 1
+            self.ledger.mark_queued(job.id, job.queued)
 
     def _compute(self, job: Job, part: int) -> None:
         task = messages.Task(job.id, part, job.spec)
@@ -108,7 +119,7 @@ class Work:
             self._settle(job, part, self.process.run(task, watch, on_progress))
         except HandedBack:
             self.ledger.count_attempt(job.id, part, by=-1)
-            self.queue.put(job.id, part)
+            self.queue.put(job, part)
             self.metrics.handed_back.inc()
         except Cancelled:
             log.info("job %s ended while a part of it was being computed", job.id)
@@ -121,7 +132,7 @@ class Work:
                 if done:
                     self._part_done(job, 0, points)
                 else:
-                    self._put_parts(job, set())
+                    self._queue_next(job, BEGIN)
             case messages.Computed(points):
                 self._part_done(job, part, points)
             case messages.Trained(version, summary, activate):
@@ -147,7 +158,7 @@ class Work:
         if self.ledger.count_attempt(job.id, part, by=0) >= ATTEMPTS:
             self._end(job, FAILED, f"failed {ATTEMPTS} times; the last error: {error}")
         else:
-            self.queue.put(job.id, part)
+            self.queue.put(job, part)
 
     def _end(self, job: Job, status: Status, message: str, **fields: str | bytes) -> None:
         if self.ledger.finish(job.id, status, message, **fields):

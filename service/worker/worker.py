@@ -10,33 +10,30 @@ import threading
 import time
 from types import FrameType
 
-from dramatiq import Worker as Consumer
-from dramatiq import actor
-
 from service.jobs.ledger import Ledger
-from service.jobs.queue import ACTOR, QUEUE, Queue, make_broker, queue_depth
+from service.jobs.queue import JOBS, PARTS, TRAININGS, Queue, make_broker, queue_depth
 from service.runtime.logs import log_config
 from service.settings import Settings, SettingsError
 from service.storage import open_blobs
-from service.storage.redis import FOREVER, connect
+from service.storage.redis import FOREVER, connect, explained
 from service.storage.versions import Versions
 from service.worker.childprocess import ComputingProcess
 from service.worker.health import WorkerMetrics, serve
-from service.worker.sweeping import Deliveries, Sweeper
+from service.worker.lane import Bell, Deliveries, Lane
+from service.worker.sweeping import Sweeper
 from service.worker.work import Work
 
-_POLL_MS = 50
-"""How often an idle worker looks for work: the longest pause between two parts of a big job."""
-
-_ROUND_SECONDS = 1.0
-_ROUNDS_PER_SWEEP = 5
+_ROUND_SECONDS = 2.0
+_ROUNDS_PER_SWEEP = 3
 _SILENT_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
 
 class JobWorker:
-    """A worker with its computing process.
+    """A worker with two lanes, each with a computing process: predictions, and trainings.
+
+    So a prediction does not wait for a training, which may take half an hour.
 
     Raises `SettingsError`: no Redis is configured.
     """
@@ -45,67 +42,85 @@ class JobWorker:
         if not settings.redis_url:
             raise SettingsError("a worker needs GPSERVE_REDIS_URL or REDIS_URL")
         self._settings = settings
-        self._broker = make_broker(connect(settings.redis_url))
-        self._deliveries = Deliveries(self._broker)
-        self._broker.add_middleware(self._deliveries)
-        patient = connect(settings.redis_url, retries=FOREVER)
-        self._work = Work(
-            Ledger(patient, settings.job_ttl_seconds),
-            Queue(patient),
-            Versions(open_blobs(settings.store_url, patient=True)),
-            ComputingProcess(),
-            WorkerMetrics(),
+        self._redis = connect(settings.redis_url)
+        broker = make_broker(self._redis)
+        self._deliveries = Deliveries(broker)
+        self._bell = Bell(connect(settings.redis_url))
+        self._ledger = ledger = Ledger(
+            connect(settings.redis_url, retries=FOREVER), settings.job_ttl_seconds
         )
-        self._sweeper = Sweeper(self._work, open_blobs(settings.store_url))
+        self._metrics = metrics = WorkerMetrics()
+        queue = Queue(ledger.redis)
+        versions = Versions(open_blobs(settings.store_url, patient=True))
+        self._lanes = [
+            Lane(
+                broker,
+                queues,
+                Work(ledger, queue, versions, ComputingProcess(), metrics),
+                self._deliveries,
+                self._bell,
+                settings.chunk_seconds,
+            )
+            for queues in ((JOBS, PARTS), (TRAININGS,))
+        ]
+        self._sweeper = Sweeper(self._lanes[0].work, open_blobs(settings.store_url))
         self._redis_answered = 0.0
+        self._problem = "not yet"
         self._stop = threading.Event()
         self._started = False
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; then finish the part, or hand it back when time is up."""
-        actor(actor_name=ACTOR, queue_name=QUEUE, broker=self._broker)(self._work.do)
-        consumer = Consumer(self._broker, worker_threads=1, worker_timeout=_POLL_MS)
-        # A worker that computes for long must not hold messages that others could handle.
-        consumer.queue_prefetch = 1
         signal.signal(signal.SIGTERM, self._begin_stop)
         signal.signal(signal.SIGINT, self._begin_stop)
-        serve(self._settings.worker_bind, self._work.metrics, self._why_unready)
+        serve(self._settings.worker_bind, self._metrics, self._why_unready)
         threading.Thread(target=self._maintain, name="sweeper", daemon=True).start()
-        self._work.ledger.redis.ping()  # wait for a Redis that starts at the same time
+        self._ledger.redis.ping()  # wait for a Redis that starts at the same time
         self._started = True
-        consumer.start()
+        self._bell.listen()
+        for lane in self._lanes:
+            lane.start()
         log.info("working")
         self._stop.wait()
-        consumer.stop(timeout=int((self._settings.graceful_seconds + 5) * 1000))
-        self._work.process.kill()
+        end = time.monotonic() + self._settings.graceful_seconds + 5
+        for lane in self._lanes:
+            lane.stop()
+        for lane in self._lanes:
+            lane.join(max(0.0, end - time.monotonic()))
+            lane.work.process.kill()
         log.info("stopped")
 
     def _begin_stop(self, number: int, frame: FrameType | None) -> None:
         if not self._started:  # the wait for Redis ends only by an exception
             raise SystemExit
         grace = 0.0 if self._stop.is_set() else self._settings.graceful_seconds
-        self._work.stop_at = time.monotonic() + grace
+        for lane in self._lanes:
+            lane.work.stop_at = time.monotonic() + grace
         self._stop.set()
 
     def _why_unready(self) -> str:
         silent = time.monotonic() - self._redis_answered > _SILENT_SECONDS
-        return "Redis does not answer" if silent else ""
+        return f"Redis does not answer: {self._problem}" if silent else ""
 
     def _maintain(self) -> None:
-        ledger, metrics = self._work.ledger, self._work.metrics
         for round in itertools.count(1):
             time.sleep(_ROUND_SECONDS)
             try:
-                waiting, running = queue_depth(ledger.redis)
-                metrics.queued.set(waiting)
-                metrics.running.set(running)
+                waiting, running = queue_depth(self._redis)
+                self._metrics.queued.set(waiting)
+                self._metrics.running.set(running)
                 if round % _ROUNDS_PER_SWEEP == 0:
+                    self._deliveries.beat()
                     self._deliveries.requeue_lost()
                     self._sweeper.requeue_forgotten()
                     self._sweeper.delete_orphans()
                 self._redis_answered = time.monotonic()
+                self._problem = ""
             except Exception as error:  # of Redis or of the store: the next round may succeed
-                log.warning("maintaining the queue failed: %s", error)
+                problem = explained(error, self._settings.redis_url)
+                if problem != self._problem:
+                    log.warning("maintaining the queue failed: %s", problem)
+                self._problem = problem
 
 
 def main() -> None:

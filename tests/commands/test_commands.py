@@ -68,7 +68,7 @@ BAD_POINTS = {
     "empty": ("", "line 1: the table is empty"),
     "missing column": ("lat,long,depth\n1,2,3\n", "line 1: missing columns stations"),
     "letters": ("lat,long,depth,stations\n1,2,3,x\n", "line 2: stations is not a number"),
-    "NaN": ("1,2,3,4\n1,2,nan,4\n", "line 2: depth is not a finite number"),
+    "NaN": ("1,2,3,4\n1,2,nan,4\n", "line 2: depth is missing: 'nan'"),
     "short row": ("lat,long,depth,stations\n1,2,3\n", "line 2: 3 cells, the table has 4 columns"),
 }
 

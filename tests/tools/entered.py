@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from service.jobs.queue import JOBS, TRAININGS
 from tests.helpers import plainhttp
 from tests.helpers.serving import ROOT
 from tests.helpers.stack import stack
@@ -29,6 +30,9 @@ HEADER = "id,lat,long,depth,stations\n"
 TABLE = HEADER + "a,-20,181,500,30\nb,-21,182,90,60\n"
 LONG_TABLE = HEADER + "a,-20,181,500,30\n" * 600
 """More rows than a large tile, which all CPUs share."""
+
+LANES = JOBS, TRAININGS
+"""The threads of a worker that wait for messages and do them."""
 
 _IDLE_SECONDS = 7.0
 """Longer than the longest interval of any background thread (the worker's sweeper)."""
@@ -73,7 +77,7 @@ class Recorder:
 
     def files(self, action: Callable[[], object]) -> list[str]:
         """Return the files that are entered during an action."""
-        threads = {thread for *_, thread in self._background} - {"MainThread"}
+        threads = {thread for *_, thread in self._background} - {"MainThread", *LANES}
         calls = self.calls(action) - self._background
         return sorted({file for file, _, thread in calls if thread not in threads} - CONNECTION)
 

@@ -21,7 +21,8 @@ import click
 from tests.helpers.serving import ROOT
 from tests.helpers.stack import debian_command, valkey_command
 from tests.jobs.flight import run
-from tests.worker.scenarios import SCENARIOS
+from tests.worker.powercut import why_impossible
+from tests.worker.scenarios import POWER_CUT, SCENARIOS
 
 DOCUMENT = ROOT / "docs" / "jobs.md"
 BETWEEN = re.compile(r"(?<=<!-- kill-tests -->\n).*(?=<!-- end -->)", re.DOTALL)
@@ -43,6 +44,9 @@ def main(jobs: int, only: str | None) -> None:
         lines = [f"On {_engine(debian)}:\n", HEAD]
         click.echo("\n".join(lines))
         for scenario in [only] if only else SCENARIOS:
+            if scenario == POWER_CUT and (reason := why_impossible()):
+                click.echo(reason, err=True)
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 outcome = run(scenario, Path(folder), count=jobs, debian=debian)
             click.echo(outcome.row())

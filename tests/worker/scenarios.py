@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import httpx
+
 from tests.helpers import plainhttp
 from tests.helpers.patience import until
 from tests.helpers.serving import children_of
@@ -17,6 +19,18 @@ from tests.helpers.stack import Process, Stack
 
 AWAY_SECONDS = 30
 JOB = {"Prefer": "respond-async"}
+CSV = {"Content-Type": "text/csv"}
+POWER_CUT = "everything, power cut"
+
+_KEY = {"Idempotency-Key": "the upload of the power cut"}
+_ROW = b"-20,181,500,30\n"
+_ROWS = 20_000
+_HALF = _ROW * (_ROWS // 2)
+_HEAD = "".join(f"{name}: {value}\r\n" for name, value in (CSV | JOB | _KEY).items())
+_HALF_AN_UPLOAD = (
+    f"POST /predict HTTP/1.1\r\nHost: x\r\n{_HEAD}Transfer-Encoding: chunked\r\n\r\n".encode()
+    + b"%x\r\n%b\r\n" % (len(_HALF), _HALF)
+)
 
 
 def kill_worker(system: Stack) -> None:
@@ -35,6 +49,11 @@ def kill_server(system: Stack) -> None:
     server = system.servers[0]
     _kill(server.process.pid)
     server.process.wait()
+    _serve_again(system)
+
+
+def _serve_again(system: Stack) -> None:
+    server = system.servers[0]
     again = Process(
         [sys.executable, "-m", "gunicorn", "service.app:app", f"--bind=127.0.0.1:{server.port}"],
         system.environ,
@@ -80,6 +99,45 @@ def redis_away(system: Stack) -> None:
     assert answers == {"predictions": {200}, "job calls": {503}}, answers
 
 
+def cut_power(system: Stack) -> None:
+    """Lose what is not on the disk, and all processes, while jobs run and an upload arrives.
+
+    Jobs that were accepted go on, and the upload is sent again with its idempotency key.
+    """
+    assert system.disk is not None
+    with system.servers[0].connect() as upload:
+        upload.sendall(_HALF_AN_UPLOAD)
+        until(lambda: any((system.folder / "store" / "jobs").rglob("input*.part")))
+        system.disk.cut()
+        for process in (*system.workers, system.redis):
+            _kill_tree(process)
+        server = system.servers[0].process
+        for pid in (server.pid, *_children(server.pid)):
+            _kill(pid)
+        server.wait()
+    system.disk.restore()
+    system.redis.start()
+    system.wait_for_redis()
+    _serve_again(system)
+    for worker in system.workers:
+        worker.start()
+    again = until(lambda: _accepted(system))
+    ended = system.follow(again)
+    assert (ended["status"], ended["points"]["done"]) == ("successful", _ROWS), ended
+
+
+def _accepted(system: Stack) -> str:
+    """Send the whole of the upload; return the job's id, or nothing before the key is free."""
+    try:
+        answer = plainhttp.post(
+            f"{system.http}/predict", content=_ROW * _ROWS, headers=CSV | JOB | _KEY
+        )
+    except httpx.TransportError:
+        return ""
+    assert answer.status_code in (202, 409, 503), answer.text
+    return str(answer.json()["jobID"]) if answer.status_code == 202 else ""
+
+
 SCENARIOS: dict[str, Callable[[Stack], None]] = {
     "nothing": lambda system: None,
     "worker, kill -9": kill_worker,
@@ -88,6 +146,7 @@ SCENARIOS: dict[str, Callable[[Stack], None]] = {
     "Redis, restart": restart_redis,
     "Redis, kill -9": kill_redis,
     "Redis, away for 30 s": redis_away,
+    POWER_CUT: cut_power,
 }
 
 

@@ -65,3 +65,12 @@
 {{- $when := .Values.worker.autoscaling.queue.enabled -}}
 {{- if or (eq $when "always") (and (eq $when "auto") $there) }}true{{ end -}}
 {{- end -}}
+
+{{/* The options of a training as JSON whose values are text; Helm reads numbers as floats. */}}
+{{- define "gpserve.trainingOptions" -}}
+{{- $found := dict -}}
+{{- range $name, $value := .options -}}
+{{- $_ := set $found $name (toString $value) -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}

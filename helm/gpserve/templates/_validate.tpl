@@ -44,4 +44,15 @@
 {{- fail "redis.urlSecret names a Redis of yours: let pods reach it by networkPolicy.egress, e.g. [{ports: [{port: 6379}]}], or set networkPolicy.enabled=false" }}
 {{- end }}
 {{- end }}
+{{- with .Values.retraining }}
+{{- if .enabled }}
+{{- if not (and $.Values.jobs.enabled (or .tokenSecret.name $.Values.jobs.tokenSecret.name)) }}
+{{- fail "retraining.enabled needs jobs.enabled, and a token for POST /train in retraining.tokenSecret.name or jobs.tokenSecret.name" }}
+{{- end }}
+{{- $places := list .table.url .table.urlSecret.name .table.volume | compact }}
+{{- if ne (len $places) 1 }}
+{{- fail "retraining.enabled needs one place of the table: retraining.table.url, urlSecret.name or volume" }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end -}}

@@ -78,8 +78,8 @@ class AnswerRows {
   #setHeader(record) {
     this.delimiter = delimiterOf(record);
     this.header = cells(record, this.delimiter);
-    // The server adds its columns at the end; the table's own columns may have the same names.
-    this.extrapolated = this.header.lastIndexOf("extrapolated");
+    // The table may have a column "error" of its own, unless the server adds one at the end.
+    this.extrapolated = this.header.indexOf("extrapolated");
     this.error = this.header.indexOf("error", this.extrapolated + 1);
   }
 
@@ -119,7 +119,8 @@ export async function countRecords(file, signal) {
     signal.throwIfAborted();
     counter.add(piece.value);
   }
-  return counter.end();
+  const saysDelimiter = /^"?sep=[;,\t]"?\r?\n/.test(await file.slice(0, 16).text());
+  return counter.end() - (saysDelimiter ? 1 : 0);
 }
 
 const [NEWLINE, RETURN, QUOTE] = [10, 13, 34];

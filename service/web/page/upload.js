@@ -176,7 +176,10 @@ function summary({ total, outside, bad }) {
 }
 
 /** Shorten the numbers of the preview to six digits. */
-const shortened = (cell) => (/^-?\d*\.\d{6,}$/.test(cell) ? Number(cell).toPrecision(6) : cell);
+function shortened(cell) {
+  const [, sign] = /^-?\d*([.,])\d{6,}$/.exec(cell) ?? [];
+  return sign ? Number(cell.replace(sign, ".")).toPrecision(6).replace(".", sign) : cell;
+}
 
 function preview({ header, first }) {
   const table = document.createElement("table");

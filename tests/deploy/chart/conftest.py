@@ -60,7 +60,7 @@ def only(objects: list[dict[str, Any]], kind: str, part: str = "") -> dict[str, 
 
 
 def part_of(each: dict[str, Any]) -> str:
-    """Return an object's part, worker or valkey; "" for the web pods and the helm test."""
+    """Return an object's part, as worker or valkey; "" for the web pods and the helm test."""
     labels = each["metadata"]["labels"]
     is_part = "app.kubernetes.io/part-of" in labels
     return labels["app.kubernetes.io/name"].rpartition("-")[2] if is_part else ""
@@ -71,4 +71,6 @@ def pod_specs(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     workloads = [each for each in objects if each["kind"] in ("Deployment", "StatefulSet")]
     workloads.sort(key=part_of)
     specs = [each["spec"]["template"]["spec"] for each in workloads]
+    jobs = [each["spec"]["jobTemplate"]["spec"] for each in objects if each["kind"] == "CronJob"]
+    specs += [each["template"]["spec"] for each in jobs]
     return [*specs, only(objects, "Pod")["spec"]]

@@ -80,6 +80,14 @@ REJECTED = {
         ["jobs.enabled=true", "redis.urlSecret.name=mine"],
         "let pods reach it by networkPolicy.egress",
     ),
+    "a retraining without a token": (
+        ["retraining.enabled=true", "jobs.enabled=true", "retraining.table.url=http://disk/t.csv"],
+        "retraining.enabled needs jobs.enabled, and a token",
+    ),
+    "a retraining without a table": (
+        ["retraining.enabled=true", "jobs.enabled=true", "jobs.tokenSecret.name=t"],
+        "needs one place of the table",
+    ),
     "a route to no gateway": (["httpRoute.enabled=true"], "httpRoute.enabled needs"),
 }
 

@@ -69,6 +69,8 @@ BAD = {
     "a third way to scale workers": ("worker: {autoscaling: {mode: cpu}}", "'cpu' is not one of"),
     "memory in Kubernetes's words": ("valkey: {maxMemory: 1Gi}", "does not match"),
     "no image of Valkey": ("valkey: {image: {repository: ''}}", "non-empty"),
+    "a schedule in words": ("retraining: {schedule: every night}", "does not match"),
+    "a table on another disk": ("retraining: {table: {url: s3://bucket/t.csv}}", "does not match"),
     "a label that is a number": ("podLabels: {build: 7}", "7 is not of type 'string'"),
 }
 

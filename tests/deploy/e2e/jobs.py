@@ -90,7 +90,7 @@ def status(http: httpx.Client, job: str) -> str:
     AssertionError
         The job failed or was dismissed; the message is its document.
     """
-    answer = http.get(job)
+    answer = http.get(job, headers=BEARER)
     assert answer.status_code == 200, answer.text
     found = str(answer.json()["status"])
     assert found not in ("failed", "dismissed"), answer.text
@@ -100,7 +100,7 @@ def status(http: httpx.Client, job: str) -> str:
 def finish(http: httpx.Client, job: str, seconds: float = 120) -> dict[str, Any]:
     """Wait until a job has succeeded, and return its document."""
     eventually(f"the end of {job}", seconds, lambda: status(http, job) == "successful")
-    return dict(http.get(job).json())
+    return dict(http.get(job, headers=BEARER).json())
 
 
 def result(http: httpx.Client, job: str) -> str:

@@ -62,7 +62,7 @@ def test_train_and_activate_under_200_requests_per_second(
         eventually("answers", 120, lambda: traffic.outcomes()["ok"] > RATE)
         job = jobs.train(http, kernel="Matern52", inducing="30")
         document = jobs.finish(http, job, 300)
-        new = http.get(f"{job}/results").json()["version"]
+        new = http.get(f"{job}/results", headers=jobs.BEARER).json()["version"]
         eventually("the new version", 120, lambda: traffic.last(new))
         waits.append(
             after(traffic, first, datetime.fromisoformat(document["finished"]).timestamp())

@@ -92,7 +92,8 @@ def test_a_burst_of_jobs(
         eventually("rest", 240, lambda: ready(watch) == fewest)
         begun = time.time() - watch.started
         submitted = burst(http, texts)
-        # It outlasts the other jobs, so workers are removed while a job is running.
+        # A worker does it besides its other jobs. If it outlasts them, workers are removed while a
+        # job is running.
         training = jobs.train(http, activate="false")
         eventually("all workers", 180, lambda: ready(watch) == MOST)
         # One worker is deleted in the middle of a chunk, whatever the autoscaler does.

@@ -74,7 +74,10 @@ def test_the_number_of_requests_is_limited(server: Server, tmp_path: Path) -> No
     [
         (["--rates", "50,many"], "'50,many' is not a list of numbers"),
         (["--rates", "-5"], "rates must be requests/s from 0"),
-        (["--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not answer /model"),
+        (
+            ["--url", "http://127.0.0.1:9", "--wait", "1"],
+            "http://127.0.0.1:9 does not answer /model",
+        ),
         (["--shape", "sine"], "'sine' is not one of"),
     ],
 )

@@ -166,9 +166,9 @@ def test_rows_outside_are_counted(page: Page, tmp_path: Path) -> None:
 
 
 def test_columns_of_the_table_are_not_the_servers(page: Page, tmp_path: Path) -> None:
-    """Only the columns that the server adds count, whatever the table's own columns are called."""
+    """Only the columns that the server adds count; it refuses a table that has one of them."""
     text = (
-        "converged,extrapolated,error,lat,long,depth,stations\n"
+        "converged,outside,fault,lat,long,depth,stations\n"
         'true,true,"no, none",-20,181,500,30\n'
         "false,true,,-60,181,500,30\n"
         '"a,true,b",true,,-20,181,deep,30\n'
@@ -182,10 +182,13 @@ def test_columns_of_the_table_are_not_the_servers(page: Page, tmp_path: Path) ->
         expected = "3 rows done; 1 outside the training range, 1 could not be read."
         expect(page.locator("#summary")).to_have_text(expected)
         page.get_by_label("predict the good rows even if others are bad").uncheck()
-        path.write_text("\n".join(rows[:3]))
+        path.write_text("\n".join(rows[:3]).replace("fault", "error"))
         _saved(page, path, tmp_path)
         expected = "2 rows done; 1 outside the training range."
         expect(page.locator("#summary")).to_have_text(expected)
+        path.write_text("\n".join(rows[:3]).replace("fault", "extrapolated"))
+        page.set_input_files("#file", path)
+        expect(page.locator("#table-problem")).to_contain_text("columns 'extrapolated' already")
 
 
 def _joined(row: list[str], delimiter: str) -> str:
@@ -220,6 +223,7 @@ def test_records_are_counted_as_the_server_reads_them(page: Page) -> None:
     for text in THREE_RECORDS:
         assert len([row for row in csv.reader(text.splitlines(keepends=True)) if row]) == 3
         assert page.evaluate(COUNT, text) == 3
+    assert page.evaluate(COUNT, "\ufeffsep=;\r\na;b\r\n1;2\r\n3;4") == 3
 
 
 def test_a_long_one_shows_its_progress(page: Page, site: Server, tmp_path: Path) -> None:

@@ -1,0 +1,205 @@
+"""Training on a schedule: the CronJob that the chart renders, and the program that it runs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from tests.deploy.chart.conftest import CHART, Render, only
+
+ON = (
+    "jobs.enabled=true",
+    'jobs.tokenSecret.name="let-in"',
+    "retraining.enabled=true",
+    'retraining.options={"target":"mag","restarts":5,"ard":false}',
+)
+VOLUME = 'retraining.table={"volume":{"nfs":{"server":"disk","path":"/"}},"file":"a/b.csv"}'
+TABLE = b"x,y\n1,2\n"
+JOB: dict[str, Any] = {"jobID": "7", "status": "accepted", "message": "waiting for a worker"}
+DONE = JOB | {"status": "successful", "version": "new", "message": "version new: RMSE 0.1"}
+
+
+def job_of(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    return dict(only(objects, "CronJob", "retraining")["spec"]["jobTemplate"]["spec"])
+
+
+def container_of(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    (found,) = job_of(objects)["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def environment(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    return {each.pop("name"): each for each in container_of(objects)["env"]}
+
+
+def test_the_cronjob_calls_the_service_with_the_token(render: Render) -> None:
+    objects = render(*ON, VOLUME)
+    program, url, table, options = container_of(objects)["args"]
+    assert program.strip() == (CHART / "files" / "retrain.py").read_text().strip()
+    service = only(objects, "Service")
+    assert url == f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
+    assert table == "/table/a/b.csv"
+    assert json.loads(options) == {"target": "mag", "restarts": "5", "ard": "false"}
+    assert environment(objects)["GPSERVE_TOKEN"]["valueFrom"] == {
+        "secretKeyRef": {"name": "let-in", "key": "token"}
+    }
+    objects = render(*ON, VOLUME, 'retraining.tokenSecret={"name":"trainer","key":"k"}')
+    assert environment(objects)["GPSERVE_TOKEN"]["valueFrom"] == {
+        "secretKeyRef": {"name": "trainer", "key": "k"}
+    }
+
+
+def test_a_failed_training_is_not_repeated_and_an_evicted_pod_is(render: Render) -> None:
+    job = job_of(render(*ON, VOLUME, "retraining.timeoutSeconds=60"))
+    evicted, failed = job["podFailurePolicy"]["rules"]
+    assert (evicted["action"], evicted["onPodConditions"][0]["type"]) == (
+        "Ignore",
+        "DisruptionTarget",
+    )
+    assert (failed["action"], failed["onExitCodes"]["values"]) == ("FailJob", [1])
+    assert job["activeDeadlineSeconds"] == 60
+    assert job["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_a_url_may_come_from_a_secret(render: Render) -> None:
+    for table, wanted in [
+        ('{"url":"https://disk/t.csv"}', {"value": "https://disk/t.csv"}),
+        (
+            '{"urlSecret":{"name":"mine","key":"url"}}',
+            {"valueFrom": {"secretKeyRef": {"name": "mine", "key": "url"}}},
+        ),
+    ]:
+        objects = render(*ON, f"retraining.table={table}")
+        assert container_of(objects)["args"][2] == "$(TABLE_URL)"
+        assert environment(objects)["TABLE_URL"] == wanted
+
+
+def test_network_policies_admit_the_retraining(render: Render) -> None:
+    objects = render(*ON, VOLUME, 'networkPolicy.from=[{"podSelector":{}}]')
+    labels = job_of(objects)["template"]["metadata"]["labels"].items()
+    (incoming,) = only(objects, "NetworkPolicy")["spec"]["ingress"]
+    admitted = [each["podSelector"].get("matchLabels") for each in incoming["from"]]
+    assert [each for each in admitted if each and each.items() <= labels]
+    own = only(objects, "NetworkPolicy", "retraining")["spec"]
+    assert own["podSelector"]["matchLabels"].items() <= labels
+    pods = only(objects, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
+    (outgoing,) = [each for each in own["egress"] if "to" in each]
+    assert outgoing["to"][0]["podSelector"]["matchLabels"].items() <= pods
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers in the order of a script; remembers the requests."""
+
+    script: list[tuple[int, Any]]
+    seen: list[tuple[str, dict[str, str], bytes]]
+
+    def do_GET(self) -> None:
+        self.do_POST()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.seen.append((self.path, dict(self.headers), body))
+        status, answer = self.script.pop(0)
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def answering(*script: tuple[int, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Run a service that gives these answers; its URL, and the list of requests."""
+    seen: list[Any] = []
+    handler = type("Scripted", (Service,), {"script": list(script), "seen": seen})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", seen
+    finally:
+        server.shutdown()
+
+
+def retrain(url: str, table: str, **options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(CHART / "files" / "retrain.py"), url, table, json.dumps(options)]
+    given = {"GPSERVE_TOKEN": "let-me-in", "IDEMPOTENCY_KEY": "nightly-1", "PAUSE_SECONDS": "0.01"}
+    return subprocess.run(
+        command, env=given, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    (tmp_path / "table.csv").write_bytes(TABLE)
+    return str(tmp_path / "table.csv")
+
+
+def test_it_waits_while_the_service_is_busy_and_until_the_training_has_ended(table: str) -> None:
+    busy = {"detail": "the job queue does not answer: try again soon"}
+    models = {"models": [{"version": "new", "current": True}]}
+    with answering((503, busy), (202, JOB), (502, b"<html>"), (200, DONE), (200, models)) as (
+        url,
+        seen,
+    ):
+        done = retrain(url, table, target="y")
+    assert done.returncode == 0, done.stderr
+    assert "503: the job queue does not answer" in done.stdout
+    assert done.stdout.endswith("version new: RMSE 0.1\n")
+    (first, head, body), (_, again, _) = seen[:2]
+    assert urlsplit(first).path == "/train"
+    assert dict(parse_qsl(urlsplit(first).query)) == {"target": "y"}
+    assert (body, head["Authorization"]) == (TABLE, "Bearer let-me-in")
+    assert head["Idempotency-Key"] == again["Idempotency-Key"]
+    assert head["Idempotency-Key"].startswith("nightly-1-")
+
+
+FAILURES = {
+    "the table is refused": ([(422, {"detail": "line 3"})], "refuses: 422: line 3"),
+    "the training fails": (
+        [(202, JOB), (200, JOB | {"status": "failed", "problem": {"detail": "no fit"}})],
+        "the training failed: no fit",
+    ),
+    "the old version is better": (
+        [(202, DONE), (200, {"models": [{"version": "old", "current": True}]})],
+        "the new version is not served",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "message"), FAILURES.values(), ids=FAILURES)
+def test_it_fails_and_says_why(table: str, script: list[tuple[int, Any]], message: str) -> None:
+    with answering(*script) as (url, _):
+        done = retrain(url, table)
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith(message)
+
+
+def test_a_version_that_is_not_to_be_served_need_not_be(table: str) -> None:
+    with answering((202, DONE), (200, {"models": []})) as (url, _):
+        assert retrain(url, table, activate="false").returncode == 0
+
+
+def test_a_table_from_a_url_with_a_password() -> None:
+    with answering((200, gzip.compress(TABLE)), (422, {"detail": "seen"})) as (url, seen):
+        retrain(url, url.replace("//", "//me:p%40ss@") + "/t.csv.gz")
+    (path, head, _), (_, sent, body) = seen
+    assert (path, head["Authorization"]) == ("/t.csv.gz", "Basic bWU6cEBzcw==")
+    assert (sent["Content-Encoding"], gzip.decompress(body)) == ("gzip", TABLE)
+
+
+def test_a_table_that_is_not_there(tmp_path: Path) -> None:
+    done = retrain("http://127.0.0.1:1", str(tmp_path / "none.csv"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("the table cannot be read: ")
