@@ -171,8 +171,10 @@ INLINE double sum(double *lanes, int count) {
 static double dot(const double *a, const double *b, ptrdiff_t N) {
     vec s[ROWS / WIDTH] = {0};
     for (ptrdiff_t j = 0; j < N; j += ROWS)
-        for (int v = 0; v < ROWS / WIDTH; v++)
-            s[v] = muladd(*(const vec *)(a + j + v * WIDTH), *(const vec *)(b + j + v * WIDTH), s[v]);
+        for (int v = 0; v < ROWS / WIDTH; v++) {
+            ptrdiff_t at = j + v * WIDTH;
+            s[v] = muladd(*(const vec *)(a + at), *(const vec *)(b + at), s[v]);
+        }
     double lanes[ROWS];
     memcpy(lanes, s, sizeof lanes);
     return sum(lanes, ROWS);
@@ -188,7 +190,8 @@ INLINE void tile(const int points, const int height, const double *panel, ptrdif
         UNROLL for (int v = 0; v < registers; v++)
             s[b][v] = first ? all(0.0) : *(const vec *)(V + b * N + v * WIDTH);
     for (ptrdiff_t j = 0; j < columns; j++, panel += ROWS) {
-        UNROLL for (int l = 0; l < height; l += 8) __builtin_prefetch((const char *)(panel + l) + AHEAD);
+        UNROLL for (int l = 0; l < height; l += 8)
+            __builtin_prefetch((const char *)(panel + l) + AHEAD);
         vec c[ROWS / WIDTH];
         UNROLL for (int v = 0; v < registers; v++) c[v] = *(const vec *)(panel + v * WIDTH);
         UNROLL for (int b = 0; b < points; b++) {
@@ -205,12 +208,14 @@ INLINE void tile(const int points, const int height, const double *panel, ptrdif
                         : (points) * (ROWS / WIDTH / 2) <= REGISTERS * 3 / 4 ? ROWS / 2 \
                                                                              : ROWS / 4)
 
+/* The same for all rows of a panel P */
 INLINE void panel(const int points, const double *P, ptrdiff_t columns, const double *K, double *V,
                   ptrdiff_t N, int first) {
     for (int i = 0; i < ROWS; i += HEIGHT(points))
         tile(points, HEIGHT(points), P + i, columns, K, V + i, N, first);
 }
 
+/* The same for any number of points up to POINTS */
 static void few(int points, const double *P, ptrdiff_t columns, const double *K, double *V,
                 ptrdiff_t N, int first) {
     switch (points) {
