@@ -15,10 +15,10 @@ $(BENCH_MADE):
 	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
-bench: $(BENCH_MADE) ## run every benchmark and write docs/benchmarks.md (two cores, half an hour)
+bench: $(BENCH_MADE) kernel ## run every benchmark and write docs/benchmarks.md (two cores, half an hour)
 	$(ENVS)/load/bin/python -m bench $(BENCH_PARTS)
 
-$(BENCH_PARTS:%=bench-%): bench-%: $(BENCH_MADE)
+$(BENCH_PARTS:%=bench-%): bench-%: $(BENCH_MADE) kernel
 	$(ENVS)/load/bin/python -m bench $*
 
 overload: bench-overload ## measure goodput and probes under overload on 64 to 512 connections (eight minutes)

@@ -137,7 +137,7 @@ def _describe(response: flask.Response, model: Model) -> None:
 def model() -> flask.Response:
     """Describe the served model."""
     served = current_runtime().live.model
-    response = flask.jsonify(served.description.as_json())
+    response = flask.jsonify(served.description.as_json() | {"arithmetic": served.arithmetic})
     _describe(response, served)
     return cast(flask.Response, response.make_conditional(request))
 
