@@ -129,7 +129,9 @@ def markdown(measured: dict[str, Any]) -> str:
             "clients (4 with 100 points per request, 16 with one), whose rate is the best. "
             "Goodput is the share of that rate which is still answered with 200 (target 90 %); "
             "p50 and p99 are of those answers. Meanwhile `/healthz` is asked on a new connection "
-            "every 20 ms (target 500 ms at p99). A client that is refused sends again at once.",
+            "every 20 ms (target 500 ms at p99). A client that is refused sends again at once. "
+            "So many connections cannot ask for more work than may wait, with one point per "
+            "request: there the clock's requests wait for a connection, which counts.",
             table(head, rows),
             f"Largest memory {measured['memory']:.0f} MB, {measured['growth']:.0f} MB more than "
             "before.",
