@@ -13,9 +13,17 @@ RUN python3 -m venv venv && venv/bin/pip install --no-cache-dir --no-deps --requ
 FROM packages AS packages-train
 RUN venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/train.txt
 
+# A compiler as a Python package, so that its version and hash are locked like the others.
+FROM base AS compiled
+COPY requirements/compile.txt ./
+RUN python3 -m venv venv && venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r compile.txt
+COPY service/gpr/triangle.c service/gpr/compiling.py service/gpr/
+RUN venv/bin/python service/gpr/compiling.py
+
 FROM base AS code
 COPY gunicorn.conf.py ./
 COPY service/ service/
+COPY --from=compiled /app/service/gpr/__pycache__ service/gpr/__pycache__
 RUN python3 -m compileall -q service
 
 # A numeric user lets Kubernetes verify that it is not root.

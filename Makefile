@@ -29,13 +29,17 @@ $(VENV)/.%: requirements/%.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
-run: $(VENV)/.local ## serve on http://localhost:5000, with jobs and training; Ctrl-C stops everything
+# Where there is no C compiler it says so, and NumPy computes.
+kernel: | $(BIN)/python ## compile service/gpr/triangle.c, if there is a C compiler
+	@$(BIN)/python service/gpr/compiling.py
+
+run: $(VENV)/.local kernel ## serve on http://localhost:5000, with jobs and training; Ctrl-C stops everything
 	$(BIN)/python -m service up
 
 # Without bytecode each of a hundred processes would compile the service anew.
 test quick-tests: export PYTHONDONTWRITEBYTECODE :=
 
-test: $(VENV)/.dev ## run all tests that need no cluster
+test: $(VENV)/.dev kernel ## run all tests that need no cluster
 	$(BIN)/python -m pytest --ignore=tests/deploy/e2e $(TOGETHER) $(COVERAGE)
 
 lint: $(VENV)/.dev ## run ruff, mypy and codespell, and check that the locks are complete
@@ -48,7 +52,7 @@ lint: $(VENV)/.dev ## run ruff, mypy and codespell, and check that the locks are
 
 check: lint quick-tests ## run lint and quick-tests, in half a minute
 
-quick-tests: $(VENV)/.dev ## run the tests that need no server
+quick-tests: $(VENV)/.dev kernel ## run the tests that need no server
 	$(BIN)/python -m pytest --quiet -n 2 --dist loadfile $(CHECK_TESTS)
 
 kill-tests: $(VENV)/.dev ## kill workers, server and Redis with 100 jobs running; the table is in docs/jobs.md
@@ -69,7 +73,7 @@ train: $(VENV)/.dev ## fit service/pretrained.npz to the bundled data
 	@.venv-verify/bin/pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
-verify: .venv-verify/.made ## compare all answers with the truth and write docs/accuracy.md (20 minutes); make verify ONLY=draws
+verify: .venv-verify/.made kernel ## compare all answers with the truth and write docs/accuracy.md (20 minutes); make verify ONLY=draws
 	.venv-verify/bin/python -W ignore -m verify $(ONLY)
 
 genetic: $(VENV)/.examples ## find the best input with a genetic algorithm: make genetic URL=...
@@ -90,6 +94,7 @@ version: ## print the version
 lock: ## update the pinned versions and hashes in requirements/ from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements/serve.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --group compile -o requirements/compile.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra train -c requirements/serve.txt pyproject.toml -o requirements/train.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra local -c requirements/train.txt pyproject.toml -o requirements/local.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra examples -c requirements/train.txt pyproject.toml -o requirements/examples.txt
@@ -99,4 +104,4 @@ lock: ## update the pinned versions and hashes in requirements/ from pyproject.t
 
 include helm/kubernetes.mk bench/bench.mk
 
-.PHONY: help run test lint check quick-tests kill-tests fuzz fuzz-api train verify genetic montecarlo entered screenshots version lock
+.PHONY: help kernel run test lint check quick-tests kill-tests fuzz fuzz-api train verify genetic montecarlo entered screenshots version lock

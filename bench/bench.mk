@@ -15,11 +15,13 @@ $(BENCH_MADE):
 	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
-bench: $(BENCH_MADE) ## run every benchmark and write docs/benchmarks.md (two cores, half an hour)
+bench: $(BENCH_MADE) kernel ## run every benchmark and write docs/benchmarks.md (two cores, half an hour)
 	$(ENVS)/load/bin/python -m bench $(BENCH_PARTS)
 
-$(BENCH_PARTS:%=bench-%): bench-%: $(BENCH_MADE)
+$(BENCH_PARTS:%=bench-%): bench-%: $(BENCH_MADE) kernel
 	$(ENVS)/load/bin/python -m bench $*
+
+overload: bench-overload ## measure goodput and probes under overload on 64 to 512 connections (eight minutes)
 
 bench-lock: $(VENV)/.dev ## update the benchmarks' pinned versions from bench/*.in
 	for side in load client $(BENCH_PEERS); do \
@@ -28,4 +30,4 @@ bench-lock: $(VENV)/.dev ## update the benchmarks' pinned versions from bench/*.
 	    bench/requirements-$$side.in -o bench/requirements-$$side.txt || exit 1; \
 	done
 
-.PHONY: bench bench-lock $(BENCH_PARTS:%=bench-%)
+.PHONY: bench bench-lock overload $(BENCH_PARTS:%=bench-%)

@@ -12,7 +12,7 @@ import numpy as np
 from service.gpr import GPR
 
 NAMES = ("x1", "x2", "x3", "x4")
-SIZES = (500, 2000)
+SIZES = (500, 100, 1000, 2000, 4000)
 
 
 def _data(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -34,11 +34,12 @@ def _model(n: int, like: GPy.models.GPRegression | None) -> GPy.models.GPRegress
 
 
 def main(folder: Path) -> None:
-    """Write n500 and n2000 as `.npz` for the service and `.pickle` for GPy."""
+    """Write n500 and the others, as `.npz` for the service and `.pickle` for GPy."""
     folder.mkdir(parents=True, exist_ok=True)
-    trained = None
+    first = None
     for n in SIZES:
-        trained = _model(n, like=trained)
+        trained = _model(n, like=first)
+        first = first or trained
         with open(folder / f"n{n}.pickle", "wb") as file:
             pickle.dump(trained, file)
         GPR.from_gpy(trained, feature_names=NAMES).save(folder / f"n{n}.npz")

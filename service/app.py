@@ -147,7 +147,7 @@ def _of_the_version_asked(model: Model) -> Model:
 def model() -> flask.Response:
     """Describe the served model."""
     served = _of_the_version_asked(current_runtime().live.model)
-    response = flask.jsonify(served.description.as_json())
+    response = flask.jsonify(served.description.as_json() | {"arithmetic": served.arithmetic})
     _describe(response, served)
     return cast(flask.Response, response.make_conditional(request))
 

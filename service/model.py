@@ -130,8 +130,11 @@ class Model(ABC):
 
     description: Description
 
+    arithmetic: str = ""
+    """What computes, in a few words, for `GET /model` and the log."""
+
     large_tile: int = 256
-    """Rows of the tiles that large arrays are cut into, counted from the first row."""
+    """Rows from which an array is worth dividing among CPUs, in parts of no fewer."""
 
     exact_draws: int = 1000
     """Points up to which draws are made of their joint covariance."""
@@ -149,9 +152,8 @@ class Model(ABC):
     def predict(self, X: FloatArray, *, noise: bool = True) -> FloatArray:
         """Return mean and variance at X, shape (n, 2); with `noise`, that of an observation.
 
-        Fewer rows than `large_tile` are computed in small tiles, and a row's bits depend on its
-        values alone. More are computed in tiles of `large_tile`, the last one shorter: arrays cut
-        at multiples of it, into parts that are no shorter, give the same bits as uncut ones.
+        A row's bits should depend on its values alone: not on the other rows, and not on how many
+        they are. The service batches points that wait together, and divides large arrays.
         """
 
     @abstractmethod

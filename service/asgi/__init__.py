@@ -15,7 +15,7 @@ UVICORN_INTERNALS = {
         "message_event on_response response_complete response_started scope send "
         "waiting_for_100_continue"
     ),
-    "FlowControl": "read_paused resume_reading write_paused",
+    "FlowControl": "pause_reading read_paused resume_reading write_paused",
     "Server": "handle_exit on_tick serve server_state should_exit started",
     "ServerState": "connections total_requests",
     "UvicornWorker": "CONFIG_KWARGS _install_sigquit_handler _serve config sockets wsgi",

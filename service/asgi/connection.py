@@ -10,7 +10,6 @@ from typing import Any, NoReturn, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.asgi.exchange import send_response
 from service.asgi.front import LoadShedder
 from service.asgi.transport import DIRECT_WRITER, CoalescingTransport, DirectWriter, Response
 from service.asgi.upgrades import UpgradeIgnoringProtocol
@@ -172,8 +171,9 @@ class Connection(UpgradeIgnoringProtocol):
         if refusal is not None:
             if self._can_refuse_here(cycle):
                 self._writer.respond(cycle, *refusal)
+                self._shedder.rest(self.flow)
                 return
-            app = partial(send_response, refusal)
+            app = partial(self._shedder.send_later, refusal)
         if scope["http_version"] == "1.0":
             _disable_chunking(cycle)
         self._writer.cycle = cycle
@@ -181,9 +181,13 @@ class Connection(UpgradeIgnoringProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _can_refuse_here(self, cycle: RequestResponseCycle) -> bool:
-        """Whether the connection stays open and has no other request or message to handle."""
+        """Whether the connection stays open and has no other request or message to handle.
+
+        Of requests that arrive together only the first: the others take a turn of the loop each.
+        """
         return (
             cycle.keep_alive
+            and not self.flow.read_paused
             and not cycle.waiting_for_100_continue
             and not self.pipeline
             and not self._runtime.draining

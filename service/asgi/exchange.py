@@ -54,6 +54,7 @@ class DirectRequest:
     log : counts and logs the request
     scope : the ASGI scope
     headers : by name in lower case
+    route : the template of the path, by which it is counted
 
     Attributes
     ----------
@@ -61,14 +62,28 @@ class DirectRequest:
     caller : the owner of the key that it was sent with, for the log
     """
 
-    __slots__ = ("_headers", "_log", "arrived", "begun", "caller", "id", "method", "path", "query")
+    __slots__ = (
+        "_headers",
+        "_log",
+        "_route",
+        "arrived",
+        "begun",
+        "caller",
+        "id",
+        "method",
+        "path",
+        "query",
+    )
 
-    def __init__(self, log: RequestLog, scope: Scope, headers: dict[bytes, bytes]) -> None:
+    def __init__(
+        self, log: RequestLog, scope: Scope, headers: dict[bytes, bytes], route: str
+    ) -> None:
         self.arrived = perf_counter()
         self.begun = 0.0
         self.caller = ""
         self._log = log
         self._headers = headers
+        self._route = route
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query: bytes = scope["query_string"]
@@ -113,5 +128,5 @@ class DirectRequest:
         if not self.begun:
             self._log.begin()
         self._log.finish(
-            self.id, self.method, self.path, self.path, status, self.arrived, self.caller
+            self.id, self.method, self._route, self.path, status, self.arrived, self.caller
         )

@@ -1,22 +1,15 @@
-"""The front: small requests answered on the event loop, the rest handed to Flask on threads.
-
-Flask spends 300 microseconds on routing and objects for a request of one point, the front 20. Both
-call the same functions to read points, predict and write answers, so each rule exists once.
-"""
+"""The front: small requests answered on the event loop, the rest handed to Flask on threads."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 from a2wsgi import WSGIMiddleware
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from service.asgi.exchange import (
     DirectRequest,
@@ -27,183 +20,78 @@ from service.asgi.exchange import (
     send_response,
     whole_body,
 )
-from service.asgi.transport import Headers, Response
-from service.model import Model
+from service.asgi.fastroutes import FastRoute, FastRoutes
+from service.asgi.transport import Response
 from service.runtime import probes
-from service.runtime.batching import Waiting
-from service.runtime.callers import Role
 from service.runtime.logs import RequestLog, log_unexpected
 from service.runtime.metrics import METRICS_TYPE, LoopCounts
 from service.runtime.pool import yield_priority
 from service.runtime.runtime import Runtime
-from service.services import umbridge as umbridgecalls
-from service.services import writing
 from service.services.errors import Problem, busy
-from service.services.features import features_of
-from service.services.jsonpoints import read_json
-from service.services.negotiation import JSON_ACCEPTS
 from service.services.parsing import LARGE, give_back_memory
-from service.services.points import read_fields
-from service.web.headers import refuse_other_version
 from service.web.hooks import method_not_allowed
 
 WSGI = Callable[[Any, Any], Iterable[bytes]]
 
-SMALL_BODY = 16 << 10
-_JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
-_BODY_OR_PREFERENCE = frozenset({b"content-length", b"transfer-encoding", b"prefer"})
-
-
-class FastRoute(ABC):
-    """A path whose small requests are answered on the event loop."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    role: Role = "predict"
-    """What the caller's key must allow."""
-
-    @abstractmethod
-    def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
-        """Whether a request is small, as far as its head shows."""
-
-    @abstractmethod
-    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
-        """Return the response, or None if the request needs more than the event loop can give.
-
-        Raises `Problem`: the request cannot be answered.
-        """
-
-
-class FastPredict(FastRoute):
-    """`/predict`: few points as JSON or in the query string, answered as JSON."""
-
-    def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
-        """Whether the request asks for JSON and has the length of a few points."""
-        if headers.get(b"accept", b"").decode("latin-1") not in JSON_ACCEPTS:
-            return False
-        if scope["method"] == "GET":
-            return not _BODY_OR_PREFERENCE & headers.keys()
-        length = headers.get(b"content-length", b"")
-        return (
-            scope["method"] == "POST"
-            and headers.get(b"content-type", b"application/json") in _JSON_TYPES
-            and length.isdigit()
-            and int(length) <= SMALL_BODY
-            and not scope["query_string"]
-            and b"content-encoding" not in headers
-            and b"prefer" not in headers
-        )
-
-    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
-        """Return mean and variance, or None for an option or for many points."""
-        runtime = self._runtime
-        model = runtime.live.model
-        features = features_of(model)
-        refuse_other_version(request.header(b"if-match"), model.description.version)
-        if request.method == "GET":
-            query = parse_qsl(request.query.decode("latin-1"), keep_blank_values=True)
-            read = read_fields(query, features)
-        else:
-            read = read_json(body, features)
-        n = len(read.rows)
-        if not read.options.plain or n >= model.large_tile or n > runtime.settings.max_points:
-            return None
-        request.begin()
-        done = await runtime.batcher.predict(model, read.rows, read.options.noise)
-        document = writing.few_points(done.P, done.outside, read.shape)
-        return request.response(document, _headers(model, request, done))
-
-
-class FastEvaluate(FastRoute):
-    """`/Evaluate`: UM-Bridge's call, whose clients send JSON under any Content-Type, or none."""
-
-    def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
-        """Whether the request has the length of one point."""
-        length = headers.get(b"content-length", b"")
-        return (
-            scope["method"] == "POST"
-            and length.isdigit()
-            and int(length) <= SMALL_BODY
-            and b"content-encoding" not in headers
-        )
-
-    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
-        """Return the outputs at the input."""
-        runtime = self._runtime
-        model = runtime.live.model
-        refuse_other_version(request.header(b"if-match"), model.description.version)
-        call = umbridgecalls.read(body, model, "Evaluate")
-        columns = umbridgecalls.columns(call.name, model)
-        rows = umbridgecalls.rows(call, features_of(model), runtime.settings.max_points)
-        request.begin()
-        done = await runtime.batcher.predict(model, rows, call.config.noisy)
-        document = umbridgecalls.evaluated(done.P, columns)
-        return request.response(document, _headers(model, request, done))
-
-
-FAST_PATHS: dict[str, type[FastRoute]] = {"/predict": FastPredict, "/Evaluate": FastEvaluate}
-
-
-def _headers(model: Model, request: DirectRequest, done: Waiting) -> Headers:
-    """The model's version, and the time that the parts of a prediction took."""
-    timing = (
-        f"parse;dur={(request.begun - request.arrived) * 1e3:.3f}, "
-        f"queue;dur={done.waited * 1e3:.3f}, predict;dur={done.took * 1e3:.3f}"
-    )
-    return [*_version_headers(model.description.version), (b"server-timing", timing.encode())]
-
-
-@lru_cache(maxsize=4)
-def _version_headers(version: str) -> Headers:
-    return [
-        (b"x-model-version", version.encode()),
-        (b"etag", f'"{version}"'.encode()),
-        (b"vary", b"Accept"),
-    ]
-
-
-PAUSE_SECONDS = 0.01
-"""How long refusals are collected while a thread computes."""
+_KEPT_SECONDS = 0.002
+_OTHER_SECONDS = 0.008
+_LONGEST_SECONDS = 1.0
+"""How long a refused connection rests for each one that rests: then refusals of kept connections,
+and those of others, which cost four times as much, take a tenth of a processor."""
 
 
 class LoadShedder:
-    """Refuses small requests while too much work waits, without their body and without a task."""
+    """Refuses small requests while too much work waits, without their body and without a task.
 
-    def __init__(self, runtime: Runtime, routes: Mapping[str, FastRoute], log: RequestLog) -> None:
-        self._batcher = runtime.batcher
+    A refused connection rests before its next request is read; where it is not kept, it rests
+    before it is refused. The more of them rest, the longer. Clients that send again at once would
+    otherwise take the time that is there for predictions and for new connections.
+    """
+
+    def __init__(self, runtime: Runtime, routes: FastRoutes, log: RequestLog) -> None:
+        self._backlog = runtime.batcher.backlog
         self._routes = routes
         self._log = log
-        self._will_pause = False
+        self._resting = 0
 
     def refusal(self, scope: Scope) -> Response | None:
         """Return the refusal of a small request, counted and logged, or None: answer it."""
-        route = self._routes.get(scope["path"])
+        route = self._routes.of(scope["path"])
         if route is None:
             return None
         try:
-            self._batcher.backlog.refuse_if_full()
+            self._backlog.refuse_if_full()
         except Problem as problem:
             headers = dict(scope["headers"])
             if not route.accepts(scope, headers):
                 return None
-            request = DirectRequest(self._log, scope, headers)
+            template = self._routes.template(scope["path"])
+            request = DirectRequest(self._log, scope, headers, template)
             request.finish(problem.status)
-            if not self._will_pause and self._batcher.has_left_the_loop:
-                self._will_pause = True
-                asyncio.get_running_loop().call_soon(self.pause_loop)
             return request.refusal(problem)
         return None
 
-    def pause_loop(self) -> None:
-        """Stop the event loop on purpose, so that the thread which computes has the processor.
+    def rest(self, flow: FlowControl) -> None:
+        """Read nothing from a refused connection for a while."""
+        flow.pause_reading()
+        asyncio.get_running_loop().call_later(self._begin_rest(_KEPT_SECONDS), self._wake, flow)
 
-        The batcher's thread needs nothing from the loop meanwhile, and the refusals that collect
-        here are then sent in one iteration. Without the pause they would take the time that is
-        there for predictions.
-        """
-        time.sleep(PAUSE_SECONDS)
-        self._will_pause = False
+    def _wake(self, flow: FlowControl) -> None:
+        self._resting -= 1
+        flow.resume_reading()
+
+    async def send_later(
+        self, response: Response, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Send a refusal after a while, as an ASGI application does."""
+        await asyncio.sleep(self._begin_rest(_OTHER_SECONDS))
+        self._resting -= 1
+        await send_response(response, scope, receive, send)
+
+    def _begin_rest(self, each: float) -> float:
+        """Count a connection that rests; return for how many seconds."""
+        self._resting += 1
+        return min(self._resting * each, _LONGEST_SECONDS)
 
 
 class Front:
@@ -218,7 +106,7 @@ class Front:
         self.runtime, settings = runtime, runtime.settings
         counts = LoopCounts(runtime.metrics)
         self._log = RequestLog(counts.begin, counts.end, settings.access_log)
-        self._routes = {path: route(runtime) for path, route in FAST_PATHS.items()}
+        self._routes = FastRoutes(runtime)
         self.shedder = LoadShedder(runtime, self._routes, self._log)
         self._flask = WSGIMiddleware(_with_chunked_bodies(flask))
         self._flask.executor = ThreadPoolExecutor(
@@ -231,7 +119,7 @@ class Front:
         """Answer one request, or take part in the server's start and stop."""
         if scope["type"] != "http":
             await self._start_and_stop(receive, send)
-        elif (route := self._routes.get(scope["path"])) is not None:
+        elif (route := self._routes.of(scope["path"])) is not None:
             await self._answer(route, scope, receive, send)
         elif scope["path"] == "/metrics" or scope["path"] in probes.PROBES:
             await self._probe(scope, receive, send)
@@ -258,7 +146,7 @@ class Front:
         ):
             await self._hand_over(scope, receive, send)
             return
-        request = DirectRequest(self._log, scope, headers)
+        request = DirectRequest(self._log, scope, headers, self._routes.template(scope["path"]))
         request.caller = "" if caller is keys.anonymous else caller.owner
         response: Response | None
         body = await whole_body(receive)
@@ -277,7 +165,7 @@ class Front:
             request.finish(response[0])
 
     async def _probe(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = DirectRequest(self._log, scope, dict(scope["headers"]))
+        request = DirectRequest(self._log, scope, dict(scope["headers"]), scope["path"])
         if request.method not in ("GET", "HEAD"):
             response = request.refusal(method_not_allowed(request.method, ("GET", "HEAD")))
         elif request.path == "/metrics":
@@ -291,7 +179,8 @@ class Front:
     async def _hand_over(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let Flask answer on a thread; refuse at once when too many requests wait for one."""
         if self._taken >= self._places:
-            request = DirectRequest(self._log, scope, dict(scope["headers"]))
+            template = self._routes.template(scope["path"])
+            request = DirectRequest(self._log, scope, dict(scope["headers"]), template)
             detail = f"{self._taken} large requests are already running or waiting"
             response = request.refusal(busy(detail, self.runtime.backlog_seconds()))
             await send_response(response, scope, receive, send)
@@ -302,15 +191,15 @@ class Front:
             await self._flask(scope, receive, send)  # type: ignore[arg-type]
         finally:
             self._taken -= 1
-            if _has_large_document(dict(scope["headers"])):
+            if _has_large_body(dict(scope["headers"])):
                 self._flask.executor.submit(give_back_memory)
 
 
-def _has_large_document(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the body is JSON or a form, and so long that its numbers filled much memory."""
-    kind, length = headers.get(b"content-type", b""), headers.get(b"content-length", b"")
+def _has_large_body(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the body is so long that what was read of it filled much memory."""
+    length = headers.get(b"content-length", b"")
     size = int(length) if length.isdigit() else LARGE * (b"transfer-encoding" in headers)
-    return size >= LARGE and (not kind or b"json" in kind or b"form" in kind)
+    return size >= LARGE
 
 
 def _with_chunked_bodies(flask: WSGI) -> WSGI:

@@ -1,4 +1,4 @@
-"""Covariances k(x, Z) of many x with a fixed Z: one matrix product and one exponential each.
+"""Covariances k(x, Z) by NumPy, of many x with a fixed Z: a matrix product and an exponential each.
 
 Where the rounding of a product would show in the answer, they are computed from differences.
 """

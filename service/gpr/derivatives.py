@@ -10,16 +10,14 @@ import numpy as np
 
 from service.gpr.means import Trend
 from service.gpr.posterior import Posterior
-from service.gpr.triangle import BlockTriangle
+from service.gpr.predictor import Triangle
 from service.model import FloatArray
 
 POINTS_AT_ONCE = 16
 """Points whose derivatives are computed at once: each takes D² numbers per training input."""
 
 
-def gradient(
-    p: Posterior, triangle: BlockTriangle, trend: Trend | None, U: FloatArray
-) -> FloatArray:
+def gradient(p: Posterior, triangle: Triangle, trend: Trend | None, U: FloatArray) -> FloatArray:
     """Return the derivatives of mean and latent variance at U, shape (n, 2, D), in raw units.
 
     U is in the model's units; `triangle` includes the output's scale s.
@@ -33,14 +31,12 @@ def gradient(
         part[:, 0] += s * (p.mean.coefficients @ p.mean.slopes(D))
         part[:, 1] += s**2 * p.kernel.ddiagonal(u)
         if trend is not None:
-            part[:, 1] += 2 * s * t @ (trend.T @ p.mean.slopes(D))
+            part[:, 1] += 2 * s * np.vecmat(t, trend.T @ p.mean.slopes(D))
         part /= p.input_scale
     return out
 
 
-def hessian(
-    p: Posterior, triangle: BlockTriangle, trend: Trend | None, U: FloatArray
-) -> FloatArray:
+def hessian(p: Posterior, triangle: Triangle, trend: Trend | None, U: FloatArray) -> FloatArray:
     """Return the second derivatives of the same, shape (n, 2, D, D)."""
     n, D = U.shape
     s = p.output_scale
@@ -66,7 +62,7 @@ def _products(V: FloatArray) -> FloatArray:
 
 
 def _weights(
-    p: Posterior, triangle: BlockTriangle, trend: Trend | None, u: FloatArray
+    p: Posterior, triangle: Triangle, trend: Trend | None, u: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the factors of dk and t, shapes (n, 2, N) and (n, r).
 
@@ -76,6 +72,6 @@ def _weights(
     t = np.zeros((len(u), 0))
     if trend is not None:
         t = trend.rows(p.mean.design(u), v, p.output_scale)
-        v = v + t @ trend.Q.T
+        v = v + np.vecmat(t, trend.Q.T)
     w = triangle.transposed_product(v)
     return np.stack([np.broadcast_to(p.output_scale * p.alpha, w.shape), -2 * w], axis=1), t

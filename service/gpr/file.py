@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -352,20 +352,22 @@ def _of_format_1(p: Posterior) -> Posterior:
     return replace(p, nugget=nugget, y=y)
 
 
-def verify(posterior: Posterior, predict: Callable[[FloatArray], FloatArray], large: int) -> None:
-    """Check that `predict` reproduces the answers, in small tiles and in one of `large` rows.
+def verify(
+    posterior: Posterior, predict: Callable[[FloatArray], FloatArray], ways: Sequence[int]
+) -> None:
+    """Check that `predict` reproduces the answers, in arrays of at least so many points.
 
     Raises `ModelFileError`: an answer is off by more than its tolerance.
     """
     tolerances = _tolerances(posterior)
-    for way, rows in (("small", len(tolerances)), ("large", large)):
+    for rows in (max(way, len(tolerances)) for way in ways):
         X = np.resize(posterior.reference_X, (rows, posterior.reference_X.shape[1]))
         error = np.abs(predict(X) - np.resize(posterior.reference_answers, (rows, 2)))
         excess = np.nan_to_num(error / np.resize(tolerances, (rows, 2)), nan=np.inf)
         if excess.max() > 1:
             row, column = np.unravel_index(np.argmax(excess), excess.shape)
             raise ModelFileError(
-                f"array 'reference_answers' is not reproduced ({way} tiles): the "
+                f"array 'reference_answers' is not reproduced ({rows} points at once): the "
                 f"{('mean', 'variance')[column]} of point {row % len(tolerances)} is off by "
                 f"{error[row, column]:.1e}, {excess.max():.1e} times the tolerance"
             )

@@ -1,4 +1,4 @@
-"""Gaussian process regression: the `Model` that GPy trains and NumPy serves."""
+"""Gaussian process regression: the `Model` that GPy trains and that is served without it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from service.gpr import derivatives, validation
+from service.gpr import derivatives, native, validation
 from service.gpr import file as modelfile
+from service.gpr.compiled import CompiledPredictor
 from service.gpr.frames import as_points
 from service.gpr.kernels import Kernel
 from service.gpr.means import Basis, Mean
 from service.gpr.parts import posterior_of_parts
 from service.gpr.posterior import Posterior
+from service.gpr.predictor import Predictor
 from service.gpr.sampling import PathwiseDraws, joint_draws
 from service.gpr.tiles import TiledPredictor
 from service.gpr.toolkits import posterior_of_sklearn
@@ -190,11 +192,12 @@ class GPR(Model):
         self.kernel = posterior.kernel.name
         self.feature_names, self.output_name = posterior.feature_names, posterior.output_name
         self._encoding = posterior.encoding if posterior.categories else None
-        self._tiles = TiledPredictor(posterior, self.large_tile)
+        self._predictor = _predictor(posterior)
+        self.arithmetic = self._predictor.arithmetic
         variance = posterior.output_scale**2
         self._floor = variance * posterior.least_variance
         self._noise = variance * posterior.noise_variance
-        modelfile.verify(posterior, self.predict, self.large_tile)
+        modelfile.verify(posterior, self.predict, self._predictor.ways)
         described = posterior.description(version_of(io.BytesIO(data)))
         self.description: Description = replace(described, scores=validation.described(posterior))
         return self
@@ -245,7 +248,7 @@ class GPR(Model):
         """
         X = self._columns(X)
         out = np.empty((len(X), 2))
-        self._tiles.write(out, X)
+        self._predictor.write(out, X)
         variance = out[:, 1]
         np.maximum(variance, self._floor, out=variance)
         if noise:
@@ -258,15 +261,17 @@ class GPR(Model):
         The variance is that of the latent function; the noise is constant. The derivative by a
         category is 0.
         """
-        p, tiles = self.posterior, self._tiles
+        p, predictor = self.posterior, self._predictor
         U = p.model_units(self._columns(X))
-        return p.encoding.contract(derivatives.gradient(p, tiles.triangle, tiles.trend, U), axis=2)
+        return p.encoding.contract(
+            derivatives.gradient(p, predictor.triangle, predictor.trend, U), axis=2
+        )
 
     def hessian(self, X: Any) -> FloatArray:
         """Return the second derivatives of mean and variance, shape (n, 2, d, d)."""
-        p, tiles = self.posterior, self._tiles
+        p, predictor = self.posterior, self._predictor
         U = p.model_units(self._columns(X))
-        D = derivatives.hessian(p, tiles.triangle, tiles.trend, U)
+        D = derivatives.hessian(p, predictor.triangle, predictor.trend, U)
         return p.encoding.contract(p.encoding.contract(D, axis=2), axis=3)
 
     def covariance(self, X: Any, *, noise: bool = True) -> FloatArray:
@@ -280,9 +285,9 @@ class GPR(Model):
 
     def _latent_covariance(self, X: Any) -> FloatArray:
         """Return that of the latent function without White."""
-        p, trend = self.posterior, self._tiles.trend
+        p, trend = self.posterior, self._predictor.trend
         U = p.model_units(self._columns(X))
-        V = self._tiles.triangle.factor_product(p.kernel.K(U, p.X))
+        V = self._predictor.triangle.factor_product(p.kernel.K(U, p.X))
         S = p.output_scale**2 * p.kernel.K(U, U) - V @ V.T
         if trend is not None:
             T = trend.rows(p.mean.design(U), V, p.output_scale)
@@ -328,3 +333,11 @@ class GPR(Model):
         if points.ndim != 2 or points.shape[1] != self.input_dim:
             raise ValueError(f"X must have shape (n, {self.input_dim}), not {points.shape}")
         return points
+
+
+def _predictor(posterior: Posterior) -> Predictor:
+    """Return the compiled one where there is one."""
+    library = native.library()
+    if library is None:
+        return TiledPredictor(posterior)
+    return CompiledPredictor(posterior, library)

@@ -1,23 +1,23 @@
-"""Mean and variance of many points, tile by tile, which takes most of a prediction's time."""
+"""Mean and variance by NumPy, tile by tile, where nothing is compiled."""
 
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 
 from service.gpr.crosscovariance import CrossCovariance, CrossScratch, at_once, row_by_row
-from service.gpr.factors import Product, Single
-from service.gpr.kernels import Kernel
-from service.gpr.means import Trend
 from service.gpr.posterior import Posterior
+from service.gpr.predictor import Predictor
 from service.gpr.triangle import BlockTriangle
 from service.model import FloatArray
 
 SMALL_TILE = 8
 """Points of a small tile. BLAS gives a row of an 8-row product the same bits wherever it is and
 whatever the other rows are; in wider products it does not."""
+
+LARGE_TILE = 256
+"""Points from which an array is computed in tiles of so many."""
 
 MAX_ROW_BY_ROW = 1000
 """Training inputs up to which the points of a small tile are multiplied one by one.
@@ -70,28 +70,28 @@ class _Scratches(threading.local):
         self.large: _LargeScratch | None = None
 
 
-class TiledPredictor:
-    """Mean and latent variance in raw units; safe to call from several threads.
+class TiledPredictor(Predictor):
+    """A `Predictor` where nothing is compiled.
 
-    X has the columns of the posterior's `Encoding`. The output's scale is folded into the triangle
-    and α once, so that a tile needs only k(x, Z), a product and a sum of squares.
+    Up to `LARGE_TILE` points are computed in small tiles, more in tiles of that size. The bits of
+    the two differ, and those of a point in a large tile depend on how many it has.
     """
 
-    def __init__(self, posterior: Posterior, large_tile: int) -> None:
-        p = self.posterior = posterior
+    arithmetic = "NumPy"
+    ways = (1, LARGE_TILE)
+
+    def __init__(self, posterior: Posterior) -> None:
+        super().__init__(posterior)
+        p = posterior
         self.inputs = p.X.shape[1]
         s = p.output_scale
         self.row_by_row = len(p.X) <= MAX_ROW_BY_ROW
-        self.triangle = BlockTriangle(s * p.factor, s * p.alpha, BLOCK, copies=self.row_by_row)
+        self.triangle: BlockTriangle = BlockTriangle(
+            s * p.factor, s * p.alpha, BLOCK, copies=self.row_by_row
+        )
         self.cross = CrossCovariance(
             p.kernel, p.X, p.input_offset, p.input_scale, p.model_units, self._max_radius()
         )
-        self.offset = p.output_offset
-        self.trend = Trend(p.mean.design(p.X), self.triangle.C / s) if p.mean.estimated else None
-        self.constant_prior = all(not hasattr(f, "variances") for f in _factors(p.kernel))
-        self.prior = float(s**2 * p.kernel.diagonal(p.X[:1])[0])
-        self.plain = self.constant_prior and p.mean.basis == "none"
-        self.large_tile = large_tile
         self._scratches = _Scratches()
 
     def _max_radius(self) -> float:
@@ -110,9 +110,9 @@ class TiledPredictor:
     def write(self, out: FloatArray, X: FloatArray) -> None:
         """Write mean and latent variance of every row of X into `out`, shape (n, 2)."""
         n = len(X)
-        if n >= self.large_tile:
-            for i in range(0, n, self.large_tile):
-                self._large(out[i : i + self.large_tile], X[i : i + self.large_tile])
+        if n >= LARGE_TILE:
+            for i in range(0, n, LARGE_TILE):
+                self._large(out[i : i + LARGE_TILE], X[i : i + LARGE_TILE])
             return
         for i in range(0, n, SMALL_TILE):
             j = min(i + SMALL_TILE, n)
@@ -130,40 +130,15 @@ class TiledPredictor:
             self.cross.write(scratch.K, scratch.all_X, scratch.cross, at_once)
             self.triangle.at_once(scratch.K_blocks, scratch.V_blocks)
         np.vecdot(scratch.V, scratch.V, out=scratch.squares)
-        self._finish(out, X, scratch.mean, scratch.squares, scratch.V)
+        self.finish(out, X, scratch.mean, scratch.squares, scratch.V)
 
     def _large(self, out: FloatArray, X: FloatArray) -> None:
         scratch = self._scratches.large
         if scratch is None:
-            scratch = self._scratches.large = _LargeScratch(self.large_tile, self)
-        if len(X) < self.large_tile:
+            scratch = self._scratches.large = _LargeScratch(LARGE_TILE, self)
+        if len(X) < LARGE_TILE:
             scratch = _LargeScratch(len(X), self, scratch)
         self.cross.write(scratch.K, X, scratch.cross, at_once)
         V = None if self.trend is None else self.triangle.factor_product(scratch.K)
         self.triangle.sums_of_squares(scratch.mean, scratch.squares, scratch.K, scratch.V)
-        self._finish(out, X, scratch.mean, scratch.squares, V)
-
-    def _finish(
-        self, out: FloatArray, X: FloatArray, mean: FloatArray, squares: FloatArray, V: Any
-    ) -> None:
-        """Write ``kᵀα`` plus the mean function, and the prior's variance less ``‖C k‖²``."""
-        np.add(mean, self.offset, out=out[:, 0])
-        np.subtract(self.prior, squares, out=out[:, 1])
-        if self.plain:
-            return
-        p, s = self.posterior, self.posterior.output_scale
-        U = p.model_units(X)
-        if not self.constant_prior:
-            np.subtract(s**2 * p.kernel.diagonal(U), squares, out=out[:, 1])
-        out[:, 0] += s * p.mean.at(U)
-        if self.trend is not None:
-            T = self.trend.rows(p.mean.design(U), V, s)
-            out[:, 1] += np.vecdot(T, T)
-
-
-def _factors(kernel: Kernel) -> list[Single]:
-    """Return the factors of all terms."""
-    found: list[Single] = []
-    for term in kernel.functions:
-        found += term.factors if isinstance(term, Product) else [term]
-    return found
+        self.finish(out, X, scratch.mean, scratch.squares, V)

@@ -1,4 +1,4 @@
-"""Products with a lower triangular matrix, stored as a column of rectangular blocks."""
+"""Products with a lower triangular matrix by NumPy: it is stored as a column of blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a prediction is divided into parts, at multiples of the model's large tile."""
+"""How a prediction is divided into parts that several workers compute at the same time."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ _MEASURED_SECONDS = 0.05
 
 
 def rows_per_part(model: Model, options: Options, predict: Predict, seconds: float) -> int:
-    """How many rows take about `seconds`, as a multiple of the large tile."""
+    """How many rows take about `seconds`, as a multiple of `Model.large_tile`."""
     row = _seconds_per_row(model, options, predict) + READ_SECONDS_PER_ROW
     return max(1, int(seconds / row / model.large_tile)) * model.large_tile
 

@@ -105,11 +105,6 @@ class Batcher:
         future.result()
         return waiting
 
-    @property
-    def has_left_the_loop(self) -> bool:
-        """Whether a thread computes, which needs the event loop for nothing."""
-        return self._running > 0
-
     def _gather(self, seen: int, turns: int) -> None:
         """Compute once a turn of the loop has brought no request, or after so many turns."""
         assert self._loop is not None

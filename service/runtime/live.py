@@ -99,7 +99,10 @@ class Live:
         model.description = d = replace(model.description, version=version)
         self.model, self.version = model, version
         self.served = Served(model, path, version)
-        log.info("serving %s %s (%s, %d points)", d.name, version, d.kernel, d.training_points)
+        by = f", {model.arithmetic}" if model.arithmetic else ""
+        log.info(
+            "serving %s %s (%s, %d points%s)", d.name, version, d.kernel, d.training_points, by
+        )
 
 
 class Follower:

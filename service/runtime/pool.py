@@ -1,4 +1,4 @@
-"""Predictions of large arrays on all CPUs: each thread takes a range of whole tiles."""
+"""Predictions of large arrays on all CPUs: each thread takes a range of rows."""
 
 from __future__ import annotations
 
@@ -63,8 +63,7 @@ def yield_priority() -> None:
 class TilePool:
     """Threads for large predictions, as many as the CPU limit allows now.
 
-    BLAS itself runs on one thread: whole tiles in parallel scale better than split products,
-    and a tile's bits do not depend on the number of threads.
+    BLAS itself runs on one thread: ranges in parallel scale better than split products.
 
     Attributes
     ----------
@@ -105,6 +104,9 @@ class TilePool:
 
 
 def _cuts(n: int, width: int, tile: int) -> list[tuple[int, int]]:
-    """Cut n rows at multiples of `tile` into at most `width` ranges, none shorter than a tile."""
+    """Cut n rows into at most `width` ranges, at multiples of `tile`, and none shorter.
+
+    So NumPy's way gives the bits of the whole array, too.
+    """
     step = max(1, -(-(n // tile) // width)) * tile
     return list(row_ranges(n, step))

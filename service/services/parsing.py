@@ -13,19 +13,25 @@ from typing import Any
 LARGE = 256 << 10
 """Bytes of a document that takes noticeable memory: parsed, a byte becomes up to 25."""
 
-_one_at_a_time = threading.Lock()
+one_at_a_time = threading.Lock()
+"""Held by the thread that turns text into objects.
+
+The decoders run for milliseconds without letting another thread run: if several wait for each
+other, the event loop waits for all of them each time. Never hold this while a client sends: a slow
+one would stop all others.
+"""
 
 
 @contextmanager
 def parsing(size: int) -> Iterator[None]:
     """Parse a document of so many bytes here, until its objects have become arrays.
 
-    Never hold this while a client sends: a slow one would stop all others.
+    Only one large document at a time.
     """
     if size < LARGE:
         yield
         return
-    with _one_at_a_time:
+    with one_at_a_time:
         gc.disable()  # it would walk over millions of new lists again and again
         try:
             yield

@@ -137,10 +137,7 @@ def _starts_like_array(body: BinaryIO) -> bool:
 
 
 def only_file(files: MultiDict[str, FileStorage]) -> None:
-    """Raise a `Problem` 400 unless a multipart form has one file, the part `file`."""
+    """Raise a `Problem` 400 unless the file of a multipart form is the part `file`."""
     listed = sorted(name for name, _ in files.items(multi=True))
-    if len(listed) > 1:
-        shown = ", ".join(listed)[:200]
-        raise malformed(f"the form has {len(listed)} files ({shown}): send one file per request")
     if "file" not in listed:
         raise malformed(f"the form has no part 'file'; it has {', '.join(listed)[:200] or 'none'}")

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from service.services.badrows import printable, wrong_width
 from service.services.csvrecords import CSVRecords, header_names, is_number, refuse_numbered
-from service.services.errors import Where, unusable
+from service.services.errors import Where, too_large, unusable
 
 Place = tuple[str, Where]
 """Where something is in a request, in words and as members of a problem document."""
 
 MAX_REASONS = 10
+MAX_CELLS = 1_500_000
+"""All cells are in memory: short ones take twenty times their length in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,12 @@ def table_of_csv(data: bytes) -> TextTable:
     lines: list[int] = []
     rows: list[list[str]] = []
     ragged: list[tuple[int, str]] = []
+    count = 0
     for number, cells in records:
+        count += len(cells)
+        if count > MAX_CELLS:
+            detail = f"the table has more than {MAX_CELLS} cells: send a sample of its rows"
+            raise too_large(detail, limit=MAX_CELLS, line=number)
         lines.append(number)
         rows.append(cells)
         if len(cells) != len(columns):

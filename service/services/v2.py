@@ -23,8 +23,10 @@ from service.services.v2tensors import (
     WORDS,
     Inference,
     Output,
+    Parameters,
     RequestedOutput,
     Tensor,
+    read_inference,
 )
 
 ALL_POINTS = "x"
@@ -39,6 +41,24 @@ def inputs(features: Features) -> list[dict[str, Any]]:
     if ALL_POINTS in names or features.codes:
         return [_input(name, 1, name in features.codes) for name in names]
     return [_input(ALL_POINTS, len(names))]
+
+
+def read_request(
+    text: bytes, raw: bytes | mmap.mmap, features: Features, limit: int
+) -> tuple[Inference, NDArray[Any]]:
+    """Read a request's JSON and the bytes after it: what it asks, and its points, shape (n, d).
+
+    Without JSON the bytes are one tensor, and the answer is bytes, too.
+
+    Raises `Problem`: 400, 413, 422 as in `read_points`.
+    """
+    if not text:
+        asked = Inference([], given=Parameters(binary_data_output=True))
+        return asked, raw_points(raw, len(features.names), limit)
+    asked = read_inference(text)
+    X = read_points(asked, raw, features, limit)
+    asked.inputs = []  # frees the text of the numbers
+    return asked, X
 
 
 def read_points(
@@ -146,23 +166,49 @@ def infer(
 
     Raises `Problem`: 400 for an unknown output, 422 for a point that is not finite.
     """
-    wanted = asked.outputs or [RequestedOutput("mean"), RequestedOutput("variance")]
-    places = _places(len(model.description.feature_names))
-    for output in wanted:
-        _refuse_impossible(output, (*places, EXTRAPOLATED))
-    gradient = any(output.name.endswith("_gradient") for output in wanted)
+    gradient = needs_gradient(asked, len(model.description.feature_names))
     options = Options(noise=asked.parameters.noise, gradient=gradient)
-    values, outside = _predicted(model, X, options, predict)
-    default = asked.parameters.binary_data_output
-    outputs = [
+    return outputs(asked, *_predicted(model, X, options, predict))
+
+
+_MEAN_AND_VARIANCE = [RequestedOutput(name="mean"), RequestedOutput(name="variance")]
+
+
+def needs_gradient(asked: Inference, d: int) -> bool:
+    """Whether an output is a gradient; raise a `Problem` 400 for one that does not exist."""
+    names = (*_places(d), EXTRAPOLATED)
+    wanted = asked.outputs or _MEAN_AND_VARIANCE
+    for output in wanted:
+        _refuse_impossible(output, names)
+    return any(output.name.endswith("_gradient") for output in wanted)
+
+
+def outputs(
+    asked: Inference, values: FloatArray, outside: BoolArray
+) -> tuple[list[Output], dict[str, Any]]:
+    """Return the requested outputs of a prediction, and further members of the answer.
+
+    Parameters
+    ----------
+    values : mean and variance, perhaps with their gradients, shape (n, 2) or (n, 2 + 2d)
+    outside : which points are outside the training range, shape (n, 1)
+    """
+    places, default = _places(values.shape[1] // 2 - 1), asked.parameters.binary_data_output
+    tensors = [
         Output(
             output.name,
             outside if output.name == EXTRAPOLATED else values[:, places[output.name]],
             default if output.parameters.binary_data is None else output.parameters.binary_data,
         )
-        for output in wanted
+        for output in asked.outputs or _MEAN_AND_VARIANCE
     ]
-    return outputs, {"parameters": {EXTRAPOLATED: True}} if outside.any() else {}
+    return tensors, {"parameters": {EXTRAPOLATED: True}} if outside.any() else {}
+
+
+def head(model: Model, id: str, members: dict[str, Any]) -> dict[str, Any]:
+    """Return the members of an answer that come before its outputs."""
+    served = model.description
+    return {"model_name": served.name, "model_version": served.version, "id": id, **members}
 
 
 def _places(d: int) -> dict[str, slice]:
@@ -208,6 +254,28 @@ def _table(n: int, k: int) -> FloatArray:
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """The header with the length of a body's JSON, which the binary tensors follow."""
+
+
+def json_length(header: str) -> int:
+    """Read `HEADER_LENGTH`; raise a `Problem` 400 when it is not a length."""
+    if not (header.isascii() and header.isdigit() and len(header) < 20):
+        raise malformed(f"{HEADER_LENGTH} is not a length: {header[:40]!r}")
+    return int(header)
+
+
+def refuse_short(text: bytes, length: int) -> None:
+    """Raise a `Problem` 400 for a body that ends before the end of its JSON."""
+    if len(text) < length:
+        raise malformed(
+            f"the body ends before the {length} bytes of JSON that {HEADER_LENGTH} announces"
+        )
+
+
+def paths(model: Model) -> tuple[str, str]:
+    """Return the paths of the served model's predictions, without and with its version."""
+    served, base = model.description, f"/v2/models/{model.description.name}"
+    return f"{base}/infer", f"{base}/versions/{served.version}/infer"
+
 
 EXTENSIONS = ("binary_tensor_data", "statistics")
 """Not the model repository: its index is answered, but clients cannot load or unload models."""

@@ -36,6 +36,7 @@ _encode = msgspec.json.Encoder().encode
 
 _PIECE = 8192
 _IN_MEMORY = 4 << 20
+_LISTED_AT_ONCE = 1 << 16
 
 
 @dataclass(slots=True)
@@ -290,9 +291,9 @@ def json_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]
         yield from array_pieces(values[:, i].reshape(shape))
     yield from _nested(layout, values, plain, shape)
     if outside.any():
-        yield b',"extrapolated":' + _encode(outside.reshape(shape).tolist())
-    if buffered.errors:
-        yield b',"errors":' + _encode(buffered.errors)
+        yield b',"extrapolated":'
+        yield from array_pieces(outside.reshape(shape))
+    yield from buffered.errors()
     if layout.covariance is not None:
         K = layout.covariance
         yield b',"covariance":' + _encode(K.item() if layout.shape == () else K.tolist())
@@ -333,16 +334,17 @@ class _Buffered:
     def __init__(self, k: int) -> None:
         self._k = k
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
+        self._reasons: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
         self._rows = 0
         self.outside: list[BoolArray] = []
-        self.errors: list[dict[str, Any]] = []
 
     def add(self, part: Answered) -> None:
         self._file.write(np.ascontiguousarray(part.values).tobytes())
         self.outside.append(part.extrapolated)
-        self.errors += [{"row": row, "reason": why} for row, why in part.chunk.dropped]
-        for i, reason in part.chunk.errors.items():
-            self.errors.append({"row": self._rows + i, "reason": reason})
+        renumbered = ((self._rows + i, reason) for i, reason in part.chunk.errors.items())
+        for row, reason in chain(part.chunk.dropped, renumbered):
+            error = _encode({"row": row, "reason": reason})
+            self._reasons.write(b"," + error if self._reasons.tell() else error)
         self._rows += len(part.values)
 
     def values(self) -> FloatArray:
@@ -351,6 +353,16 @@ class _Buffered:
             return np.frombuffer(self._file.read()).reshape(-1, self._k)
         self._file.flush()
         return np.memmap(self._file, np.float64, "r", shape=(self._rows, self._k))
+
+    def errors(self) -> Iterator[bytes]:
+        """Yield the member that lists the bad rows, if there are any."""
+        if not self._reasons.tell():
+            return
+        self._reasons.seek(0)
+        yield b',"errors":['
+        while piece := self._reasons.read(_LISTED_AT_ONCE):
+            yield piece
+        yield b"]"
 
 
 _WRITERS = {

@@ -13,7 +13,7 @@ from service.model import Model
 from service.services import negotiation
 from service.services.body import content_codings, decompressed, open_body, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
-from service.services.errors import Problem, malformed, too_large, unusable
+from service.services.errors import Problem, too_large, unusable
 from service.services.features import features_of
 from service.services.options import Options
 from service.services.parsing import parsing
@@ -123,10 +123,7 @@ def _looks_like_table(form: bytes, names: Sequence[str]) -> bool:
 def _read_multipart(
     request: Request, reader: Reader, query: Fields, counted: bool, limit: int
 ) -> tuple[Source, Options]:
-    try:
-        fields: Fields = query + list(request.form.items(multi=True))
-    except ValueError as error:
-        raise malformed(f"the form cannot be read: {error}") from None
+    fields: Fields = query + list(request.form.items(multi=True))
     if fields and not request.files:
         with parsing(sum(len(value) for _, value in fields)):
             return reader.fields(fields)

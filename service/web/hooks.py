@@ -23,6 +23,7 @@ from service.services.body import DigestedBody
 from service.services.chunks import CHUNK_TILES, row_ranges
 from service.services.errors import Problem, error_form, malformed
 from service.services.prediction import Predict
+from service.web.forms import FormParser
 
 CLIENT_LEFT = "gpserve.client_left"
 """A key of the ASGI scope, which our connection sets when the client closes it."""
@@ -30,6 +31,8 @@ CLIENT_LEFT = "gpserve.client_left"
 
 class Request(flask.Request):
     """A request that reports a broken form and, if it has an Idempotency-Key, digests its body."""
+
+    form_data_parser_class = FormParser
 
     @cached_property
     def stream(self) -> IO[bytes]:
@@ -57,10 +60,10 @@ class Request(flask.Request):
             parts.append(f"{name}={file.filename}={file.mimetype}={digest}")
         return "\n".join(parts)
 
-    def make_form_data_parser(self) -> object:  # type: ignore[override]
-        """A parser that raises `ValueError` for a broken multipart body."""
-        parser = super().make_form_data_parser()
-        parser.silent = False
+    def make_form_data_parser(self) -> FormParser:
+        """A parser that raises a `Problem` for a broken multipart body."""
+        parser = cast(FormParser, super().make_form_data_parser())
+        parser.max_header_bytes = current_runtime().settings.max_header_bytes
         return parser
 
     def _load_form_data(self) -> None:

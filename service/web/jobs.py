@@ -209,10 +209,7 @@ def _read_training(settings: Settings) -> tuple[bytes, dict[str, Any], ReadTable
     refuse_larger(request.content_length, limit, too_large)
     options: dict[str, Any] = _joined(request.args)
     if kind == "multipart/form-data":
-        try:
-            options |= _joined(request.form)
-        except ValueError as error:
-            raise malformed(f"the form cannot be read: {error}") from None
+        options |= _joined(request.form)
         only_file(request.files)
         upload = cast(BinaryIO, request.files["file"].stream)
         return read_whole(decompressed(upload, limit), limit, too_large), options, read

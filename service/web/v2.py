@@ -9,7 +9,6 @@ from typing import Any
 import flask
 from flask import Blueprint, request
 from flask.blueprints import BlueprintSetupState
-from numpy.typing import NDArray
 from werkzeug.routing import PathConverter
 
 from service import __version__
@@ -18,11 +17,9 @@ from service.runtime import probes
 from service.services import v2 as protocol
 from service.services import v2tensors as tensors
 from service.services.body import Spool, read_whole, refuse_larger
-from service.services.errors import malformed
-from service.services.features import Features, features_of
+from service.services.features import features_of
 from service.services.parsing import parsing
 from service.services.v2 import HEADER_LENGTH
-from service.services.v2tensors import Inference, Parameters
 from service.web.access import count_points
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
@@ -132,27 +129,14 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     refuse_other_version(request.headers.get("If-Match", ""), served.description.version)
     features, limit = features_of(served), runtime.settings.max_points
     text, raw = _body()
-    if text is None:
-        asked = Inference([], given=Parameters(binary_data_output=True))
-        X = protocol.raw_points(raw, len(features.names), limit)
-    else:
-        with parsing(len(text)):
-            asked, X = _points(text, raw, features, limit)
+    with parsing(len(text)):
+        asked, X = protocol.read_request(text, raw, features, limit)
     count_points(len(X))
     outputs, members = protocol.infer(served, X, asked, predict_while_connected())
     return _answer(served, asked.id, outputs, members)
 
 
-def _points(
-    text: bytes, raw: bytes | mmap.mmap, features: Features, limit: int
-) -> tuple[Inference, NDArray[Any]]:
-    asked = tensors.read_inference(text)
-    X = protocol.read_points(asked, raw, features, limit)
-    asked.inputs = []  # frees the text of the numbers
-    return asked, X
-
-
-def _body() -> tuple[bytes | None, bytes | mmap.mmap]:
+def _body() -> tuple[bytes, bytes | mmap.mmap]:
     """Return the JSON, and the bytes after it; no JSON when the body is one raw tensor."""
     settings = current_runtime().settings
     refuse_larger(request.content_length, settings.max_body_bytes)
@@ -161,36 +145,20 @@ def _body() -> tuple[bytes | None, bytes | mmap.mmap]:
     too_much = f"JSON of more than {limit} bytes: send binary tensors"
     if header is None:
         return read_whole(body, limit, too_much, request.content_length), b""
-    length = _length(header)
+    length = protocol.json_length(header)
     refuse_larger(length, limit, too_much)
     text = body.read(length)
-    if len(text) < length:
-        raise malformed(
-            f"the body ends before the {length} bytes of JSON that {HEADER_LENGTH} announces"
-        )
-    return text if length else None, Spool(body).buffer()
-
-
-def _length(header: str) -> int:
-    if not (header.isascii() and header.isdigit() and len(header) < 20):
-        raise malformed(f"{HEADER_LENGTH} is not a length: {header[:40]!r}")
-    return int(header)
+    protocol.refuse_short(text, length)
+    return text, Spool(body).buffer()
 
 
 def _answer(
     model: Model, id: str | None, outputs: list[tensors.Output], members: dict[str, Any]
 ) -> flask.Response:
-    served = model.description
-    head = {
-        "model_name": served.name,
-        "model_version": served.version,
-        "id": id or flask.g.request_id,
-        **members,
-    }
-    length, pieces = tensors.write(head, outputs)
+    length, pieces = tensors.write(protocol.head(model, id or flask.g.request_id, members), outputs)
     kind = "application/json" if length is None else "application/octet-stream"
     response = flask.Response(pieces, content_type=kind)
-    mark_version(response, served.version)
+    mark_version(response, model.description.version)
     if length is not None:
         response.headers[HEADER_LENGTH] = str(length)
     return response

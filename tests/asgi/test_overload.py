@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import selectors
+import socket
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from tests.helpers import plainhttp
-from tests.helpers.patience import PATIENCE_SECONDS, until
+from tests.helpers.patience import PATIENCE_SECONDS, report_if_late, until
+from tests.helpers.probes import Probe
 from tests.helpers.serving import Server, serving
 from tests.helpers.wire import read_answer, read_next
 
@@ -97,6 +102,51 @@ def test_a_refused_connection_stays_in_order(tmp_path: Path, gate: Path) -> None
         assert (status, json.loads(answer)["mean"]) == (200, 10)
         counted = 'http_requests_total{code="503",method="POST",route="/predict"} 4.0'
         assert counted in plainhttp.get(f"{server.url}/metrics").text
+
+
+def test_refused_connections_rest_so_that_a_new_one_is_answered(tmp_path: Path, gate: Path) -> None:
+    """Clients that send again at once are refused 500 times a second, however many they are."""
+    seconds, connections = 2.0, 64
+    with (
+        serving(tmp_path, model_class=COSTLY, keepalive_requests=10, **FULL) as server,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        gate.touch()
+        accepted = thread.submit(plainhttp.post, f"{server.url}/predict", json=POINT)
+        until(lambda: _is_computing(server))
+        with Probe(server.url) as probe:
+            refused = _insist(server, connections, seconds)
+        gate.unlink()
+        assert accepted.result().status_code == 200
+        assert connections < refused < 1.5 * 500 * seconds + connections
+        assert "Traceback" not in server.log.read_text()
+    report_if_late("a probe beside clients that insist", probe.slowest, 0.5)
+
+
+def _insist(server: Server, connections: int, seconds: float) -> int:
+    """Send again whenever a request is refused; return how often that was."""
+    body = json.dumps(MANY).encode()
+    request = b"POST /predict HTTP/1.1\r\nHost: gp\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    refused = 0
+    end = time.monotonic() + seconds
+    with ExitStack() as stack, selectors.DefaultSelector() as selector:
+        for _ in range(connections):
+            wire = stack.enter_context(server.connect())
+            wire.sendall(request)
+            selector.register(wire, selectors.EVENT_READ)
+        while time.monotonic() < end:
+            for key, _ in selector.select(0.1):
+                wire = cast(socket.socket, key.fileobj)
+                status, headers, _ = read_answer(wire)
+                assert status == 503
+                refused += 1
+                if headers.get("connection") == "close":
+                    selector.unregister(wire)
+                    wire.close()
+                    wire = stack.enter_context(server.connect())
+                    selector.register(wire, selectors.EVENT_READ)
+                wire.sendall(request)
+    return refused
 
 
 def _refused(stream: BinaryIO) -> str:

@@ -23,6 +23,7 @@ _OTHERS = {
     "page.css": "Colours and layout.",
     "supervisord.conf": "The processes and when to restart them.",
     "pretrained.npz": "The bundled model.",
+    "triangle.c": "The compiled kernel: covariances, and products with a triangle.",
 }
 """Descriptions of files that are neither Python nor JavaScript."""
 

@@ -16,7 +16,9 @@ from tests.helpers.serving import ROOT
 from tests.helpers.stack import stack
 
 _VARIES = re.compile(r'"request_id":"[^"]+"|\d{4}-\d\d-\d\dT[\d:.]+\+00:00')
-_NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+_NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?|-?\d+,\d{10,}")
+"""With a decimal point, or with a decimal comma and too many digits for two cells of a table."""
+
 _ID = re.compile(r"\b(?:[0-9a-f]{32}|[0-9a-f]{12})\b")
 
 
@@ -67,7 +69,7 @@ class Ids:
 
 
 def _numbers(output: str) -> list[float]:
-    return [float(number) for number in _NUMBER.findall(_VARIES.sub("", output))]
+    return [float(number.replace(",", ".")) for number in _NUMBER.findall(_VARIES.sub("", output))]
 
 
 def test_links_between_documents_work() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -52,3 +53,14 @@ def test_variance_is_largest_far_away(model: GPR, data: st.DataObject) -> None:
     far = np.full((1, model.input_dim), 1e9)
     limit = model.predict(far)[0, 1]
     assert (model.predict(X)[:, 1] <= limit * (1 + 1e-12)).all()
+
+
+def test_shapes_that_are_refused() -> None:
+    gpr = GPR.from_gpy(oracle.regression(37, 4, oracle.kernel("RBF", 4, ard=True)), list("abcd"))
+    for X in (np.zeros(4), np.zeros((2, 3)), np.zeros((2, 2, 4))):
+        with pytest.raises(ValueError, match="shape"):
+            gpr.predict(X)
+    assert gpr.predict(np.zeros((0, 4))).shape == (0, 2)
+    assert gpr.gradient(np.zeros((0, 4))).shape == (0, 2, 4)
+    with pytest.raises(ValueError, match="not trained"):
+        GPR(4).predict(np.zeros((1, 4)))

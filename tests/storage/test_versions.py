@@ -190,6 +190,7 @@ def test_a_version_that_was_repaired_is_tried_again(
     assert follower.refused == {}
     assert live.version == version
     assert f"the store's current version {version} replaces the model of" in caplog.text
+    assert f"points, {gpr.arithmetic})" in caplog.text
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"version": "a', b"[]"])

@@ -75,6 +75,7 @@ def test_model(http: httpx.Client, gpr: GPR) -> None:
         "scores": gpr.description.scores,
         "created": gpr.description.created,
         "categories": {},
+        "arithmetic": gpr.arithmetic,
     }
 
 

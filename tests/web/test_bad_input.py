@@ -63,6 +63,7 @@ Q = "lat=-20&long=181&depth=500&stations=40"
 FORM = "application/x-www-form-urlencoded"
 BOUNDARY = "multipart/form-data; boundary=edge"
 PART = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="i.csv"\r\n\r\n'
+LONG = b"a" * (50 << 10)
 TWO_FILES = PART + GOOD.encode() + b"\r\n" + PART + GOOD.encode() + b"\r\n--edge--\r\n"
 
 CASES = [
@@ -182,6 +183,12 @@ CASES = [
     Bad("multipart without file", 400, PART.replace(b'"file"', b'"data"') + GOOD.encode() + b"\r\n--edge--\r\n", BOUNDARY, says="'file'"),
     Bad("two files", 400, TWO_FILES, BOUNDARY, says="one file per request"),
     Bad("a file and another", 400, TWO_FILES.replace(b'"file"', b'"data"', 1), BOUNDARY, says="(data, file)"),
+    Bad("a part with a large header", 413, PART.replace(b"\r\n\r\n", b"\r\nX-A: " + LONG + b"\r\n\r\n"), BOUNDARY, says="header of a part", where={"limit": 32768}),
+    Bad("a part whose header has no end", 413, PART[:-4] + b"\r\na: b" * len(LONG), BOUNDARY, says="header of a part"),
+    Bad("much before the first part", 413, b"\n" * 200_000 + TWO_FILES, BOUNDARY, says="header of a part"),
+    Bad("too many parts", 413, b"--edge\r\nContent-Disposition: form-data; name=lat\r\n\r\n1\r\n" * 1001, BOUNDARY, says="1000 parts"),
+    Bad("fields that are too large together", 413, b"".join(PART.replace(b'; filename="', b'; x="') + LONG * 20 + b"\r\n" for _ in range(5)), BOUNDARY, says="fields of the form", where={"limit": 4 << 20}),
+    Bad("a part without a name", 400, TWO_FILES.replace(b'name="file"', b'a="b"'), BOUNDARY, says="several files"),
     Bad("empty multipart", 400, b"--edge--\r\n", BOUNDARY, says="'file'"),
     Bad("multipart without boundary", 400, PART, "multipart/form-data"),
     Bad("not gzip", 400, point(), headers={"Content-Encoding": "gzip"}, says="gzip"),

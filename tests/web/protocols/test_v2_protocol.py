@@ -225,3 +225,20 @@ def test_while_draining() -> None:
     assert (said.status_code, said.json) == (503, {"name": "quakes", "ready": False})
     assert b"UNAVAILABLE" in client.post("/v2/repository/index").data
     assert client.get("/v2/health/live").status_code == 200
+
+
+def test_small_requests_are_counted_by_their_template(http: httpx.Client) -> None:
+    before = _counted(http)
+    http.post(INFER, json={"inputs": [x()]}).raise_for_status()
+    http.post("/v2/models/another/infer", json={"inputs": [x()]})
+    after = _counted(http)
+    added = {line for line in after if after[line] != before.get(line)}
+    route = 'method="POST",route="/v2/models/<model:name>/infer"'
+    assert added == {f'http_requests_total{{code="{code}",{route}}}' for code in (200, 404)}
+    assert sum(after.values()) - sum(before.values()) == 2
+
+
+def _counted(http: httpx.Client) -> dict[str, float]:
+    lines = http.get("/metrics").text.splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("http_requests_total{"))
+    return {line: float(value) for line, value in pairs if "/metrics" not in line}

@@ -1,0 +1,202 @@
+"""Small requests that the event loop answers itself, without Flask: which, and how.
+
+Flask spends 300 microseconds on routing and objects for a request of one point, these routes 20.
+Both call the same functions to read points, predict and write answers, so each rule exists once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from urllib.parse import parse_qsl
+
+import numpy as np
+
+from service.asgi.exchange import DirectRequest, Scope
+from service.asgi.transport import Headers, Response
+from service.model import Model
+from service.runtime.batching import Waiting
+from service.runtime.callers import Role
+from service.runtime.runtime import Runtime
+from service.services import umbridge as umbridgecalls
+from service.services import v2 as v2calls
+from service.services import writing
+from service.services.chunks import refuse_unusable
+from service.services.features import features_of
+from service.services.jsonpoints import read_json
+from service.services.negotiation import JSON_ACCEPTS
+from service.services.points import read_fields
+from service.services.v2tensors import write
+from service.web.headers import refuse_other_version
+
+SMALL_BODY = 16 << 10
+_JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
+_BODY_OR_PREFERENCE = frozenset({b"content-length", b"transfer-encoding", b"prefer"})
+
+
+class FastRoute(ABC):
+    """A path whose small requests are answered on the event loop."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    role: Role = "predict"
+    """What the caller's key must allow."""
+
+    @abstractmethod
+    def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
+        """Whether a request is small, as far as its head shows."""
+
+    @abstractmethod
+    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
+        """Return the response, or None if the request needs more than the event loop can give.
+
+        Raises `Problem`: the request cannot be answered.
+        """
+
+
+class FastPredict(FastRoute):
+    """`/predict`: few points as JSON or in the query string, answered as JSON."""
+
+    def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
+        """Whether the request asks for JSON and has the length of a few points."""
+        if headers.get(b"accept", b"").decode("latin-1") not in JSON_ACCEPTS:
+            return False
+        if scope["method"] == "GET":
+            return not _BODY_OR_PREFERENCE & headers.keys()
+        return (
+            _is_small_post(scope, headers)
+            and headers.get(b"content-type", b"application/json") in _JSON_TYPES
+            and not scope["query_string"]
+            and b"prefer" not in headers
+        )
+
+    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
+        """Return mean and variance, or None for an option or for many points."""
+        runtime = self._runtime
+        model = runtime.live.model
+        features = features_of(model)
+        refuse_other_version(request.header(b"if-match"), model.description.version)
+        if request.method == "GET":
+            query = parse_qsl(request.query.decode("latin-1"), keep_blank_values=True)
+            read = read_fields(query, features)
+        else:
+            read = read_json(body, features)
+        n = len(read.rows)
+        if not read.options.plain or n >= model.large_tile or n > runtime.settings.max_points:
+            return None
+        request.begin()
+        done = await runtime.batcher.predict(model, read.rows, read.options.noise)
+        document = writing.few_points(done.P, done.outside, read.shape)
+        return request.response(document, _headers(model, request, done))
+
+
+class FastEvaluate(FastRoute):
+    """`/Evaluate`: UM-Bridge's call, whose clients send JSON under any Content-Type, or none."""
+
+    def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
+        """Whether the request has the length of one point."""
+        return _is_small_post(scope, headers)
+
+    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
+        """Return the outputs at the input."""
+        runtime = self._runtime
+        model = runtime.live.model
+        refuse_other_version(request.header(b"if-match"), model.description.version)
+        call = umbridgecalls.read(body, model, "Evaluate")
+        columns = umbridgecalls.columns(call.name, model)
+        rows = umbridgecalls.rows(call, features_of(model), runtime.settings.max_points)
+        request.begin()
+        done = await runtime.batcher.predict(model, rows, call.config.noisy)
+        document = umbridgecalls.evaluated(done.P, columns)
+        return request.response(document, _headers(model, request, done))
+
+
+class FastInfer(FastRoute):
+    """`/v2/models/{name}/infer`: few points as JSON or binary tensors, of the served model."""
+
+    def accepts(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
+        """Whether the request has the length of a few points, and its JSON an end in it."""
+        if not _is_small_post(scope, headers):
+            return False
+        length = headers.get(_HEADER_LENGTH, b"0")
+        return length.isdigit() and int(length) <= int(headers[b"content-length"])
+
+    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
+        """Return mean and variance, or None for gradients, many points, or another model."""
+        runtime = self._runtime
+        model = runtime.live.model
+        if request.path not in v2calls.paths(model):
+            return None
+        refuse_other_version(request.header(b"if-match"), model.description.version)
+        end = int(request.header(_HEADER_LENGTH) or len(body))
+        text, raw = body[:end], body[end:]
+        features = features_of(model)
+        asked, X = v2calls.read_request(text, raw, features, runtime.settings.max_points)
+        if v2calls.needs_gradient(asked, len(features.names)) or len(X) >= model.large_tile:
+            return None
+        rows = np.asarray(X, dtype=np.float64)
+        refuse_unusable(rows, features, 0)
+        request.begin()
+        done = await runtime.batcher.predict(model, rows.tolist(), asked.parameters.noise)
+        outputs, members = v2calls.outputs(asked, done.P, done.outside[:, np.newaxis])
+        length, pieces = write(v2calls.head(model, asked.id or request.id, members), outputs)
+        headers, document = _headers(model, request, done), b"".join(pieces)
+        if length is None:
+            return request.response(document, headers)
+        headers.append((_HEADER_LENGTH, str(length).encode()))
+        return request.response(document, headers, media_type="application/octet-stream")
+
+
+_HEADER_LENGTH = v2calls.HEADER_LENGTH.lower().encode()
+
+
+def _is_small_post(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    length = headers.get(b"content-length", b"")
+    return (
+        scope["method"] == "POST"
+        and length.isdigit()
+        and int(length) <= SMALL_BODY
+        and b"content-encoding" not in headers
+    )
+
+
+class FastRoutes:
+    """The route of each path that has one."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._exact = {"/predict": FastPredict(runtime), "/Evaluate": FastEvaluate(runtime)}
+        self._infer = FastInfer(runtime)
+
+    def of(self, path: str) -> FastRoute | None:
+        """Return the route of a path."""
+        if path.startswith("/v2/models/"):
+            return self._infer if path.endswith("/infer") else None
+        return self._exact.get(path)
+
+    def template(self, path: str) -> str:
+        """Return the template by which requests of a path are counted, as Flask has it."""
+        if path in self._exact:
+            return path
+        if self.of(path) is None:
+            return "unmatched"
+        version = "/versions/<version>" if "/versions/" in path else ""
+        return f"/v2/models/<model:name>{version}/infer"
+
+
+def _headers(model: Model, request: DirectRequest, done: Waiting) -> Headers:
+    """The model's version, and the time that the parts of a prediction took."""
+    timing = (
+        f"parse;dur={(request.begun - request.arrived) * 1e3:.3f}, "
+        f"queue;dur={done.waited * 1e3:.3f}, predict;dur={done.took * 1e3:.3f}"
+    )
+    return [*_version_headers(model.description.version), (b"server-timing", timing.encode())]
+
+
+@lru_cache(maxsize=4)
+def _version_headers(version: str) -> Headers:
+    return [
+        (b"x-model-version", version.encode()),
+        (b"etag", f'"{version}"'.encode()),
+        (b"vary", b"Accept"),
+    ]
