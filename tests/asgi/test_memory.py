@@ -65,7 +65,7 @@ def survives(server: Server, kinds: Mapping[str, Worst]) -> None:
             print(f"{kind}: {most} MiB at most, {took:.1f} s, slowest probe {probe.slowest:.2f} s")
             slowest = max(slowest, probe.slowest)
     assert cgroups.largest(pids) < chart_limit()
-    until(lambda: cgroups.resident(pids) < before + 100 * MiB, 10)
+    until(lambda: cgroups.resident(pids) < before + 100 * MiB)
     report_if_late("a probe on a new connection", slowest, 0.5)
 
 
