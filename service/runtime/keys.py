@@ -210,7 +210,7 @@ def read_keys(path: Path) -> dict[bytes, Caller]:
         entries = msgspec.toml.decode(path.read_bytes(), type=dict[_Name, Entry])
     except OSError as error:
         raise SettingsError(f"GPSERVE_KEYS: {path} cannot be read: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # all that the TOML parser and msgspec raise
         raise SettingsError(f"GPSERVE_KEYS: {path} is not valid: {error}") from None
     callers: dict[bytes, Caller] = {}
     for key, entry in entries.items():

@@ -131,3 +131,13 @@ def test_a_missing_file_or_a_shut_door_stops_the_start(tmp_path: Path) -> None:
         Keys(Settings(keys=str(tmp_path / "none")))
     with pytest.raises(SettingsError, match="shuts everybody out"):
         Keys(Settings(anonymous="none"))
+
+
+@pytest.mark.parametrize(
+    "text", ["[ada]\nroles = " + "[" * 9000, "[ada]\nopen_jobs = " + "9" * 9000]
+)
+def test_a_file_that_no_parser_can_hold_is_not_valid(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match="not valid"):
+        Keys(Settings(keys=str(file)))
