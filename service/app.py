@@ -45,7 +45,7 @@ def create_app(runtime: Runtime) -> Flask:
     app.config["MAX_FORM_MEMORY_SIZE"] = runtime.settings.max_parsed_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     # No redirects to a path with other slashes: the query's line breaks would be in their header.
-    app.url_map.merge_slashes = app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
     hooks.install(app)
     access.install(app)
     app.register_blueprint(api)

@@ -45,7 +45,7 @@ export class TablePanel {
 
   #begin() {
     forgetJob();
-    this.total = 0;
+    this.total = this.rows = 0;
     $("work").hidden = false;
     $("table-problem").hidden = true;
     hide($("done"), $("cancel"));
@@ -56,7 +56,10 @@ export class TablePanel {
     $("stage").textContent =
       `Sending ${file.name} (${size(file.size)}); the server checks it first …`;
     this.say(`Sending ${file.name}`);
-    this.counted = countRecords(file, signal).then((n) => (this.total = n - 1), () => 0);
+    this.counted = countRecords(file, signal).then((n) => {
+      this.total = n - 1;
+      if (this.rows) this.#showRows(this.rows); // which came before the file was counted
+    }, () => 0);
     const response = await sendTable(file, options(), signal);
     return response.status === 202
       ? this.#followJob(await response.json(), file.name, signal)
@@ -81,6 +84,7 @@ export class TablePanel {
 
   #showRows(rows) {
     const { total } = this;
+    this.rows = rows;
     $("stage").textContent = total
       ? `${count(Math.min(rows, total))} of ${count(total)} rows`
       : `${count(rows)} rows`;
