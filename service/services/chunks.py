@@ -25,6 +25,7 @@ class Chunk:
     ----------
     X : shape (n, d), finite; a bad row holds a stand-in
     cells : the text of the table's cells, when the points came as a table
+    lines : instead of cells, the table's lines as an answer repeats them, when they are plain
     errors : the reason for each bad row, by its index in the chunk
     dropped : the index in the table, and the reason, of bad rows that are left out
     """
@@ -33,6 +34,7 @@ class Chunk:
     cells: Cells | None = None
     errors: dict[int, str] = field(default_factory=dict)
     dropped: list[tuple[int, str]] = field(default_factory=list)
+    lines: list[bytes] | None = None
 
 
 @dataclass(slots=True)

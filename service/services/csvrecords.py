@@ -80,21 +80,26 @@ class CSVRecords:
         lines_before: int = 0,
         count_bytes: bool = False,
     ) -> None:
-        buffered = io.BufferedReader(cast(io.RawIOBase, body))
-        self.position = len(BOM) if buffered.peek(len(BOM)).startswith(BOM) else 0
+        buffered: io.BufferedReader = io.BufferedReader(cast(io.RawIOBase, body))
+        marked = not lines_before and buffered.peek(len(BOM)).startswith(BOM)
+        self.position = len(BOM) if marked else 0
         self.head: list[str] = []
         self.room: float = HELD_CHARACTERS
         self._lines_before = lines_before
         if not delimiter:
             _reject_other_files(buffered.peek(_START)[:_START])
-        text = io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="")
+        self._bytes = _Remembered(buffered)
+        text = io.TextIOWrapper(
+            cast(BinaryIO, self._bytes),
+            "utf-8" if lines_before else "utf-8-sig",
+            errors="surrogateescape",
+            newline="",
+        )
         lines = self._bounded_lines(text)
-        if not delimiter:
-            delimiter = self._read_head(lines)
-            lines = chain(self.head, lines)
-        self.delimiter = delimiter
+        self.delimiter = delimiter or self._read_head(lines)
+        lines = chain(self.head, self._forget_bytes(), lines)
         self._reader = csv.reader(
-            self._count_bytes(lines) if count_bytes else lines, delimiter=delimiter
+            self._count_bytes(lines) if count_bytes else lines, delimiter=self.delimiter
         )
 
     def _bounded_lines(self, text: io.TextIOWrapper) -> Iterator[str]:
@@ -137,6 +142,26 @@ class CSVRecords:
             self.position += _size(line)
             yield line
 
+    def _forget_bytes(self) -> Iterator[str]:
+        self._bytes.taken()
+        yield from ()
+
+    def after(self, lines: int) -> tuple[bytes, io.BufferedReader] | None:
+        """Return what follows so many of this body's lines: bytes that were read, and a stream.
+
+        Nothing may be read here afterwards. None when more lines than `head` have been read.
+        """
+        read = self._bytes.taken()
+        if read is None:
+            return None
+        position = self.position + sum(map(_size, self.head[:lines]))
+        return bytes(read[position:]), self._bytes.source
+
+    @property
+    def lines_read(self) -> int:
+        """How many lines of this body have been read, without those of ``sep=;``."""
+        return self._reader.line_num
+
     @property
     def line(self) -> int:
         """The line that was read last."""
@@ -152,11 +177,33 @@ class CSVRecords:
                     yield line, record
                     continue
                 blank += 1
-                if blank > _MOST_BLANK + 3 * (reader.line_num - blank):
+                if blank > _MOST_BLANK + 3 * (line - blank):
                     raise malformed(f"nearly all of the first {line} lines are blank", line=line)
         except csv.Error as error:
             hint = OPEN_QUOTE.format(line + 1) if self.line > line + 1 else ""
             raise malformed(f"not a CSV record: {error}{hint}", line=self.line) from None
+
+
+class _Remembered(io.BufferedIOBase):
+    """A stream that keeps all that was read, until it is taken."""
+
+    def __init__(self, source: io.BufferedReader) -> None:
+        self.source = source
+        self._read: bytearray | None = bytearray()
+
+    def readable(self) -> bool:
+        return True
+
+    def read1(self, size: int = -1) -> bytes:
+        piece = self.source.read1(size)
+        if self._read is not None:
+            self._read += piece
+        return piece
+
+    def taken(self) -> bytearray | None:
+        """Return what was read, once, and keep no more."""
+        taken, self._read = self._read, None
+        return taken
 
 
 def header_names(cells: list[str]) -> list[str]:

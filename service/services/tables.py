@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import itemgetter
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from service.services.errors import Problem, too_large, unusable
 from service.services.features import Features, UnknownWord
 from service.services.options import PLAIN, Options
 from service.services.parsing import give_back_pieces
+from service.services.plainrows import PlainRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +155,36 @@ class Table:
         yield from good.end(refuse_none=self._whole)
 
     def _chunks(self, size: int, limit: int) -> Iterator[Chunk]:
-        for rows in self._grouped(self._counted_records(limit), size):
+        done = 0
+        for chunk in self._plain_chunks(size, limit):
+            done += len(chunk.X)
+            yield chunk
+        for rows in self._grouped(self._counted_records(limit, done), size):
             lines, cells = zip(*rows, strict=True)
             yield self._chunk(lines, list(cells))
+
+    def _plain_chunks(self, size: int, limit: int) -> Iterator[Chunk]:
+        """Yield the chunks before the first that is not plain; the source has what is left."""
+        source, delimiter = self._source, self.delimiter
+        lines = 0 if self._held else source.lines_read
+        other = self._words or self._on_bad_row == "drop" or (self.commas and delimiter == ",")
+        following = None if other else source.after(lines)
+        if following is None:
+            return
+        line = source.line - source.lines_read + lines
+        plain = PlainRows(
+            *following,
+            line,
+            delimiter=delimiter,
+            commas=self.commas,
+            width=len(self.columns),
+            index=self._index,
+        )
+        yield from plain.chunks(size, limit)
+        self._held = None
+        self._source = CSVRecords(
+            cast(BinaryIO, plain), delimiter=delimiter, lines_before=plain.line
+        )
 
     def cuts(self, rows: int, limit: int) -> Iterator[Cut]:
         """Yield where the table can be cut into the same chunks, without reading its numbers.
@@ -197,13 +225,14 @@ class Table:
             held.clear()
             give_back_pieces()
 
-    def _counted_records(self, limit: int) -> Iterator[Record]:
+    def _counted_records(self, limit: int, done: int = 0) -> Iterator[Record]:
         records = chain([self._held] if self._held else [], self._source)
-        first = next(records, None)
-        if first is None:
-            raise unusable("the table has no data rows", line=self._source.line)
-        yield first
-        yield from islice(records, limit - 1)
+        if not done:
+            first = next(records, None)
+            if first is None:
+                raise unusable("the table has no data rows", line=self._source.line)
+            records = chain([first], records)
+        yield from islice(records, limit - done)
         if next(records, None) is not None:
             raise too_large(f"more than {limit} rows: send the table in parts", limit=limit)
 
