@@ -84,7 +84,7 @@ def running(
     RuntimeError
         The server ended or did not answer; the message names its log.
     """
-    port = _free_port()
+    port = free_port()
     command = [python(side), *(part.replace("PORT", str(port)) for part in arguments)]
     if core is not None:
         command = pinned(core, command)
@@ -140,7 +140,8 @@ def _stop(process: psutil.Popen) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
