@@ -130,14 +130,15 @@ def _wait(server: Running, path: str, failure: str) -> None:
 
 
 def _stop(process: psutil.Popen) -> None:
+    family = [process]  # a server may end without its children
     with contextlib.suppress(psutil.NoSuchProcess):
+        family += process.children(recursive=True)
         process.terminate()
-    try:
-        process.wait(15)
-    except psutil.TimeoutExpired:
-        for member in [*process.children(recursive=True), process]:
+    _, left = psutil.wait_procs([process], 15)
+    for member in [*left, *family[1:]]:
+        with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-        process.wait()
+    process.wait()
 
 
 def free_port() -> int:

@@ -28,7 +28,7 @@ COMPARISONS = (
     ("native", "litserve", 1.0),
     ("native", "bentoml", 1.0),
     ("json", "native", None),
-    ("binary", "native", None),
+    ("binary", "json", None),
 )
 """Ours, the other, and how many times the other's requests per second are the target."""
 

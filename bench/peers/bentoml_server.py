@@ -9,7 +9,7 @@ import numpy as np
 from service.gpr import GPR
 
 
-@bentoml.service  # type: ignore[untyped-decorator]
+@bentoml.service(logging={"access": {"enabled": False}})
 class Surrogate:
     """Four inputs to a mean and a variance."""
 

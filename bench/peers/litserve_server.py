@@ -33,4 +33,5 @@ class Surrogate(litserve.LitAPI):  # type: ignore[misc]
 
 if __name__ == "__main__":
     server = litserve.LitServer(Surrogate(), accelerator="cpu")
-    server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False)
+    port = int(sys.argv[1])
+    server.run(host="127.0.0.1", port=port, generate_client_file=False, access_log=False)

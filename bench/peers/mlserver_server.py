@@ -40,9 +40,11 @@ async def _serve(port: int, grpc_port: int) -> None:
         http_port=port,
         grpc_port=grpc_port,
         metrics_endpoint=None,
-        parallel_workers=int(os.environ.get("BENCH_PARALLEL_WORKERS", "0")),
+        parallel_workers=0,
     )
-    await MLServer(settings).start([ModelSettings(name="gp", implementation=Surrogate)])
+    await MLServer(settings).start(
+        [ModelSettings(name="gp", implementation="bench.peers.mlserver_server.Surrogate")]
+    )
 
 
 if __name__ == "__main__":
