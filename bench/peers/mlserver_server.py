@@ -31,8 +31,8 @@ class Surrogate(MLModel):  # type: ignore[misc]
         return InferenceResponse(model_name=self.name, outputs=outputs)
 
 
-# One process: with its default, one more for the models, a request of one point costs more.
-# Without access log and metrics, which cost time as well.
+# One process, as for the other sides: by default the model has a second one, which a request would
+# have to reach. Without access log and metrics, which cost time as well.
 async def _serve(port: int, grpc_port: int) -> None:
     settings = Settings(
         debug=False,
