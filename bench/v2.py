@@ -137,8 +137,8 @@ def markdown(measured: dict[str, Any]) -> str:
             "service's own `GPR`, and their answers are compared with its before the measurement. "
             "The share of its core says whether a server was the limit: all are pinned to one, "
             "wrk to the other. MLServer has one process, without access log and metrics; its REST "
-            "has no binary tensors, so binary ones are compared with its JSON. gRPC has a client in Python, which took "
-            f"{ways['grpc']['client']:.0%} of the other core.",
+            "has no binary tensors, so binary ones are compared with its JSON. gRPC has "
+            f"a client in Python, which took {ways['grpc']['client']:.0%} of the other core.",
             table(head, rows),
             "How many times the other's requests are answered, in a second and in a second of the "
             "server's CPU; below 1 the other is faster.",
