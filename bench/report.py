@@ -11,6 +11,7 @@ from bench.places import DOCS
 PARTS = (
     "model",
     "speed",
+    "v2",
     "batching",
     "meanwhile",
     "uploads",

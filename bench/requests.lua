@@ -1,4 +1,5 @@
 -- wrk ... -- PATH DIALECT: repeat 128 different requests in one of the dialects below.
+local ffi = require("ffi")
 local bodies, path, next_body = {}, "/predict", 0
 
 local function point()
@@ -24,13 +25,25 @@ local write = {
   umbridge = function()
     return '{"name":"gp","input":[' .. list(point()) .. '],"config":{}}'
   end,
+  v2 = function()
+    local tensor = '{"name":"x","shape":[1,4],"datatype":"FP64","data":' .. list(point()) .. "}"
+    return '{"inputs":[' .. tensor .. "]}"
+  end,
+  v2binary = function()
+    local raw = ffi.string(ffi.new("double[4]", point()), 32)
+    local tensor = '{"name":"x","shape":[1,4],"datatype":"FP64","parameters":{"binary_data_size":32}}'
+    local text = '{"parameters":{"binary_data_output":true},"inputs":[' .. tensor .. "]}"
+    wrk.headers["Content-Type"] = "application/octet-stream"
+    wrk.headers["Inference-Header-Content-Length"] = #text
+    return text .. raw
+  end,
 }
 
 function init(args)
   math.randomseed(1)
   path = args[1]
+  wrk.headers["Content-Type"] = "application/json"
   for i = 1, 128 do
-    wrk.headers["Content-Type"] = "application/json"
     bodies[i] = wrk.format("POST", path, nil, write[args[2]]())
   end
 end

@@ -16,6 +16,9 @@ _SHOWN = {
     "umbridge": ("umbridge", "aiohttp"),
     "fastapi": ("fastapi", "pydantic", "uvicorn"),
     "article": ("flask", "gunicorn", "gpy"),
+    "mlserver": ("mlserver", "fastapi", "grpcio"),
+    "litserve": ("litserve",),
+    "bentoml": ("bentoml",),
 }
 
 

@@ -84,7 +84,7 @@ def running(
     RuntimeError
         The server ended or did not answer; the message names its log.
     """
-    port = _free_port()
+    port = free_port()
     command = [python(side), *(part.replace("PORT", str(port)) for part in arguments)]
     if core is not None:
         command = pinned(core, command)
@@ -130,17 +130,19 @@ def _wait(server: Running, path: str, failure: str) -> None:
 
 
 def _stop(process: psutil.Popen) -> None:
+    family = [process]  # a server may end without its children
     with contextlib.suppress(psutil.NoSuchProcess):
+        family += process.children(recursive=True)
         process.terminate()
-    try:
-        process.wait(15)
-    except psutil.TimeoutExpired:
-        for member in [*process.children(recursive=True), process]:
+    _, left = psutil.wait_procs([process], 15)
+    for member in [*left, *family[1:]]:
+        with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-        process.wait()
+    process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
