@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGTERM
+from typing import cast
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -53,7 +54,7 @@ def table(tmp_path: Path) -> Path:
 
 def _newest(jobs: Stack) -> str:
     """The address of the newest job without a key, which the service lists to nobody."""
-    [id] = jobs.client().zrevrange("gpserve:owner:anonymous", 0, 0)
+    [id] = cast(list[bytes], jobs.client().zrevrange("gpserve:owner:anonymous", 0, 0))
     return f"{jobs.http}/jobs/{id.decode()}"
 
 
