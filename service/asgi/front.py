@@ -28,7 +28,7 @@ from service.runtime.metrics import METRICS_TYPE, LoopCounts
 from service.runtime.pool import yield_priority
 from service.runtime.runtime import Runtime
 from service.services.errors import Problem, busy
-from service.services.parsing import LARGE, give_back_memory
+from service.services.parsing import LARGE, give_back_pieces
 from service.web.hooks import method_not_allowed
 
 WSGI = Callable[[Any, Any], Iterable[bytes]]
@@ -192,7 +192,7 @@ class Front:
         finally:
             self._taken -= 1
             if _has_large_body(dict(scope["headers"])):
-                self._flask.executor.submit(give_back_memory)
+                self._flask.executor.submit(give_back_pieces)
 
 
 def _has_large_body(headers: Mapping[bytes, bytes]) -> bool:

@@ -50,7 +50,7 @@ def give_back_memory() -> None:
 
 
 def give_back_pieces() -> None:
-    """Do so for many small objects: Python keeps some for later, each in a megabyte of its own."""
+    """Do so after many small objects: some are in cycles, as with an error and its frames."""
     gc.collect()
     give_back_memory()
 

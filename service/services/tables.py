@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -232,7 +233,7 @@ class Table:
             if first is None:
                 raise unusable("the table has no data rows", line=self._source.line)
             records = chain([first], records)
-        yield from islice(records, limit - done)
+        yield from islice(records, min(limit - done, sys.maxsize))
         if next(records, None) is not None:
             raise too_large(f"more than {limit} rows: send the table in parts", limit=limit)
 
