@@ -31,6 +31,9 @@ TABLE = HEADER + "a,-20,181,500,30\nb,-21,182,90,60\n"
 LONG_TABLE = HEADER + "a,-20,181,500,30\n" * 600
 """More rows than a large tile, which all CPUs share."""
 
+FROM_TIME_TO_TIME = {"worker/sweeping.py"}
+"""What a worker does once a minute, perhaps during the job."""
+
 LANES = JOBS, TRAININGS
 """The threads of a worker that wait for messages and do them."""
 
@@ -79,7 +82,8 @@ class Recorder:
         """Return the files that are entered during an action."""
         threads = {thread for *_, thread in self._background} - {"MainThread", *LANES}
         calls = self.calls(action) - self._background
-        return sorted({file for file, _, thread in calls if thread not in threads} - CONNECTION)
+        entered = {file for file, _, thread in calls if thread not in threads}
+        return sorted(entered - CONNECTION - FROM_TIME_TO_TIME)
 
 
 @contextmanager
