@@ -33,9 +33,9 @@ from service.web.hooks import method_not_allowed
 
 WSGI = Callable[[Any, Any], Iterable[bytes]]
 
-_KEPT_SECONDS = 0.002
-_OTHER_SECONDS = 0.008
-_LONGEST_SECONDS = 1.0
+_KEPT_SECONDS = 0.005
+_OTHER_SECONDS = 0.02
+_LONGEST_SECONDS = 2.0
 """How long a refused connection rests for each one that rests: then refusals of kept connections,
 and those of others, which cost four times as much, take a tenth of a processor."""
 
