@@ -99,7 +99,7 @@ def predict() -> flask.Response:
     jobs: JobRoutes | None = flask.current_app.extensions["gpserve.jobs"]
     if prefers_async(request):
         return jobs.accept_prediction(model, media_type) if jobs else refuse_job()
-    counted = media_type == negotiation.NPY or access.counts_points()
+    counted = negotiation.begins_with_count(media_type) or access.counts_points()
     source, options = body.read(request, model, runtime.settings, counted)
     if jobs and (accepted := jobs.offer_job(model, source, options, media_type)):
         return accepted

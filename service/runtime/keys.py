@@ -214,10 +214,7 @@ def read_keys(path: Path) -> dict[bytes, Caller]:
         raise SettingsError(f"GPSERVE_KEYS: {path} is not valid: {error}") from None
     callers: dict[bytes, Caller] = {}
     for key, entry in entries.items():
-        limits = KeyLimits(
-            **{field: getattr(entry, field) for field in KeyLimits.__struct_fields__}
-        )
-        caller = Caller(f"key:{key}", including(entry.roles), entry.until, limits)
+        caller = Caller(f"key:{key}", including(entry.roles), entry.until, entry)
         for digest in map(bytes.fromhex, entry.digests):
             if digest in callers:
                 other = callers[digest].owner.removeprefix("key:")

@@ -46,3 +46,8 @@ def answer_type(accept: str, offered: tuple[str, ...] = OFFERED) -> str:
             where={"offered": list(offered)},
         )
     return best
+
+
+def begins_with_count(media_type: str) -> bool:
+    """Whether an answer of this type begins with the number of its rows."""
+    return media_type == NPY

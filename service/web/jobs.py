@@ -143,7 +143,9 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
         blobs,
         stored,
     )
-    source, options = body.read_with(reader, request, settings, media_type == negotiation.NPY)
+    source, options = body.read_with(
+        reader, request, settings, negotiation.begins_with_count(media_type)
+    )
     _refuse_truncated()
     if source.shape is not None:  # a table is counted by the worker
         check_limits(math.prod(source.shape), options, runtime.limits)
