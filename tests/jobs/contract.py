@@ -24,8 +24,8 @@ KEY = "--header=Authorization: Bearer secret"
 SYSTEMATIC = 2500
 """About as many requests are made before the random ones."""
 
-OPERATIONS = 30
-"""At least as many operations get random requests."""
+OPERATIONS = 25
+"""At least as many operations have something to vary, and get all the random requests."""
 
 _GENERATED = re.compile(r"(\d[\d,]*) generated")
 
@@ -71,6 +71,9 @@ def main() -> int:
         found = _GENERATED.search(done.stdout)
         count = found[1] if found else "unknown"
         failed |= done.returncode != 0
+        if found and int(count.replace(",", "")) < given.requests:
+            failed = True
+            print(f"only {count} requests were made: {given.requests:,} were asked for")
         if done.returncode:
             print(done.stdout[-16000:] + done.stderr[-4000:])
         who = "with a key" if key else "without a key"
