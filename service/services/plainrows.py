@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -149,15 +150,19 @@ class PlainRows(io.RawIOBase):
             if b"." in cells:
                 return None
             cells = cells.replace(b",", b".")
-        text = b"[" + cells.replace(self._delimiter, b",") + b"]"
+        if self._delimiter != b",":
+            cells = cells.replace(self._delimiter, b",")
+        text = b"[%b]" % cells
         if _MINUS_ZERO.search(text):
             return None
         try:
-            flat = np.array(_decode(text))
-        except msgspec.DecodeError:
+            numbers = _decode(text)
+        except msgspec.DecodeError:  # also for a number that is not finite
             return None
-        if len(flat) != rows * len(self._index) or not np.isfinite(flat).all():
+        if len(numbers) != rows * len(self._index):
             return None
+        # A quarter of the time of `np.array`, which asks each number for its type.
+        flat = np.frombuffer(struct.pack(f"{len(numbers)}d", *numbers))
         if whole:
             return flat.reshape(rows, -1)
         return np.ascontiguousarray(flat.reshape(-1, rows).T)

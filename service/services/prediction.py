@@ -134,5 +134,5 @@ def refuse_many_samples(options: Options, n: int, limits: Limits) -> None:
 def extrapolated(model: Model, X: FloatArray) -> BoolArray:
     """Return which points are outside the training range of any feature, shape (n,)."""
     low, high = model.description.training_range.T
-    outside: np.ndarray[tuple[int], np.dtype[np.bool_]] = ((low > X) | (high < X)).any(axis=1)
-    return outside
+    beyond = (low > X) | (high < X)
+    return beyond.any(axis=1) if beyond.any() else np.zeros(len(X), dtype=bool)
