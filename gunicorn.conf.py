@@ -17,6 +17,12 @@ from gunicorn.workers.base import Worker
 from service.runtime.logs import log_config
 from service.settings import Settings, SettingsError
 
+# Before NumPy is imported: its threads would spin while the rest starts, and never be used, since
+# `Runtime` limits BLAS to one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+gc.disable()  # until `pre_fork`: hardly anything that a start creates is garbage
+
 try:
     settings = Settings.from_environ()
 except SettingsError as error:
@@ -59,6 +65,7 @@ proc_name = "gpserve"
 def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Exclude permanent objects from garbage collection, which would copy shared memory pages."""
     gc.freeze()
+    gc.enable()
 
 
 def post_worker_init(worker: Worker) -> None:
