@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from apispec import APISpec
+from apispec_webframeworks.flask import FlaskPlugin
 from flask import Flask
 from werkzeug.routing import Rule
 
@@ -111,10 +113,6 @@ _STATUSES = {
 @lru_cache(maxsize=1)  # a replaced model must not stay in memory
 def document(app: Flask, model: Model) -> dict[str, Any]:
     """Return the OpenAPI document of an app that serves `model`."""
-    # Imported late, so that processes which are never asked for the document start faster.
-    from apispec import APISpec
-    from apispec_webframeworks.flask import FlaskPlugin
-
     queue = bool(app.extensions["gpserve"].settings.redis_url)
     spec = APISpec(
         title="gpserve",

@@ -15,7 +15,6 @@ from flask import Blueprint, current_app, request
 from flask_swagger_ui import get_swaggerui_blueprint
 
 from service.services.errors import Problem
-from service.web.openapi import document
 
 blueprint = Blueprint("pages", __name__)
 
@@ -79,6 +78,9 @@ def _respond(name: str) -> flask.Response:
 @blueprint.get("/openapi.json")
 def openapi() -> flask.Response:
     """Describe this API as an OpenAPI 3.1 document."""
+    # Imported late, so that processes which are never asked for the document start faster.
+    from service.web.openapi import document
+
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     return flask.jsonify(document(app, app.extensions["gpserve"].live.model))
 
