@@ -112,7 +112,7 @@ def predict() -> flask.Response:
         model, source, options, media_type, predict_while_connected(), runtime.limits
     )
     pieces = _while_connected(answer, request.environ)
-    few = points is not None and points <= model.large_tile  # in one piece, of a known length
+    few = points is not None and points <= writing.FEW  # in one piece, of a known length
     response = flask.Response(b"".join(pieces) if few else pieces, content_type=media_type)
     _describe(response, model)
     response.headers["Server-Timing"] = (

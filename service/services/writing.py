@@ -36,7 +36,7 @@ from service.services.prediction import (
 _encode = msgspec.json.Encoder().encode
 
 _PIECE = 8192
-_FEW = 256
+FEW = 256
 """Points that are answered in one piece."""
 
 _IN_MEMORY = 4 << 20
@@ -93,7 +93,7 @@ def pieces(
     Raises `Problem`: 413 and 422 for options that the points or the model do not allow.
     """
     shape, known = source.shape, math.prod(source.shape or ())
-    if shape is not None and 0 < known <= _FEW and options.plain and media_type == negotiation.JSON:
+    if shape is not None and 0 < known <= FEW and options.plain and media_type == negotiation.JSON:
         return iter((_predicted(model, shape, source.chunks, options, predict),))
     refuse_many_samples(options, known, limits)
     chunks, K = source.chunks, None
