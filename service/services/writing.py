@@ -93,8 +93,9 @@ def pieces(
     Raises `Problem`: 413 and 422 for options that the points or the model do not allow.
     """
     shape, known = source.shape, math.prod(source.shape or ())
-    if shape is not None and 0 < known <= FEW and options.plain and media_type == negotiation.JSON:
-        return iter((_predicted(model, shape, source.chunks, options, predict),))
+    few = shape is not None and 0 < known <= FEW
+    if few and media_type == negotiation.JSON and options.plain:
+        return iter((_predicted(model, shape or (), source.chunks, options, predict),))
     refuse_many_samples(options, known, limits)
     chunks, K = source.chunks, None
     if options.covariance:
