@@ -11,6 +11,7 @@ from typing import cast
 from flask import Flask
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
+from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 # None of these may import prometheus_client, which reads PROMETHEUS_MULTIPROC_DIR when imported.
@@ -27,6 +28,18 @@ try:
     settings = Settings.from_environ()
 except SettingsError as error:
     raise SystemExit(f"gpserve cannot start: {error}") from None
+
+
+class QuietLogger(Logger):
+    """Writes no access log unless one is asked for: a log configuration alone would begin one.
+
+    The service counts and logs requests itself, see `GPSERVE_ACCESS_LOG`.
+    """
+
+    @property
+    def access_log_enabled(self) -> bool:
+        """Whether `--access-logfile` is given."""
+        return bool(self.cfg.accesslog)
 
 
 def _processes() -> int:
@@ -58,6 +71,7 @@ worker_tmp_dir = _shared  # writing the heartbeat to a disk can block
 control_socket_disable = True
 logconfig_dict = log_config(settings.log_level)
 accesslog = None
+logger_class = QuietLogger
 limit_request_line = 8190  # a query string may contain a batch of points
 proc_name = "gpserve"
 

@@ -46,6 +46,6 @@ def markdown(measured: dict[str, Any]) -> str:
             f"N = {TRAINING_POINTS}, one point per request. A single client is answered point by "
             "point; requests of several at the same time share one product.",
             table(["clients", "points/s", "p50", "p99"], rows),
-            f"Together {measured['ratio']:.1f} times as many points per second (target 4).",
+            f"Together {measured['ratio']:.1f} times as many points per second (target 6).",
         ]
     )

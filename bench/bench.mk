@@ -2,7 +2,7 @@
 ENVS        := build/bench/envs
 BENCH_PEERS := fastapi umbridge article mlserver litserve bentoml
 BENCH_MADE  := $(patsubst %,$(ENVS)/%/.made,gpserve train local load client $(BENCH_PEERS))
-BENCH_PARTS := model speed v2 batching meanwhile uploads overload keys start idle workers evaluate client jobs
+BENCH_PARTS := model speed v2 flaskcost batching meanwhile uploads overload keys start idle workers evaluate client jobs
 
 $(ENVS)/gpserve/.made: requirements/serve.txt
 $(ENVS)/train/.made: requirements/train.txt

@@ -96,7 +96,7 @@ def markdown(measured: dict[str, Any]) -> str:
     head = ["one-point requests", "rate", "p50", "p99", "max", "`/healthz` p99", "`/healthz` max"]
     return "\n\n".join(
         [
-            f"N = {TRAINING_POINTS}, {ROWS:,} CSV rows in and out. Targets: p99 under 25 ms, "
+            f"N = {TRAINING_POINTS}, {ROWS:,} CSV rows in and out. Targets: p99 under 10 ms, "
             "`/healthz` within 50 ms.",
             table(head, rows),
         ]

@@ -12,6 +12,7 @@ PARTS = (
     "model",
     "speed",
     "v2",
+    "flaskcost",
     "batching",
     "meanwhile",
     "uploads",

@@ -22,6 +22,10 @@ local write = {
     end
     return '{"points":' .. list(points) .. "}"
   end,
+  form = function()
+    wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"
+    return string.format("x1=%.6f&x2=%.6f&x3=%.6f&x4=%.6f", unpack(point()))
+  end,
   umbridge = function()
     return '{"name":"gp","input":[' .. list(point()) .. '],"config":{}}'
   end,

@@ -23,6 +23,7 @@ from service.web.headers import mark_version, prefers_async, refuse_other_versio
 from service.web.hooks import (
     ClientLeftError,
     client_has_left,
+    current_request,
     current_runtime,
     predict_while_connected,
 )
@@ -91,7 +92,7 @@ def refuse_job(id: str = "") -> NoReturn:
 def predict() -> flask.Response:
     """Predict mean and variance."""
     started = perf_counter()
-    runtime = current_runtime()
+    runtime, request = current_runtime(), current_request()
     runtime.batcher.backlog.refuse_if_full()
     model = runtime.live.model
     refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
@@ -111,7 +112,7 @@ def predict() -> flask.Response:
         model, source, options, media_type, predict_while_connected(), runtime.limits
     )
     pieces = _while_connected(answer, request.environ)
-    few = points is not None and points <= model.large_tile  # in one piece, of a known length
+    few = points is not None and points <= writing.FEW  # in one piece, of a known length
     response = flask.Response(b"".join(pieces) if few else pieces, content_type=media_type)
     _describe(response, model)
     response.headers["Server-Timing"] = (
@@ -132,7 +133,7 @@ def _while_connected(answer: Iterator[bytes], environ: Mapping[str, Any]) -> Ite
 
 def _describe(response: flask.Response, model: Model) -> None:
     mark_version(response, model.description.version)
-    response.vary.add("Accept")
+    response.headers["Vary"] = "Accept"
 
 
 def _of_the_version_asked(model: Model) -> Model:

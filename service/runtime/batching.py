@@ -3,7 +3,7 @@
 On an event loop the first request waits for two iterations of the loop, and longer while each of
 them brings another request: the loop accepts one connection per iteration, so clients that open one
 per call (UM-Bridge's, curl) would be computed in pairs. There is no timer. On threads alone, the
-thread that gets the lock computes for all that wait.
+thread that gets the lock computes for all that wait, unless to compute takes less than to wait.
 
 A batch that takes longer than `INLINE_SECONDS` on an idle processor is computed on a thread, and
 the next one is collected meanwhile. That thread takes the next batch itself: under overload the
@@ -55,6 +55,9 @@ class Waiting:
 Batch = list[Waiting]
 
 INLINE_SECONDS = 0.003
+_WAKING_SECONDS = 0.0003
+"""About what it costs that threads wait for each other."""
+
 _MOST_TURNS = 16  # to read as many requests takes about a millisecond
 
 
@@ -98,10 +101,13 @@ class Batcher:
         future: Future[None] = Future()
         waiting = Waiting(model, rows, noise, future)
         self.backlog.add(len(rows))
-        self._pending.append(waiting)
-        with self._turn:
-            while not future.done():
-                self._settle(*self._compute(self._take()))
+        if self.backlog.at_best(len(rows)) < _WAKING_SECONDS:
+            self._settle(*self._compute([waiting]))
+        else:
+            self._pending.append(waiting)
+            with self._turn:
+                while not future.done():
+                    self._settle(*self._compute(self._take()))
         future.result()
         return waiting
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -95,15 +95,24 @@ class Reader:
     def table(self, body: BinaryIO, options: Options, *, counted: bool) -> Source:
         """Read points of a CSV table.
 
-        The table is read twice when a bad row fails the request, so that one near the end still
-        becomes a status, and when the answer must begin with the number of rows (`counted`).
+        A table of more than one chunk is read twice when a bad row fails the request, so that one
+        near the end still becomes a status, and when the answer must begin with the number of rows
+        (`counted`).
         """
         shape = None
         if counted or options.on_bad_row == "fail":
             spool = Spool(body)
-            first = Table(spool.open(), self.features, options)
-            rows = sum(len(chunk.X) for chunk in first.chunks(self.rows, self.max_points))
-            shape, body = (rows,), spool.open()
+            first = self._table(spool.open(), options)
+            only = next(first.chunks, Chunk(np.empty((0, 0))))
+            more = sum(len(chunk.X) for chunk in first.chunks)
+            if not more:
+                return replace(first, shape=(len(only.X),), chunks=iter((only,)))
+            shape, body = (len(only.X) + more,), spool.open()
+        return self._table(body, options, shape)
+
+    def _table(
+        self, body: BinaryIO, options: Options, shape: tuple[int, ...] | None = None
+    ) -> Source:
         table = Table(body, self.features, options)
         chunks = table.chunks(self.rows, self.max_points)
         return Source(table.columns, shape, chunks, table.delimiter, table.commas)

@@ -27,6 +27,7 @@ from service.services.prediction import (
     answered,
     column_names,
     covariance,
+    extrapolated,
     refuse_covariance_as,
     refuse_large_covariance,
     refuse_many_samples,
@@ -35,6 +36,9 @@ from service.services.prediction import (
 _encode = msgspec.json.Encoder().encode
 
 _PIECE = 8192
+FEW = 256
+"""Points that are answered in one piece."""
+
 _IN_MEMORY = 4 << 20
 _LISTED_AT_ONCE = 1 << 16
 _LEAST_ALIKE, _MOST_ALIKE = 1e-4, 1e16
@@ -88,7 +92,10 @@ def pieces(
 
     Raises `Problem`: 413 and 422 for options that the points or the model do not allow.
     """
-    known = 1 if source.shape is None else int(np.prod(source.shape))
+    shape, known = source.shape, math.prod(source.shape or ())
+    few = shape is not None and 0 < known <= FEW
+    if few and media_type == negotiation.JSON and options.plain:
+        return iter((_predicted(model, shape or (), source.chunks, options, predict),))
     refuse_many_samples(options, known, limits)
     chunks, K = source.chunks, None
     if options.covariance:
@@ -98,6 +105,18 @@ def pieces(
         chunks = iter(whole)
     layout = layout_of(source, options, features_of(model), K)
     return written(layout, answered(model, chunks, options, predict, limits), media_type)
+
+
+def _predicted(
+    model: Model,
+    shape: tuple[int, ...],
+    chunks: Iterator[Chunk],
+    options: Options,
+    predict: Predict,
+) -> bytes:
+    """Return the JSON answer for few points."""
+    X = np.concatenate([chunk.X for chunk in chunks])
+    return few_points(predict(model, X, options.noise), extrapolated(model, X), shape)
 
 
 def layout_of(

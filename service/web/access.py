@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import cast
 
 import flask
-from flask import Flask, g, request
+from flask import Flask, g
 
 from service.runtime.callers import Caller, Role, unauthorised
 from service.runtime.keys import Keys
 from service.runtime.ratelimits import Allowance, rate_headers
 from service.services.errors import Problem
-from service.web.hooks import current_runtime
+from service.web.hooks import current_request, current_runtime
 
 OPEN = frozenset(
     {
@@ -71,8 +71,7 @@ def counts_points() -> bool:
 
 def _check() -> None:
     """Raise a `Problem`: 401, 403 or 429, for a caller who may not call this route now."""
-    runtime = current_runtime()
-    g.allowances = []
+    runtime, request = current_runtime(), current_request()
     if request.endpoint is None:
         return
     role = required_role(request.endpoint)
@@ -91,7 +90,7 @@ def _refusal(keys: Keys, caller: Caller, role: Role) -> Problem:
         roles = ", ".join(sorted(caller.roles)) or "none"
         by_password = "; as a password, a key counts for reading and predicting only"
         detail = f"this needs the role {role!r}, and {caller.owner!r} has: {roles}"
-        is_basic = request.headers.get("Authorization", "")[:6].lower() == "basic "
+        is_basic = current_request().headers.get("Authorization", "")[:6].lower() == "basic "
         return Problem(403, detail + by_password * is_basic)
     if not keys.configured:
         return Problem(
@@ -104,7 +103,7 @@ def _refusal(keys: Keys, caller: Caller, role: Role) -> Problem:
 
 def _take(allowance: Allowance | None) -> None:
     if allowance is not None:  # otherwise Redis does not answer
-        g.allowances.append(allowance)
+        g.setdefault("allowances", []).append(allowance)
 
 
 def _add_headers(response: flask.Response) -> flask.Response:

@@ -28,7 +28,7 @@ def refuse_other_version(if_match: str, version: str) -> None:
 def mark_version(response: Response, version: str) -> None:
     """Set the headers that say which version answered."""
     response.headers["X-Model-Version"] = version
-    response.set_etag(version)
+    response.headers["ETag"] = f'"{version}"'
 
 
 def prefers_async(request: Request) -> bool:

@@ -88,6 +88,11 @@ def current_runtime() -> Runtime:
     return cast(Runtime, flask.current_app.extensions["gpserve"])
 
 
+def current_request() -> Request:
+    """Return the request itself: Flask's proxy looks it up again for each attribute."""
+    return cast(Request, flask.request._get_current_object())  # type: ignore[attr-defined]
+
+
 class ClientLeftError(Exception):
     """The client has closed the connection: nobody reads the answer."""
 
@@ -135,20 +140,21 @@ def method_not_allowed(method: str, allowed: Iterable[str]) -> Problem:
 
 def _begin() -> None:
     g.started = perf_counter()
-    g.request_id = request_id(flask.request.headers.get("X-Request-Id", ""))
+    request = current_request()
+    g.request_id = request_id(request.headers.get("X-Request-Id", ""))
     current_runtime().requests.begin()
-    _forget_impossible_dates(flask.request.environ)
+    _forget_impossible_dates(request.environ)
     try:
-        flask.request.query_string.decode()
+        request.query_string.decode()
     except UnicodeDecodeError:
         raise malformed("the query string is not UTF-8: write such bytes as %XX") from None
 
 
 def _forget_impossible_dates(environ: dict[str, Any]) -> None:
     """Ignore dates that are none (RFC 9110, section 13.1.3); Werkzeug fails for huge numbers."""
-    for name in ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE"):
+    for name in environ.keys() & {"HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE"}:
         try:
-            parse_date(environ.get(name))
+            parse_date(environ[name])
         except OverflowError:
             del environ[name]
 
@@ -157,16 +163,16 @@ def _end(response: flask.Response) -> flask.Response:
     response.headers["X-Request-Id"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.pop("Date", None)  # the server sets it as well
-    request = flask.request
+    request, runtime = current_request(), current_runtime()
     finish = partial(
-        current_runtime().requests.finish,
+        runtime.requests.finish,
         request_id=g.request_id,
         method=request.method,
         route=request.url_rule.rule if request.url_rule else "unmatched",
         path=request.path,
         status=response.status_code,
         started=g.started,
-        caller=_caller_name(),
+        caller=_caller_name(runtime),
     )
     if response.is_streamed and request.method != "HEAD":  # whose pieces nobody begins to read
         response.call_on_close(finish)
@@ -175,9 +181,9 @@ def _end(response: flask.Response) -> flask.Response:
     return response
 
 
-def _caller_name() -> str:
-    caller, keys = g.get("caller"), current_runtime().keys
-    return "" if caller is None or caller is keys.anonymous else str(caller.owner)
+def _caller_name(runtime: Runtime) -> str:
+    caller = g.get("caller")
+    return "" if caller is None or caller is runtime.keys.anonymous else str(caller.owner)
 
 
 def _http_error(error: HTTPException) -> flask.Response:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import flask
 import numpy as np
-from flask import Blueprint, request
+from flask import Blueprint
 
 from service.model import FloatArray, Model
 from service.services import umbridge as calls
@@ -17,7 +17,7 @@ from service.services.umbridge import Call, Feature
 from service.web.access import count_points
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
-from service.web.hooks import current_runtime, predict_while_connected
+from service.web.hooks import current_request, current_runtime, predict_while_connected
 
 umbridge = Blueprint("umbridge", __name__)
 
@@ -27,7 +27,7 @@ Compute = Callable[[], Iterable[bytes]]
 
 
 def _body() -> bytes:
-    settings = current_runtime().settings
+    settings, request = current_runtime().settings, current_request()
     limit = settings.max_parsed_bytes
     stream = opened(request, settings.max_body_bytes)
     detail = f"the call is larger than {limit} bytes: send fewer points"
@@ -45,7 +45,8 @@ def _computed(feature: Feature, prepare: Callable[[Model, Call], Compute]) -> fl
     runtime = current_runtime()
     model = runtime.live.model
     runtime.batcher.backlog.refuse_if_full()
-    refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
+    if_match = current_request().headers.get("If-Match", "")
+    refuse_other_version(if_match, model.description.version)
     body = _body()
     with parsing(len(body)):
         compute = prepare(model, calls.read(body, model, feature))

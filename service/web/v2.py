@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flask
-from flask import Blueprint, request
+from flask import Blueprint
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import PathConverter
 
@@ -20,10 +20,11 @@ from service.services.body import Spool, read_whole, refuse_larger
 from service.services.features import features_of
 from service.services.parsing import parsing
 from service.services.v2 import HEADER_LENGTH
+from service.services.writing import FEW
 from service.web.access import count_points
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
-from service.web.hooks import current_runtime, predict_while_connected
+from service.web.hooks import current_request, current_runtime, predict_while_connected
 
 v2 = Blueprint("v2", __name__)
 
@@ -123,7 +124,7 @@ def repository_index() -> flask.Response:
 @_of_model("/infer", "POST")
 def infer(name: str, version: str | None = None) -> flask.Response:
     """Predict mean and variance."""
-    runtime = current_runtime()
+    runtime, request = current_runtime(), current_request()
     runtime.batcher.backlog.refuse_if_full()
     served = _model(name, version)
     refuse_other_version(request.headers.get("If-Match", ""), served.description.version)
@@ -133,12 +134,12 @@ def infer(name: str, version: str | None = None) -> flask.Response:
         asked, X = protocol.read_request(text, raw, features, limit)
     count_points(len(X))
     outputs, members = protocol.infer(served, X, asked, predict_while_connected())
-    return _answer(served, asked.id, outputs, members)
+    return _answer(served, asked.id, outputs, members, few=len(X) <= FEW)
 
 
 def _body() -> tuple[bytes, bytes | mmap.mmap]:
     """Return the JSON, and the bytes after it; no JSON when the body is one raw tensor."""
-    settings = current_runtime().settings
+    settings, request = current_runtime().settings, current_request()
     refuse_larger(request.content_length, settings.max_body_bytes)
     body = opened(request, settings.max_body_bytes)
     header, limit = request.headers.get(HEADER_LENGTH), settings.max_parsed_bytes
@@ -153,11 +154,16 @@ def _body() -> tuple[bytes, bytes | mmap.mmap]:
 
 
 def _answer(
-    model: Model, id: str | None, outputs: list[tensors.Output], members: dict[str, Any]
+    model: Model,
+    id: str | None,
+    outputs: list[tensors.Output],
+    members: dict[str, Any],
+    *,
+    few: bool,
 ) -> flask.Response:
     length, pieces = tensors.write(protocol.head(model, id or flask.g.request_id, members), outputs)
     kind = "application/json" if length is None else "application/octet-stream"
-    response = flask.Response(pieces, content_type=kind)
+    response = flask.Response(b"".join(pieces) if few else pieces, content_type=kind)
     mark_version(response, model.description.version)
     if length is not None:
         response.headers[HEADER_LENGTH] = str(length)

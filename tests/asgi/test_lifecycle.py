@@ -116,6 +116,13 @@ def test_flask_alone_starts_and_stops_as_well(tmp_path: Path) -> None:
         assert plainhttp.post(f"{server.url}/predict", json=POINT).status_code == 200
         assert shows_its_model(server)
         assert server.stop() == 0
+        assert "gunicorn.access" not in server.log.read_text()
+
+
+def test_gunicorns_access_log_can_be_asked_for(tmp_path: Path) -> None:
+    with serving(tmp_path, *FLASK_ALONE, "--access-logfile=-") as server:
+        plainhttp.post(f"{server.url}/predict", json=POINT)
+        until(lambda: "POST /predict" in server.log.read_text())
 
 
 def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:

@@ -151,8 +151,8 @@ def test_a_caller_who_left_does_not_hurt_the_others() -> None:
     assert asyncio.run(run()).P[0, 0] == 10
 
 
-def test_threads_without_a_loop_share_products() -> None:
-    b, model = batcher(), Sum()
+def test_threads_without_a_loop_share_products_that_take_long() -> None:
+    b, model = batcher(seconds_per_point=0.01), Sum()
     model.gate.clear()
     shares: list[Waiting] = []
 
@@ -169,6 +169,12 @@ def test_threads_without_a_loop_share_products() -> None:
     for thread in threads:
         thread.join()
     assert sorted(sizes(shares)) == [1, 5, 5, 5, 5, 5]
+
+
+def test_a_thread_without_a_loop_does_not_wait_for_others_to_compute_little() -> None:
+    b, model = batcher(), Sum()
+    with b._turn:
+        assert b.predict_on_thread(model, [ROW], True).P[0, 0] == 10
 
 
 def test_threads_beside_a_loop_use_the_loops_batches() -> None:
