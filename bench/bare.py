@@ -1,8 +1,9 @@
 """The model without HTTP: `python -m bench.bare N SECONDS POINTS…` prints points per second
 for each number of POINTS per call, as JSON.
 
-It runs in the service's environment, or in one with GPy: then GPy's own rate is measured, too, and
-those of the machine: of a matrix product, and of reading a triangle's numbers once. All take turns,
+It runs in the service's environment, or in one with GPy and scikit-learn: then their own rates are
+measured, too, and those of the machine: of a matrix product, and of reading a triangle's numbers
+once. All take turns,
 and each is judged by its best call in CPU time of the thread, so that other work on the machine has
 little influence. Beside the rates it says what computes the model's.
 """
@@ -17,10 +18,12 @@ from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from service.gpr import GPR
+from service.model import FloatArray
 
 MODELS = Path(__file__).resolve().parent.parent / "build" / "bench" / "models"
 TURN_SECONDS = 0.1
@@ -41,6 +44,21 @@ def rates(ways: dict[str, Way], seconds: float) -> dict[str, float]:
     return {name: points / best[name] for name, (points, _) in ways.items()}
 
 
+def _sklearn(gpy: Any) -> Any:
+    """Return scikit-learn's regressor with the data and hyperparameters of GPy's."""
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+
+    kernel = ConstantKernel(float(gpy.rbf.variance[0])) * RBF(np.array(gpy.rbf.lengthscale))
+    noise = float(gpy.Gaussian_noise.variance[0])
+    return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(gpy.X, gpy.Y[:, 0])
+
+
+def _refuse_different_means(*means: FloatArray) -> None:
+    for mean in means[1:]:
+        np.testing.assert_allclose(mean, means[0], rtol=1e-6, atol=1e-6)
+
+
 def _quickest(call: Callable[[], object]) -> float:
     best, end = float("inf"), time.perf_counter() + TURN_SECONDS
     while time.perf_counter() < end:
@@ -55,9 +73,12 @@ def main(size: int, seconds: float, calls: list[int]) -> None:
     model = GPR.load(MODELS / f"n{size}.npz")
     X = np.random.default_rng(3).random((max(calls), 4))
     ways: dict[str, Way] = {f"gpserve {n}": (n, partial(model.predict, X[:n])) for n in calls}
-    if find_spec("GPy"):
+    if find_spec("sklearn"):
         gpy = pickle.loads((MODELS / f"n{size}.pickle").read_bytes())
+        sklearn = partial(_sklearn(gpy).predict, return_std=True)
+        _refuse_different_means(model.predict(X)[:, 0], gpy.predict(X)[0][:, 0], sklearn(X)[0])
         ways |= {f"GPy {n}": (n, partial(gpy.predict, X[:n])) for n in calls}
+        ways |= {f"scikit-learn {n}": (n, partial(sklearn, X[:n])) for n in calls}
         A, B = np.random.default_rng(4).random((2, PRODUCT, PRODUCT))
         triangle = np.ones(size * (size + 1) // 2)
         ways["flops"] = (2 * PRODUCT**3, partial(np.matmul, A, B))

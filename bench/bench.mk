@@ -1,13 +1,13 @@
 # Included by the Makefile: the benchmarks. Each side has its own environment, installed from a lock.
 ENVS        := build/bench/envs
 BENCH_PEERS := fastapi umbridge article mlserver litserve bentoml
-BENCH_MADE  := $(patsubst %,$(ENVS)/%/.made,gpserve train local load client $(BENCH_PEERS))
+BENCH_MADE  := $(patsubst %,$(ENVS)/%/.made,gpserve train local load client toolkits $(BENCH_PEERS))
 BENCH_PARTS := model speed v2 flaskcost batching meanwhile uploads overload keys start idle workers evaluate client jobs
 
 $(ENVS)/gpserve/.made: requirements/serve.txt
 $(ENVS)/train/.made: requirements/train.txt
 $(ENVS)/local/.made: requirements/local.txt
-$(patsubst %,$(ENVS)/%/.made,load client $(BENCH_PEERS)): $(ENVS)/%/.made: bench/requirements-%.txt
+$(patsubst %,$(ENVS)/%/.made,load client toolkits $(BENCH_PEERS)): $(ENVS)/%/.made: bench/requirements-%.txt
 
 $(BENCH_MADE):
 	@echo "installing $(@D)"
@@ -24,7 +24,7 @@ $(BENCH_PARTS:%=bench-%): bench-%: $(BENCH_MADE) kernel
 overload: bench-overload ## measure goodput and probes under overload on 64 to 512 connections (eight minutes)
 
 bench-lock: $(VENV)/.dev ## update the benchmarks' pinned versions from bench/*.in
-	for side in load client $(BENCH_PEERS); do \
+	for side in load client toolkits $(BENCH_PEERS); do \
 	  $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	    --python-version 3.11 -c requirements/train.txt \
 	    bench/requirements-$$side.in -o bench/requirements-$$side.txt || exit 1; \

@@ -1,4 +1,4 @@
-"""The model's own rate beside GPy's, and its share of the core's rate in matrix products."""
+"""The model's own rate beside GPy's and scikit-learn's, and its share of the core's rate."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from bench.places import ROOT, SERVER_CORE, pinned, python
 from bench.tables import table
 
 TITLE = "The model alone"
+SIDES = ("gpserve", "GPy", "scikit-learn")
+PICTURE = "benchmarks-model.png"
 SIZES = (100, 500, 1000, 2000, 4000)
 CALLS = (1, 2, 4, 8, 16, 32, 64, 128, 255, 256, 512, 1024, 2048, 4096)
 SECONDS = 1.0
@@ -35,7 +37,7 @@ def bare(side: str, size: int, calls: Sequence[int], seconds: float) -> dict[str
 
 def measure() -> dict[str, Any]:
     """Return the best rates of several turns, for every size of a model and of an array."""
-    return {str(size): bare("train", size, CALLS, SECONDS) for size in SIZES}
+    return {str(size): bare("toolkits", size, CALLS, SECONDS) for size in SIZES}
 
 
 def markdown(measured: dict[str, Any]) -> str:
@@ -43,14 +45,16 @@ def markdown(measured: dict[str, Any]) -> str:
     rows = []
     for size, rates in measured.items():
         for points in CALLS:
-            ours, gpy = rates[f"gpserve {points}"], rates[f"GPy {points}"]
+            ours, gpy, sklearn = (rates[f"{side} {points}"] for side in SIDES)
             # The product with a lower triangle takes N² operations per point.
             share = ours * int(size) ** 2 / rates["flops"]
-            numbers = [f"{ours:,.0f}", f"{gpy:,.0f}", f"{ours / gpy:.2f}", f"{share:.0%}"]
-            rows.append([size, f"{points}", *numbers])
-    head = ["N", "points per call", "gpserve, points/s", "GPy, points/s", "ratio", "share of core"]
-    lowest = min(float(row[4]) for row in rows)
-    many = min(float(row[5][:-1]) for row in rows if row[0] == "2000" and int(row[1]) >= 256)
+            numbers = [f"{rate:,.0f}" for rate in (ours, gpy, sklearn)]
+            ratios = [f"{ours / gpy:.2f}", f"{ours / sklearn:.2f}", f"{share:.0%}"]
+            rows.append([size, f"{points}", *numbers, *ratios])
+    head = ["N", "points per call", *(f"{side}, points/s" for side in SIDES)]
+    head += ["times GPy", "times scikit-learn", "share of core"]
+    lowest = min(float(row[5]) for row in rows)
+    many = min(float(row[7][:-1]) for row in rows if row[0] == "2000" and int(row[1]) >= 256)
     peak = max(rates["flops"] for rates in measured.values())
     at_2000 = measured["2000"]
     reads = at_2000["reads"] / at_2000["gpserve 1"]
@@ -61,8 +65,9 @@ def markdown(measured: dict[str, Any]) -> str:
             f"({peak / 1e9:.0f} GFLOP/s), counting only the N² operations per point of the "
             "triangular product.",
             table(head, rows),
-            f"The smallest ratio is {lowest:.2f} (target 1.25). At N = 2000 the share from 256 "
-            f"points on is at least {many:.0f}% (target 90 %), and one point takes {reads:.2f} "
+            f"![points per second by points per call]({PICTURE})",
+            f"The smallest ratio to GPy is {lowest:.2f} (target 1.25). At N = 2000 the share from "
+            f"256 points on is at least {many:.0f}% (target 90 %), and one point takes {reads:.2f} "
             "times as long as reading the triangle's numbers once (target 1.3).",
         ]
     )

@@ -1,4 +1,4 @@
-"""The plot of the comparison with the peers."""
+"""The plots of the comparisons with other servers and toolkits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
+from bench import model
 from bench.sides import SIDES
 
 _PANELS = (
@@ -18,6 +19,26 @@ _PANELS = (
     ("p99", 1.0, "99th percentile, ms"),
     ("memory", 1.0, "memory (PSS), MB"),
 )
+
+
+_COLOURS = dict(zip(model.SIDES, ("#1b6ca8", "#d1495b", "#8a9ba8"), strict=True))
+
+
+def draw_model(measured: dict[str, Any], file: Path) -> None:
+    """Draw a panel for each number of training points: points per second by points per call."""
+    figure, axes = plt.subplots(1, len(measured), figsize=(14, 3.2))
+    for axis, (size, rates) in zip(axes, measured.items(), strict=True):
+        for side, colour in _COLOURS.items():
+            values = [rates[f"{side} {points}"] for points in model.CALLS]
+            axis.loglog(model.CALLS, values, color=colour, label=side, marker=".")
+        axis.set_title(f"N = {size}", fontsize=10)
+        axis.set_xlabel("points per call")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("points per second")
+    axes[0].legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
 
 
 def draw(measured: dict[str, Any], file: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from bench import plot, results
+from bench import model, plot, results
 from bench.places import DOCS
 
 PARTS = (
@@ -42,9 +42,12 @@ def write() -> None:
     sections = [_section(part, before) for part in PARTS]
     text = "\n\n".join([_OPENING, *(section for section in sections if section)])
     page.write_text(text + "\n")
-    speed = results.load("speed")
-    if speed:
-        plot.draw(speed["measured"], DOCS / PICTURE)
+    for part, draw, picture in (
+        ("speed", plot.draw, PICTURE),
+        ("model", plot.draw_model, model.PICTURE),
+    ):
+        if result := results.load(part):
+            draw(result["measured"], DOCS / picture)
 
 
 def lines(part: str, measured: Any) -> str:

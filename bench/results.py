@@ -19,6 +19,7 @@ _SHOWN = {
     "mlserver": ("mlserver", "fastapi", "grpcio"),
     "litserve": ("litserve",),
     "bentoml": ("bentoml",),
+    "toolkits": ("gpy", "scikit-learn", "numpy"),
 }
 
 
