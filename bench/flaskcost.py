@@ -28,7 +28,7 @@ def measure() -> dict[str, Any]:
     command = pinned(SERVER_CORE, [python("gpserve"), "-m", "bench.flaskcalls"])
     environment = os.environ | {"PYTHONPATH": str(ROOT), "GPSERVE_MODEL": model_file(SMALL)}
     calls = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
     return {"calls": json.loads(calls.stdout), "http": _over_http()}
 

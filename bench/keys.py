@@ -23,7 +23,7 @@ SECONDS = 3
 def measure() -> dict[str, Any]:
     """Measure the check alone, and the CPU time of whole requests in interleaved rounds."""
     command = pinned(SERVER_CORE, [python("gpserve"), "-m", "bench.keycheck"])
-    alone = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    alone = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "keys.toml"
         headers = write_keys(file)

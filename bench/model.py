@@ -27,7 +27,7 @@ def bare(side: str, size: int, calls: Sequence[int], seconds: float) -> dict[str
         pinned(SERVER_CORE, command),
         cwd=ROOT,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
