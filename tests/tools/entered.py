@@ -40,6 +40,9 @@ LANES = JOBS, TRAININGS
 _IDLE_SECONDS = 7.0
 """Longer than the longest interval of any background thread (the worker's sweeper)."""
 
+_TIMES = 3
+"""A file counts that is entered each time: a thread's first job and a new connection enter others."""
+
 _SETTLE_SECONDS = 1.5
 """A worker still counts a job when its result can be fetched already."""
 
@@ -79,11 +82,14 @@ class Recorder:
         self._background = self.calls(lambda: time.sleep(_IDLE_SECONDS))
 
     def files(self, action: Callable[[], object]) -> list[str]:
-        """Return the files that are entered during an action."""
+        """Return the files that are entered each time during an action."""
+        return sorted(set.intersection(*(self._files(action) for _ in range(_TIMES))))
+
+    def _files(self, action: Callable[[], object]) -> set[str]:
         threads = {thread for *_, thread in self._background} - {"MainThread", *LANES}
         calls = self.calls(action) - self._background
         entered = {file for file, _, thread in calls if thread not in threads}
-        return sorted(entered - CONNECTION - FROM_TIME_TO_TIME)
+        return entered - CONNECTION - FROM_TIME_TO_TIME
 
 
 @contextmanager
