@@ -15,6 +15,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,13 +37,30 @@ Way = tuple[float, Callable[[], object]]
 """Points per call, and the call."""
 
 
+@dataclass(frozen=True)
+class Turn:
+    """The least CPU seconds of a call, how many calls there were, and seconds on the wall."""
+
+    best: float
+    calls: int
+    wall: float
+
+
 def rates(ways: dict[str, Way], seconds: float) -> dict[str, float]:
-    """Return points per second of CPU time: the best call within `seconds` for each way."""
-    best = dict.fromkeys(ways, float("inf"))
+    """Return points per second of each way: of CPU time by its best call, and sustained.
+
+    The sustained rate, of the clock on the wall, suffers from other work as a long request does.
+    """
+    turns: dict[str, list[Turn]] = {name: [] for name in ways}
     for _ in range(max(1, round(seconds / TURN_SECONDS))):
         for name, (_, call) in ways.items():
-            best[name] = min(best[name], _quickest(call))
-    return {name: points / best[name] for name, (points, _) in ways.items()}
+            turns[name].append(_turn(call))
+    best = {name: n / min(turn.best for turn in turns[name]) for name, (n, _) in ways.items()}
+    sustained = {
+        f"{name}, sustained": ways[name][0] * sum(t.calls for t in own) / sum(t.wall for t in own)
+        for name, own in turns.items()
+    }
+    return best | sustained
 
 
 def _sklearn(gpy: Any) -> Any:
@@ -60,21 +78,19 @@ def _refuse_different_means(*means: FloatArray) -> None:
         np.testing.assert_allclose(mean, means[0], rtol=1e-6, atol=1e-6)
 
 
-def _quickest(call: Callable[[], object]) -> float:
-    """Return the least CPU time of a call within a turn, the mean of a block of calls.
-
-    The thread's clock of a virtual machine may stand still during a single call.
-    """
+def _turn(call: Callable[[], object]) -> Turn:
+    """Make calls in blocks: a virtual machine's clock of a thread may stand still during one."""
     started = time.perf_counter()
     call()
     number = max(1, round(BLOCK_SECONDS / (time.perf_counter() - started)))
-    best, end = float("inf"), started + TURN_SECONDS
-    while best == float("inf") or time.perf_counter() < end:
+    best, calls = float("inf"), 1
+    while calls == 1 or time.perf_counter() < started + TURN_SECONDS:
         before = time.thread_time()
         for _ in range(number):
             call()
         best = min(best, (time.thread_time() - before) / number)
-    return best
+        calls += number
+    return Turn(best, calls, time.perf_counter() - started)
 
 
 def main(size: int, seconds: float, calls: list[int]) -> None:

@@ -40,8 +40,7 @@ no_queue = Blueprint("jobs", __name__)
 
 def create_app(runtime: Runtime) -> Flask:
     """The application for one runtime."""
-    app = Flask(__name__, static_folder=None)
-    app.request_class = hooks.Request
+    app = hooks.Application(__name__, static_folder=None)
     app.extensions["gpserve"] = runtime
     app.config["MAX_FORM_MEMORY_SIZE"] = runtime.settings.max_parsed_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]

@@ -76,8 +76,10 @@ def opened(request: Request, limit: int) -> BinaryIO:
 
     Raises `Problem`: 415 for an unsupported encoding; 400 and 413 while reading.
     """
-    encoding = _encoding(request)
-    return open_body(cast(BinaryIO, request.stream), encoding, limit)
+    encoding, stream = _encoding(request), cast(BinaryIO, request.stream)
+    if not encoding and 0 < (request.content_length or 0) <= min(limit, _PIECE):
+        return cast(BinaryIO, io.BufferedReader(io.BytesIO(stream.read())))
+    return open_body(stream, encoding, limit)
 
 
 def _encoding(request: Request) -> str:
