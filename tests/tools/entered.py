@@ -41,7 +41,7 @@ _IDLE_SECONDS = 7.0
 """Longer than the longest interval of any background thread (the worker's sweeper)."""
 
 _TIMES = 3
-"""A file counts that is entered each time: a thread's first job and a new connection enter others."""
+"""A file counts that is entered each time: a thread's first job enters others."""
 
 _SETTLE_SECONDS = 1.5
 """A worker still counts a job when its result can be fetched already."""
