@@ -3,9 +3,8 @@ for each number of POINTS per call, as JSON.
 
 It runs in the service's environment, or in one with GPy and scikit-learn: then their own rates are
 measured, too, and those of the machine: of a matrix product, and of reading a triangle's numbers
-once. All take turns,
-and each is judged by its best call in CPU time of the thread, so that other work on the machine has
-little influence. Beside the rates it says what computes the model's.
+once. All take turns, and each is judged by its best call in CPU time of the thread, so that other
+work on the machine has little influence. Beside the rates it says what computes the model's.
 """
 
 from __future__ import annotations

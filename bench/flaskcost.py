@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
 from bench import wrk
 from bench.flaskcalls import CALLS, REPEATS
 from bench.places import ROOT, SERVER_CORE, pinned, python
-from bench.servers import Running, model_file, running
-from bench.sides import SIDES
+from bench.servers import Running, model_file
+from bench.sides import started
 from bench.tables import table
 
 TITLE = "What a request through Flask costs"
@@ -35,14 +34,7 @@ def measure() -> dict[str, Any]:
 
 def _over_http() -> dict[str, float]:
     """Return the microseconds of CPU time per request: the median of the rounds."""
-    with ExitStack() as stack:
-        servers = {
-            name: stack.enter_context(
-                running(side.environment, side.arguments, SIZE, ready=side.ready)
-            )
-            for name, side in SIDES.items()
-            if name in ("gpserve", "flask", "article")
-        }
+    with started(("gpserve", "flask", "article"), SIZE) as servers:
         ways = {
             "event loop": (servers["gpserve"], "native"),
             "front": (servers["gpserve"], "form"),

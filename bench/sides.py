@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.request import Request, urlopen
 
-from bench.servers import GPSERVE, Running
+from bench.servers import GPSERVE, Running, running
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,19 @@ SIDES = {
         [*_ARTICLE, "--workers", "1"],
     ),
 }
+
+
+@contextmanager
+def started(names: Iterable[str], size: int) -> Iterator[dict[str, Running]]:
+    """Run these sides at the same time, each with the model of `size` training points."""
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(
+                running(side.environment, side.arguments, size, ready=side.ready)
+            )
+            for name, side in SIDES.items()
+            if name in names
+        }
 
 
 def refuse_different_answers(servers: dict[str, Running]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import click
 
 from bench import wrk
-from bench.servers import Running, running
-from bench.sides import SIDES, refuse_different_answers
+from bench.servers import Running
+from bench.sides import SIDES, refuse_different_answers, started
 from bench.tables import table
 
 TITLE = "One point per request, beside other servers"
@@ -33,13 +32,7 @@ class Turn:
 
 def measure() -> dict[str, Any]:
     """Measure rates, latencies and memory of every side, and ratios within the same round."""
-    with ExitStack() as stack:
-        servers = {
-            name: stack.enter_context(
-                running(side.environment, side.arguments, TRAINING_POINTS, ready=side.ready)
-            )
-            for name, side in SIDES.items()
-        }
+    with started(SIDES, TRAINING_POINTS) as servers:
         refuse_different_answers(servers)
         for name in SIDES:
             _load(name, servers[name], WARM_UP_SECONDS)

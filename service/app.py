@@ -110,9 +110,8 @@ def predict() -> flask.Response:
     answer = writing.pieces(
         model, source, options, media_type, predict_while_connected(), runtime.limits
     )
-    pieces = _while_connected(answer, request.environ)
-    few = points is not None and points <= writing.FEW  # in one piece, of a known length
-    response = flask.Response(b"".join(pieces) if few else pieces, content_type=media_type)
+    pieces = writing.whole_if_few(_while_connected(answer, request.environ), points)
+    response = flask.Response(pieces, content_type=media_type)
     _describe(response, model)
     response.headers["Server-Timing"] = (
         f"parse;dur={(parsed - started) * 1e3:.3f}, "

@@ -36,7 +36,7 @@ from service.services.prediction import (
 _encode = msgspec.json.Encoder().encode
 
 _PIECE = 8192
-FEW = 256
+_FEW = 256
 """Points that are answered in one piece."""
 
 _IN_MEMORY = 4 << 20
@@ -93,9 +93,8 @@ def pieces(
     Raises `Problem`: 413 and 422 for options that the points or the model do not allow.
     """
     shape, known = source.shape, math.prod(source.shape or ())
-    few = shape is not None and 0 < known <= FEW
-    if few and media_type == negotiation.JSON and options.plain:
-        return iter((_predicted(model, shape or (), source.chunks, options, predict),))
+    if shape is not None and 0 < known <= _FEW and media_type == negotiation.JSON and options.plain:
+        return iter((_predicted(model, shape, source.chunks, options, predict),))
     refuse_many_samples(options, known, limits)
     chunks, K = source.chunks, None
     if options.covariance:
@@ -105,6 +104,11 @@ def pieces(
         chunks = iter(whole)
     layout = layout_of(source, options, features_of(model), K)
     return written(layout, answered(model, chunks, options, predict, limits), media_type)
+
+
+def whole_if_few(pieces: Iterator[bytes], points: int | None) -> bytes | Iterator[bytes]:
+    """Join the answer for few points, so that its length is known before it is sent."""
+    return b"".join(pieces) if points is not None and points <= _FEW else pieces
 
 
 def _predicted(

@@ -20,7 +20,7 @@ from service.services.body import Spool, read_whole, refuse_larger
 from service.services.features import features_of
 from service.services.parsing import parsing
 from service.services.v2 import HEADER_LENGTH
-from service.services.writing import FEW
+from service.services.writing import whole_if_few
 from service.web.access import count_points
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
@@ -134,7 +134,7 @@ def infer(name: str, version: str | None = None) -> flask.Response:
         asked, X = protocol.read_request(text, raw, features, limit)
     count_points(len(X))
     outputs, members = protocol.infer(served, X, asked, predict_while_connected())
-    return _answer(served, asked.id, outputs, members, few=len(X) <= FEW)
+    return _answer(served, asked.id, outputs, members, points=len(X))
 
 
 def _body() -> tuple[bytes, bytes | mmap.mmap]:
@@ -159,11 +159,11 @@ def _answer(
     outputs: list[tensors.Output],
     members: dict[str, Any],
     *,
-    few: bool,
+    points: int,
 ) -> flask.Response:
     length, pieces = tensors.write(protocol.head(model, id or flask.g.request_id, members), outputs)
     kind = "application/json" if length is None else "application/octet-stream"
-    response = flask.Response(b"".join(pieces) if few else pieces, content_type=kind)
+    response = flask.Response(whole_if_few(pieces, points), content_type=kind)
     mark_version(response, model.description.version)
     if length is not None:
         response.headers[HEADER_LENGTH] = str(length)
