@@ -31,9 +31,6 @@ TABLE = HEADER + "a,-20,181,500,30\nb,-21,182,90,60\n"
 LONG_TABLE = HEADER + "a,-20,181,500,30\n" * 600
 """More rows than a large tile, which all CPUs share."""
 
-FROM_TIME_TO_TIME = {"worker/sweeping.py"}
-"""What a worker does once a minute, perhaps during the job."""
-
 LANES = JOBS, TRAININGS
 """The threads of a worker that wait for messages and do them."""
 
@@ -41,7 +38,8 @@ _IDLE_SECONDS = 7.0
 """Longer than the longest interval of any background thread (the worker's sweeper)."""
 
 _TIMES = 3
-"""A file counts that is entered each time: a thread's first job enters others."""
+"""A file counts that is entered each time: a thread's first job enters others, and from time to
+time a worker sweeps."""
 
 _SETTLE_SECONDS = 1.5
 """A worker still counts a job when its result can be fetched already."""
@@ -89,7 +87,7 @@ class Recorder:
         threads = {thread for *_, thread in self._background} - {"MainThread", *LANES}
         calls = self.calls(action) - self._background
         entered = {file for file, _, thread in calls if thread not in threads}
-        return entered - CONNECTION - FROM_TIME_TO_TIME
+        return entered - CONNECTION
 
 
 @contextmanager
