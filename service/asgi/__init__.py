@@ -11,9 +11,9 @@ UVICORN_INTERNALS = {
         "url"
     ),
     "RequestResponseCycle": (
-        "chunked_encoding default_headers disconnected expected_content_length flow keep_alive "
-        "message_event on_response response_complete response_started scope send "
-        "waiting_for_100_continue"
+        "body chunked_encoding default_headers disconnected expected_content_length flow "
+        "keep_alive message_event more_body on_response response_complete response_started scope "
+        "send waiting_for_100_continue"
     ),
     "FlowControl": "pause_reading read_paused resume_reading write_paused",
     "Server": "handle_exit on_tick serve server_state should_exit started",

@@ -10,7 +10,9 @@ from typing import Any, NoReturn, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.asgi.front import LoadShedder
+from service.asgi.direct import Small
+from service.asgi.exchange import DirectRequest, send_response
+from service.asgi.front import Front
 from service.asgi.transport import DIRECT_WRITER, CoalescingTransport, DirectWriter, Response
 from service.asgi.upgrades import UpgradeIgnoringProtocol
 from service.runtime.runtime import Runtime
@@ -53,17 +55,18 @@ class Connection(UpgradeIgnoringProtocol):
     Parameters
     ----------
     runtime : whose settings hold the limits
-    shedder : refuses small requests when too much work waits
+    front : answers the requests
     *args, **kwargs : of uvicorn's protocol
     """
 
     _writer: DirectWriter
 
-    def __init__(self, runtime: Runtime, shedder: LoadShedder, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, runtime: Runtime, front: Front, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._runtime = runtime
         self._settings = runtime.settings
-        self._shedder = shedder
+        self._front = front
+        self._small: Small | None = None
         self._served = 0
         self._begun = 0
         self._head_bytes = 0
@@ -156,29 +159,58 @@ class Connection(UpgradeIgnoringProtocol):
         self.deadline = min(latest, self.deadline + earned)
 
     def on_message_complete(self) -> None:
-        """Stop waiting for the body."""
+        """Stop waiting for the body; answer a small request."""
         super().on_message_complete()
         if self.will_parse_again:
             return
         self.in_body = False
-        if self.cycle.response_complete:
+        cycle, small = self.cycle, self._small
+        if cycle.response_complete:
             self.deadline = time.monotonic() + self.timeout_keep_alive
+        elif small is not None:
+            self._small = None
+            self._front.small.answer(small, bytes(cycle.body), partial(self._reply, cycle))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Start the application, unless the server has too much to do: then refuse the request."""
+        """Start a request unless the server has too much to do; a small one waits for its body.
+
+        One that has waited for another, and is complete, takes a task and so a turn of the loop.
+        """
+        if self.transport.is_closing():
+            return
         scope: Any = cycle.scope
-        refusal = self._shedder.refusal(scope)
+        self._writer.cycle = cycle
+        refusal = self._front.shedder.refusal(scope)
         if refusal is not None:
             if self._can_refuse_here(cycle):
                 self._writer.respond(cycle, *refusal)
-                self._shedder.rest(self.flow)
-                return
-            app = partial(self._shedder.send_later, refusal)
+                self._front.shedder.rest(self.flow)
+            else:
+                self._start_task(cycle, partial(self._front.shedder.send_later, refusal))
+        elif cycle.more_body and not cycle.waiting_for_100_continue:
+            self._small = self._front.small.admit(scope)
+            if self._small is None:
+                self._start_task(cycle, app)
+        else:
+            self._start_task(cycle, app)
+
+    def _start_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        scope: Any = cycle.scope
         if scope["http_version"] == "1.0":
             _disable_chunking(cycle)
-        self._writer.cycle = cycle
         scope[DIRECT_WRITER] = self._writer
         super()._start_asgi_task(cycle, app)
+
+    def _reply(
+        self, cycle: RequestResponseCycle, request: DirectRequest, response: Response | None
+    ) -> None:
+        """Send the answer to a small request, or start what Flask must answer."""
+        if response is None:
+            self._start_task(cycle, self._front.hand_over)
+            return
+        if not self._writer.try_respond(*response):  # the client has left, or reads slowly
+            self._start_task(cycle, partial(send_response, response))
+        request.finish(response[0])
 
     def _can_refuse_here(self, cycle: RequestResponseCycle) -> bool:
         """Whether the connection stays open and has no other request or message to handle.

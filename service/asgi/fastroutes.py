@@ -7,7 +7,9 @@ Both call the same functions to read points, predict and write answers, so each 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -25,13 +27,22 @@ from service.services.chunks import refuse_unusable
 from service.services.features import features_of
 from service.services.jsonpoints import read_json
 from service.services.negotiation import JSON_ACCEPTS
-from service.services.points import read_fields
-from service.services.v2tensors import write
+from service.services.points import Rows, read_fields
+from service.services.v2tensors import Inference, write
 from service.web.headers import refuse_other_version
 
 SMALL_BODY = 16 << 10
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
 _BODY_OR_PREFERENCE = frozenset({b"content-length", b"transfer-encoding", b"prefer"})
+
+
+class Asked(NamedTuple):
+    """What a request asks of a model, and how its answer is written once it is there."""
+
+    model: Model
+    rows: Rows
+    noise: bool
+    write: Callable[[Waiting], Response]
 
 
 class FastRoute(ABC):
@@ -48,8 +59,8 @@ class FastRoute(ABC):
         """Whether a request is small, as far as its head shows."""
 
     @abstractmethod
-    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
-        """Return the response, or None if the request needs more than the event loop can give.
+    def read(self, request: DirectRequest, body: bytes) -> Asked | None:
+        """Read a request; None if it needs more than the event loop can give.
 
         Raises `Problem`: the request cannot be answered.
         """
@@ -71,8 +82,8 @@ class FastPredict(FastRoute):
             and b"prefer" not in headers
         )
 
-    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
-        """Return mean and variance, or None for an option or for many points."""
+    def read(self, request: DirectRequest, body: bytes) -> Asked | None:
+        """Read points for mean and variance; None for an option or for many points."""
         runtime = self._runtime
         model = runtime.live.model
         features = features_of(model)
@@ -85,10 +96,8 @@ class FastPredict(FastRoute):
         n = len(read.rows)
         if not read.options.plain or n >= model.large_tile or n > runtime.settings.max_points:
             return None
-        request.begin()
-        done = await runtime.batcher.predict(model, read.rows, read.options.noise)
-        document = writing.few_points(done.P, done.outside, read.shape)
-        return request.response(document, _headers(model, request, done))
+        write = partial(_write_points, request, model, read.shape)
+        return Asked(model, read.rows, read.options.noise, write)
 
 
 class FastEvaluate(FastRoute):
@@ -98,18 +107,17 @@ class FastEvaluate(FastRoute):
         """Whether the request has the length of one point."""
         return _is_small_post(scope, headers)
 
-    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
-        """Return the outputs at the input."""
+    def read(self, request: DirectRequest, body: bytes) -> Asked | None:
+        """Read the input, at which the outputs are asked for."""
         runtime = self._runtime
         model = runtime.live.model
         refuse_other_version(request.header(b"if-match"), model.description.version)
         call = umbridgecalls.read(body, model, "Evaluate")
         columns = umbridgecalls.columns(call.name, model)
         rows = umbridgecalls.rows(call, features_of(model), runtime.settings.max_points)
-        request.begin()
-        done = await runtime.batcher.predict(model, rows, call.config.noisy)
-        document = umbridgecalls.evaluated(done.P, columns)
-        return request.response(document, _headers(model, request, done))
+        return Asked(
+            model, rows, call.config.noisy, partial(_write_outputs, request, model, columns)
+        )
 
 
 class FastInfer(FastRoute):
@@ -122,8 +130,8 @@ class FastInfer(FastRoute):
         length = headers.get(_HEADER_LENGTH, b"0")
         return length.isdigit() and int(length) <= int(headers[b"content-length"])
 
-    async def answer(self, request: DirectRequest, body: bytes) -> Response | None:
-        """Return mean and variance, or None for gradients, many points, or another model."""
+    def read(self, request: DirectRequest, body: bytes) -> Asked | None:
+        """Read points for mean and variance; None for gradients, many points, another model."""
         runtime = self._runtime
         model = runtime.live.model
         if request.path not in v2calls.paths(model):
@@ -137,18 +145,37 @@ class FastInfer(FastRoute):
             return None
         rows = np.asarray(X, dtype=np.float64)
         refuse_unusable(rows, features, 0)
-        request.begin()
-        done = await runtime.batcher.predict(model, rows.tolist(), asked.parameters.noise)
-        outputs, members = v2calls.outputs(asked, done.P, done.outside[:, np.newaxis])
-        length, pieces = write(v2calls.head(model, asked.id or request.id, members), outputs)
-        headers, document = _headers(model, request, done), b"".join(pieces)
-        if length is None:
-            return request.response(document, headers)
-        headers.append((_HEADER_LENGTH, str(length).encode()))
-        return request.response(document, headers, media_type="application/octet-stream")
+        noise = asked.parameters.noise
+        return Asked(model, rows.tolist(), noise, partial(_write_tensors, request, model, asked))
 
 
 _HEADER_LENGTH = v2calls.HEADER_LENGTH.lower().encode()
+
+
+def _write_points(
+    request: DirectRequest, model: Model, shape: tuple[int, ...], done: Waiting
+) -> Response:
+    document = writing.few_points(done.P, done.outside, shape)
+    return request.response(document, _headers(model, request, done))
+
+
+def _write_outputs(
+    request: DirectRequest, model: Model, columns: tuple[int, ...], done: Waiting
+) -> Response:
+    document = umbridgecalls.evaluated(done.P, columns)
+    return request.response(document, _headers(model, request, done))
+
+
+def _write_tensors(
+    request: DirectRequest, model: Model, asked: Inference, done: Waiting
+) -> Response:
+    outputs, members = v2calls.outputs(asked, done.P, done.outside[:, np.newaxis])
+    length, pieces = write(v2calls.head(model, asked.id or request.id, members), outputs)
+    headers, document = _headers(model, request, done), b"".join(pieces)
+    if length is None:
+        return request.response(document, headers)
+    headers.append((_HEADER_LENGTH, str(length).encode()))
+    return request.response(document, headers, media_type="application/octet-stream")
 
 
 def _is_small_post(scope: Scope, headers: dict[bytes, bytes]) -> bool:

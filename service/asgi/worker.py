@@ -63,7 +63,7 @@ class Worker(UvicornWorker):
         runtime: Runtime = self.wsgi.extensions["gpserve"]
         front = Front(runtime, self.wsgi.wsgi_app)
         self.config.app = front
-        self.config.http = partial(Connection, runtime, front.shedder)
+        self.config.http = partial(Connection, runtime, front)
         self.config.timeout_graceful_shutdown = int(runtime.settings.graceful_seconds)
         server = DrainingServer(self.config, runtime)
         self._install_sigquit_handler()

@@ -13,8 +13,10 @@ loop is busy with refusals, and would let it wait.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -28,6 +30,8 @@ from service.runtime.pool import TilePool
 from service.services.points import Rows
 from service.services.prediction import extrapolated
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(slots=True, eq=False)
 class Waiting:
@@ -35,6 +39,8 @@ class Waiting:
 
     Attributes
     ----------
+    settled : called with this object once it has a result or an error
+    error : what the model raised, or None
     P : mean and variance, shape (n, 2)
     outside : which points are outside the training range, shape (n,)
     queued : `perf_counter()` when it began to wait
@@ -44,8 +50,9 @@ class Waiting:
     model: Model
     rows: Rows
     noise: bool
-    future: asyncio.Future[None] | Future[None]
+    settled: Callable[[Waiting], None]
     queued: float = field(default_factory=perf_counter, init=False)
+    error: Exception | None = field(default=None, init=False)
     P: FloatArray = field(init=False)
     outside: BoolArray = field(init=False)
     waited: float = field(init=False)
@@ -81,35 +88,42 @@ class Batcher:
         self._loop = loop
         self._executor = ThreadPoolExecutor(thread_name_prefix="batch")
 
-    async def predict(self, model: Model, rows: Rows, noise: bool) -> Waiting:
-        """Wait for the answer, on the event loop that was attached."""
+    def submit(
+        self, model: Model, rows: Rows, noise: bool, settled: Callable[[Waiting], None]
+    ) -> None:
+        """Have `settled` called with the result, on the event loop that was attached."""
         assert self._loop is not None
-        waiting = Waiting(model, rows, noise, self._loop.create_future())
         self.backlog.add(len(rows))
-        self._pending.append(waiting)
+        self._pending.append(Waiting(model, rows, noise, settled))
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._gather, 0, _MOST_TURNS)
-        await waiting.future  # type: ignore[misc]
+
+    def predict(self, model: Model, rows: Rows, noise: bool) -> Waiting:
+        """Wait for the result, on a thread that is not the event loop's.
+
+        Raises whatever the model raised.
+        """
+        future: Future[Waiting] = Future()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.submit, model, rows, noise, future.set_result)
+        else:
+            self._predict_without_loop(Waiting(model, rows, noise, future.set_result), future)
+        waiting = future.result()
+        if waiting.error is not None:
+            raise waiting.error
         return waiting
 
-    def predict_on_thread(self, model: Model, rows: Rows, noise: bool) -> Waiting:
-        """Wait for the answer on a thread that is not the event loop's."""
-        if self._loop is not None:
-            coroutine = self.predict(model, rows, noise)
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-        future: Future[None] = Future()
-        waiting = Waiting(model, rows, noise, future)
-        self.backlog.add(len(rows))
-        if self.backlog.at_best(len(rows)) < _WAKING_SECONDS:
-            self._settle(*self._compute([waiting]))
+    def _predict_without_loop(self, waiting: Waiting, future: Future[Waiting]) -> None:
+        points = len(waiting.rows)
+        self.backlog.add(points)
+        if self.backlog.at_best(points) < _WAKING_SECONDS:
+            _settle(self._compute([waiting]))
         else:
             self._pending.append(waiting)
             with self._turn:
                 while not future.done():
-                    self._settle(*self._compute(self._take()))
-        future.result()
-        return waiting
+                    _settle(self._compute(self._take()))
 
     def _gather(self, seen: int, turns: int) -> None:
         """Compute once a turn of the loop has brought no request, or after so many turns."""
@@ -125,7 +139,7 @@ class Batcher:
         while self._running < max(1, self._pool.width) and (batch := self._take()):
             points = sum(len(waiting.rows) for waiting in batch)
             if self.backlog.at_best(points) < INLINE_SECONDS:
-                self._settle(*self._compute(batch))
+                _settle(self._compute(batch))
             else:
                 assert self._loop is not None
                 self._running += 1
@@ -135,7 +149,7 @@ class Batcher:
     def _compute_all(self, batch: Batch) -> None:
         assert self._loop is not None
         while batch:
-            self._loop.call_soon_threadsafe(self._settle, *self._compute(batch))
+            self._loop.call_soon_threadsafe(_settle, self._compute(batch))
             batch = self._take()
 
     def _idle(self, work: asyncio.Future[None]) -> None:
@@ -160,7 +174,7 @@ class Batcher:
                 batch.append(self._pending.popleft())
         return batch
 
-    def _compute(self, batch: Batch) -> tuple[Batch, BaseException | None]:
+    def _compute(self, batch: Batch) -> Batch:
         started = perf_counter()
         first = batch[0]
         X = np.array([row for waiting in batch for row in waiting.rows])
@@ -172,7 +186,9 @@ class Batcher:
             outside = extrapolated(first.model, X)
         except Exception as error:  # whatever the model raises belongs to those who asked
             self.backlog.done(len(X))
-            return batch, error
+            for waiting in batch:
+                waiting.error = error
+            return batch
         took = perf_counter() - started
         a = 0
         for waiting in batch:
@@ -182,13 +198,12 @@ class Batcher:
             a = b
         self.backlog.done(len(X), took)
         self._metrics.count_points(len(X), took)
-        return batch, None
+        return batch
 
-    def _settle(self, batch: Batch, error: BaseException | None) -> None:
-        for waiting in batch:
-            if waiting.future.done():  # the caller has gone
-                continue
-            if error is None:
-                waiting.future.set_result(None)
-            else:
-                waiting.future.set_exception(error)
+
+def _settle(batch: Batch) -> None:
+    for waiting in batch:
+        try:
+            waiting.settled(waiting)
+        except Exception:  # belongs to this request alone
+            log.exception("a prediction was not delivered")

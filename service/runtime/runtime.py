@@ -100,7 +100,7 @@ class Runtime:
     def predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
         """Return mean and variance, on a thread: few points in a batch, many on all CPUs."""
         if len(X) < model.large_tile:
-            return self.batcher.predict_on_thread(model, X.tolist(), noise).P
+            return self.batcher.predict(model, X.tolist(), noise).P
         started = perf_counter()
         self.uploads.add(len(X))
         try:

@@ -170,7 +170,7 @@ class _Server:
     async def _serve(self, data: bytes, number: int) -> _Transport:
         state, loop = ServerState(), self._loop
         transport = _Transport(loop, number % 5 == 1)
-        protocol = Connection(self._runtime, self._front.shedder, self._config, state, {}, loop)
+        protocol = Connection(self._runtime, self._front, self._config, state, {}, loop)
         transport.protocol = protocol
         protocol.connection_made(transport)
         for piece in _pieces(data, number):

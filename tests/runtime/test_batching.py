@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from service.model import Model
 from service.runtime.backlog import Backlog
 from service.runtime.batching import Batcher, Waiting
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
 from service.services.errors import Problem
+from service.services.points import Rows
 from tests.helpers.patience import until
 from tests.helpers.toys import Broken, Sum
 
@@ -22,6 +24,15 @@ ROW = [1.0, 2.0, 3.0, 4.0]
 
 def batcher(seconds_per_point: float = 1e-6) -> Batcher:
     return Batcher(Backlog(1.0, seconds_per_point), TilePool(), Metrics())
+
+
+async def predict(b: Batcher, model: Model, rows: Rows, noise: bool) -> Waiting:
+    settled: asyncio.Future[Waiting] = asyncio.get_running_loop().create_future()
+    b.submit(model, rows, noise, settled.set_result)
+    waiting = await settled
+    if waiting.error is not None:
+        raise waiting.error
+    return waiting
 
 
 def on_loop(b: Batcher, *coroutines: Coroutine[Any, Any, Waiting]) -> list[Waiting]:
@@ -39,25 +50,25 @@ def sizes(shares: list[Waiting]) -> list[float]:
 
 def test_requests_of_one_turn_share_a_product_in_order() -> None:
     b, model = batcher(), Sum()
-    shares = on_loop(b, *(b.predict(model, [[float(i), 0, 0, 0]], True) for i in range(5)))
+    shares = on_loop(b, *(predict(b, model, [[float(i), 0, 0, 0]], True) for i in range(5)))
     assert [share.P[0, 0] for share in shares] == [0, 1, 2, 3, 4]
     assert sizes(shares) == [5] * 5
 
 
 def test_a_single_request_is_alone() -> None:
     b, model = batcher(), Sum()
-    assert sizes(on_loop(b, b.predict(model, [ROW], True))) == [1]
+    assert sizes(on_loop(b, predict(b, model, [ROW], True))) == [1]
 
 
 def arriving(b: Batcher, model: Sum, count: int) -> list[Waiting]:
     """Answer requests of which one arrives in each iteration of the loop."""
 
-    async def predict(turn: int) -> Waiting:
+    async def predict_at(turn: int) -> Waiting:
         for _ in range(turn):
             await asyncio.sleep(0)
-        return await b.predict(model, [ROW], True)
+        return await predict(b, model, [ROW], True)
 
-    return on_loop(b, *(predict(turn) for turn in range(count)))
+    return on_loop(b, *(predict_at(turn) for turn in range(count)))
 
 
 def test_requests_of_successive_turns_share_a_product() -> None:
@@ -73,20 +84,20 @@ def test_the_first_request_does_not_wait_for_ever_for_others() -> None:
 def test_models_and_kinds_of_variance_are_not_mixed() -> None:
     b, one, other = batcher(), Sum(), Sum()
     asked = [(one, True), (one, True), (one, False), (other, False)]
-    shares = on_loop(b, *(b.predict(model, [ROW], noise) for model, noise in asked))
+    shares = on_loop(b, *(predict(b, model, [ROW], noise) for model, noise in asked))
     assert sizes(shares) == [2, 2, 1, 1]
 
 
 def test_a_batch_stays_below_a_large_tile() -> None:
     b, model = batcher(), Sum()
     rows = [ROW] * 100
-    shares = on_loop(b, *(b.predict(model, rows, True) for _ in range(5)))
+    shares = on_loop(b, *(predict(b, model, rows, True) for _ in range(5)))
     assert sizes(shares) == [200, 200, 200, 200, 100]
 
 
 def test_a_large_request_is_alone() -> None:
     b, model = batcher(), Sum()
-    shares = on_loop(b, b.predict(model, [ROW], True), b.predict(model, [ROW] * 256, True))
+    shares = on_loop(b, predict(b, model, [ROW], True), predict(b, model, [ROW] * 256, True))
     assert len(shares[1].P) == 256
     assert sizes(shares)[0] == 1
 
@@ -97,10 +108,10 @@ def test_while_one_batch_is_computed_the_next_one_gathers() -> None:
 
     async def run() -> list[Waiting]:
         b.attach(asyncio.get_running_loop())
-        first = asyncio.create_task(b.predict(model, [ROW], True))
+        first = asyncio.create_task(predict(b, model, [ROW], True))
         while not b._running:
             await asyncio.sleep(0)
-        others = [asyncio.create_task(b.predict(model, [ROW], True)) for _ in range(7)]
+        others = [asyncio.create_task(predict(b, model, [ROW], True)) for _ in range(7)]
         while len(b._pending) < 7:
             await asyncio.sleep(0)
         model.gate.set()
@@ -115,10 +126,10 @@ def test_the_thread_takes_the_next_batch_without_the_loop() -> None:
 
     async def run() -> list[Waiting]:
         b.attach(asyncio.get_running_loop())
-        tasks = [asyncio.create_task(b.predict(model, [ROW], True))]
+        tasks = [asyncio.create_task(predict(b, model, [ROW], True))]
         while not b._running:
             await asyncio.sleep(0)
-        tasks += [asyncio.create_task(b.predict(model, [ROW], True)) for _ in range(3)]
+        tasks += [asyncio.create_task(predict(b, model, [ROW], True)) for _ in range(3)]
         while len(b._pending) < 3:
             await asyncio.sleep(0)
         model.gate.set()
@@ -132,7 +143,7 @@ def test_the_thread_takes_the_next_batch_without_the_loop() -> None:
 def test_an_error_reaches_those_who_asked_and_nobody_else() -> None:
     b, model = batcher(), Broken()
     bad, good = [9.0, 0, 0, 0], [1.0, 0, 0, 0]
-    answers = on_loop(b, b.predict(model, [bad], True), b.predict(model, [good], False))
+    answers = on_loop(b, predict(b, model, [bad], True), predict(b, model, [good], False))
     assert isinstance(answers[0], FloatingPointError)
     assert answers[1].P[0, 0] == 1
     assert b.backlog.seconds == 0
@@ -143,10 +154,10 @@ def test_a_caller_who_left_does_not_hurt_the_others() -> None:
 
     async def run() -> Waiting:
         b.attach(asyncio.get_running_loop())
-        leaver = asyncio.create_task(b.predict(model, [ROW], True))
+        leaver = asyncio.create_task(predict(b, model, [ROW], True))
         await asyncio.sleep(0)
         leaver.cancel()
-        return await b.predict(model, [ROW], True)
+        return await predict(b, model, [ROW], True)
 
     assert asyncio.run(run()).P[0, 0] == 10
 
@@ -157,7 +168,7 @@ def test_threads_without_a_loop_share_products_that_take_long() -> None:
     shares: list[Waiting] = []
 
     def call() -> None:
-        shares.append(b.predict_on_thread(model, [ROW], True))
+        shares.append(b.predict(model, [ROW], True))
 
     threads = [threading.Thread(target=call) for _ in range(6)]
     threads[0].start()
@@ -174,7 +185,7 @@ def test_threads_without_a_loop_share_products_that_take_long() -> None:
 def test_a_thread_without_a_loop_does_not_wait_for_others_to_compute_little() -> None:
     b, model = batcher(), Sum()
     with b._turn:
-        assert b.predict_on_thread(model, [ROW], True).P[0, 0] == 10
+        assert b.predict(model, [ROW], True).P[0, 0] == 10
 
 
 def test_threads_beside_a_loop_use_the_loops_batches() -> None:
@@ -184,10 +195,7 @@ def test_threads_beside_a_loop_use_the_loops_batches() -> None:
         loop = asyncio.get_running_loop()
         b.attach(loop)
         return await asyncio.gather(
-            *(
-                loop.run_in_executor(None, b.predict_on_thread, model, [ROW], True)
-                for _ in range(3)
-            ),
+            *(loop.run_in_executor(None, b.predict, model, [ROW], True) for _ in range(3)),
         )
 
     assert all(share.P[0, 0] == 10 for share in asyncio.run(run()))
