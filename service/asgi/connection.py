@@ -10,7 +10,7 @@ from typing import Any, NoReturn, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.asgi.direct import Small
+from service.asgi.direct import Head, Small
 from service.asgi.exchange import DirectRequest, send_response
 from service.asgi.front import Front
 from service.asgi.transport import DIRECT_WRITER, CoalescingTransport, DirectWriter, Response
@@ -67,6 +67,7 @@ class Connection(UpgradeIgnoringProtocol):
         self._settings = runtime.settings
         self._front = front
         self._small: Small | None = None
+        self._parsed: Head | None = None
         self._served = 0
         self._begun = 0
         self._head_bytes = 0
@@ -93,8 +94,13 @@ class Connection(UpgradeIgnoringProtocol):
         """
         if self._lingering or self._last:
             return
-        self._read_body = False
+        idle = not self.in_body and not (self.in_header and self._begun)
+        if idle and self._start_known(data):
+            return
+        self._read_body, self._parsed, begun = False, None, self._begun
         super().data_received(data)
+        if idle and self._parsed is not None and self._begun == begun + 1:
+            self._front.small.known.add(data, self._parsed)
         line = len(data) - data.rfind(b"\n") - 1
         self._line_bytes = line if line < len(data) else self._line_bytes + line
         if self._read_body or not (self.in_header or self.in_body):
@@ -147,7 +153,7 @@ class Connection(UpgradeIgnoringProtocol):
         self.in_body = True
         self.deadline = time.monotonic() + self._settings.body_timeout_seconds
         self._served += 1
-        if self._runtime.draining or self._served >= self._settings.keepalive_requests:
+        if self._is_last():
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -164,12 +170,53 @@ class Connection(UpgradeIgnoringProtocol):
         if self.will_parse_again:
             return
         self.in_body = False
-        cycle, small = self.cycle, self._small
-        if cycle.response_complete:
+        if self.cycle.response_complete:
             self.deadline = time.monotonic() + self.timeout_keep_alive
-        elif small is not None:
-            self._small = None
-            self._front.small.answer(small, bytes(cycle.body), partial(self._reply, cycle))
+        elif self._small is not None:
+            if self.cycle.scope["http_version"] == "1.1" and self.parser.should_keep_alive():
+                self._parsed = self._small.head
+            self._answer_small(self._small, bytes(self.cycle.body))
+
+    def _start_known(self, data: bytes) -> bool:
+        """Start a request as the parser would, if its head is known and it is whole."""
+        if (self.cycle and not self.cycle.response_complete) or self.transport.is_closing():
+            return False
+        found = self._front.small.known.find(data)
+        if found is None:
+            return False
+        head, body = found
+        self._begun += 1
+        self._served += 1
+        self.in_header = False
+        self.scope = cast(Any, dict(head.scope))
+        self.cycle = cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=not self._is_last(),
+            on_response=self.on_response_complete,
+        )
+        cycle.body += body
+        cycle.more_body = False
+        cycle.message_event.set()
+        self._writer.cycle = cycle
+        if not self._refuse_if_full(cycle):
+            small = self._front.small.admit(head)
+            if small is None:
+                self._start_task(cycle, self.app)
+            else:
+                self._answer_small(small, body)
+        return True
+
+    def _is_last(self) -> bool:
+        """Whether the connection is to be closed after this request."""
+        return self._runtime.draining or self._served >= self._settings.keepalive_requests
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Start a request unless the server has too much to do; a small one waits for its body.
@@ -178,21 +225,28 @@ class Connection(UpgradeIgnoringProtocol):
         """
         if self.transport.is_closing():
             return
-        scope: Any = cycle.scope
         self._writer.cycle = cycle
-        refusal = self._front.shedder.refusal(scope)
-        if refusal is not None:
-            if self._can_refuse_here(cycle):
-                self._writer.respond(cycle, *refusal)
-                self._front.shedder.rest(self.flow)
-            else:
-                self._start_task(cycle, partial(self._front.shedder.send_later, refusal))
-        elif cycle.more_body and not cycle.waiting_for_100_continue:
-            self._small = self._front.small.admit(scope)
-            if self._small is None:
-                self._start_task(cycle, app)
-        else:
+        if self._refuse_if_full(cycle):
+            return
+        if cycle.more_body and not cycle.waiting_for_100_continue:
+            scope: Any = cycle.scope
+            head = self._front.small.head(scope)
+            self._small = self._front.small.admit(head) if head else None
+        if self._small is None:
             self._start_task(cycle, app)
+
+    def _refuse_if_full(self, cycle: RequestResponseCycle) -> bool:
+        """Refuse a small request, now or on a task, when too much work waits."""
+        scope: Any = cycle.scope
+        refusal = self._front.shedder.refusal(scope)
+        if refusal is None:
+            return False
+        if self._can_refuse_here(cycle):
+            self._writer.respond(cycle, *refusal)
+            self._front.shedder.rest(self.flow)
+        else:
+            self._start_task(cycle, partial(self._front.shedder.send_later, refusal))
+        return True
 
     def _start_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         scope: Any = cycle.scope
@@ -200,6 +254,10 @@ class Connection(UpgradeIgnoringProtocol):
             _disable_chunking(cycle)
         scope[DIRECT_WRITER] = self._writer
         super()._start_asgi_task(cycle, app)
+
+    def _answer_small(self, small: Small, body: bytes) -> None:
+        self._small = None
+        self._front.small.answer(small, body, partial(self._reply, self.cycle))
 
     def _reply(
         self, cycle: RequestResponseCycle, request: DirectRequest, response: Response | None

@@ -63,7 +63,7 @@ class Front:
         """Answer one request, or take part in the server's start and stop."""
         if scope["type"] != "http":
             await self._start_and_stop(receive, send)
-        elif (small := self.small.admit(scope)) is not None:
+        elif (head := self.small.head(scope)) and (small := self.small.admit(head)):
             await self._answer(small, scope, receive, send)
         elif scope["path"] == "/metrics" or scope["path"] in probes.PROBES:
             await self._probe(scope, receive, send)
