@@ -5,10 +5,10 @@ from __future__ import annotations
 UVICORN_INTERNALS = {
     "HttpToolsProtocol": (
         "_should_upgrade _start_asgi_task connection_lost connection_made cycle data_received "
-        "flow handle_websocket_upgrade headers loop on_body on_header on_headers_complete "
-        "on_message_begin on_message_complete on_response_complete on_url parser pause_writing "
-        "pipeline scope send_400_response server_state shutdown timeout_keep_alive transport "
-        "url"
+        "expect_100_continue flow handle_websocket_upgrade headers logger loop on_body on_header "
+        "on_headers_complete on_message_begin on_message_complete on_response_complete on_url "
+        "parser pause_writing pipeline scope send_400_response server_state shutdown "
+        "timeout_keep_alive transport url"
     ),
     "RequestResponseCycle": (
         "body chunked_encoding default_headers disconnected expected_content_length flow "
@@ -17,7 +17,7 @@ UVICORN_INTERNALS = {
     ),
     "FlowControl": "pause_reading read_paused resume_reading write_paused",
     "Server": "handle_exit on_tick serve server_state should_exit started",
-    "ServerState": "connections total_requests",
+    "ServerState": "connections default_headers total_requests",
     "UvicornWorker": "CONFIG_KWARGS _install_sigquit_handler _serve config sockets wsgi",
 }
 """What is used here of uvicorn's and uvicorn-worker's classes, hardly any of it documented.

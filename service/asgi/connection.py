@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from functools import partial
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.asgi.direct import Head, Small
-from service.asgi.exchange import DirectRequest, send_response
+from service.asgi.answering import AnsweringProtocol
 from service.asgi.front import Front
-from service.asgi.transport import DIRECT_WRITER, CoalescingTransport, DirectWriter, Response
-from service.asgi.upgrades import UpgradeIgnoringProtocol
+from service.asgi.transport import Response
 from service.runtime.runtime import Runtime
 from service.services.errors import Problem, error_form
 from service.settings import Settings
@@ -33,23 +30,7 @@ _LAST_REQUEST_SECONDS = 1.0
 """At the end of a drain, how long a new connection may take to send its request."""
 
 
-def _disable_chunking(cycle: RequestResponseCycle) -> None:
-    """Have uvicorn send a body of unknown length as it is.
-
-    HTTP/1.0 has no chunked encoding; the body ends when the connection closes (RFC 9112, section
-    6.1). Uvicorn closes it after every response to HTTP/1.0.
-    """
-    send = cycle.send
-    cycle.chunked_encoding = False
-
-    async def send_unchunked(message: Any) -> None:
-        cycle.expected_content_length = len(message.get("body", b""))
-        await send(message)
-
-    cycle.send = send_unchunked  # type: ignore[method-assign]
-
-
-class Connection(UpgradeIgnoringProtocol):
+class Connection(AnsweringProtocol):
     """A connection with a deadline for the next header, the body, or the client's reading.
 
     Parameters
@@ -59,32 +40,20 @@ class Connection(UpgradeIgnoringProtocol):
     *args, **kwargs : of uvicorn's protocol
     """
 
-    _writer: DirectWriter
-
     def __init__(self, runtime: Runtime, front: Front, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._runtime = runtime
-        self._settings = runtime.settings
-        self._front = front
-        self._small: Small | None = None
-        self._parsed: Head | None = None
-        self._served = 0
-        self._begun = 0
+        super().__init__(runtime, front, *args, **kwargs)
+        self._max_header_bytes = runtime.settings.max_header_bytes
         self._head_bytes = 0
         self._line_bytes = 0
         self._read_body = False
         self._refusal: Problem | None = None
         self._last: Response | None = None
         self._lingering = False
-        self.in_header = True
-        self.in_body = False
         self.deadline = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for a header."""
-        coalescing = CoalescingTransport(transport, self.loop)
-        self._writer = DirectWriter(coalescing)
-        super().connection_made(cast(asyncio.Transport, coalescing))
+        super().connection_made(transport)
         self.deadline = time.monotonic() + self._settings.header_timeout_seconds
 
     def data_received(self, data: bytes) -> None:
@@ -94,18 +63,13 @@ class Connection(UpgradeIgnoringProtocol):
         """
         if self._lingering or self._last:
             return
-        idle = not self.in_body and not (self.in_header and self._begun)
-        if idle and self._start_known(data):
-            return
-        self._read_body, self._parsed, begun = False, None, self._begun
+        self._read_body = False
         super().data_received(data)
-        if idle and self._parsed is not None and self._begun == begun + 1:
-            self._front.small.known.add(data, self._parsed)
         line = len(data) - data.rfind(b"\n") - 1
         self._line_bytes = line if line < len(data) else self._line_bytes + line
         if self._read_body or not (self.in_header or self.in_body):
             self._line_bytes = 0
-        limit = self._settings.max_header_bytes
+        limit = self._max_header_bytes
         if self._line_bytes > limit and self._can_refuse():
             self.refuse(Problem(431, f"the header is larger than {limit} bytes"))
 
@@ -120,22 +84,24 @@ class Connection(UpgradeIgnoringProtocol):
     def on_url(self, url: bytes) -> None:
         """Refuse an address that is too long."""
         self._head_bytes += len(url)
-        limit = min(self._settings.max_header_bytes, _LONGEST_URL)
+        limit = min(self._max_header_bytes, _LONGEST_URL)
         if self._head_bytes > limit:
             self._stop(Problem(414, f"the address is longer than {limit} bytes"))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Refuse a header that is too large; read past trailers, which follow a chunked body."""
+        """Keep a header, as uvicorn does; refuse one that is too large, and read past trailers."""
         self._head_bytes += len(name) + len(value) + _LINE_BYTES
-        limit = self._settings.max_header_bytes
-        if self._head_bytes > limit:
-            self._stop(Problem(431, f"the header is larger than {limit} bytes"))
-        if not self.in_header:
+        if self._head_bytes > self._max_header_bytes:
+            self._stop(Problem(431, f"the header is larger than {self._max_header_bytes} bytes"))
+        if not self.in_header:  # a trailer, after a chunked body
             return
-        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+        name = name.lower()
+        if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
             self._stop(Problem(501, "the only Transfer-Encoding that is supported is chunked"))
-        super().on_header(name, value)
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def _stop(self, problem: Problem) -> NoReturn:
         """End the parser, whose error is answered with this problem."""
@@ -165,124 +131,13 @@ class Connection(UpgradeIgnoringProtocol):
         self.deadline = min(latest, self.deadline + earned)
 
     def on_message_complete(self) -> None:
-        """Stop waiting for the body; answer a small request."""
-        super().on_message_complete()
+        """Stop waiting for the body."""
         if self.will_parse_again:
             return
         self.in_body = False
+        super().on_message_complete()
         if self.cycle.response_complete:
             self.deadline = time.monotonic() + self.timeout_keep_alive
-        elif self._small is not None:
-            if self.cycle.scope["http_version"] == "1.1" and self.parser.should_keep_alive():
-                self._parsed = self._small.head
-            self._answer_small(self._small, bytes(self.cycle.body))
-
-    def _start_known(self, data: bytes) -> bool:
-        """Start a request as the parser would, if its head is known and it is whole."""
-        if (self.cycle and not self.cycle.response_complete) or self.transport.is_closing():
-            return False
-        found = self._front.small.known.find(data)
-        if found is None:
-            return False
-        head, body = found
-        self._begun += 1
-        self._served += 1
-        self.in_header = False
-        self.scope = cast(Any, dict(head.scope))
-        self.cycle = cycle = RequestResponseCycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=not self._is_last(),
-            on_response=self.on_response_complete,
-        )
-        cycle.body += body
-        cycle.more_body = False
-        cycle.message_event.set()
-        self._writer.cycle = cycle
-        if not self._refuse_if_full(cycle):
-            small = self._front.small.admit(head)
-            if small is None:
-                self._start_task(cycle, self.app)
-            else:
-                self._answer_small(small, body)
-        return True
-
-    def _is_last(self) -> bool:
-        """Whether the connection is to be closed after this request."""
-        return self._runtime.draining or self._served >= self._settings.keepalive_requests
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Start a request unless the server has too much to do; a small one waits for its body.
-
-        One that has waited for another, and is complete, takes a task and so a turn of the loop.
-        """
-        if self.transport.is_closing():
-            return
-        self._writer.cycle = cycle
-        if self._refuse_if_full(cycle):
-            return
-        if cycle.more_body and not cycle.waiting_for_100_continue:
-            scope: Any = cycle.scope
-            head = self._front.small.head(scope)
-            self._small = self._front.small.admit(head) if head else None
-        if self._small is None:
-            self._start_task(cycle, app)
-
-    def _refuse_if_full(self, cycle: RequestResponseCycle) -> bool:
-        """Refuse a small request, now or on a task, when too much work waits."""
-        scope: Any = cycle.scope
-        refusal = self._front.shedder.refusal(scope)
-        if refusal is None:
-            return False
-        if self._can_refuse_here(cycle):
-            self._writer.respond(cycle, *refusal)
-            self._front.shedder.rest(self.flow)
-        else:
-            self._start_task(cycle, partial(self._front.shedder.send_later, refusal))
-        return True
-
-    def _start_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        scope: Any = cycle.scope
-        if scope["http_version"] == "1.0":
-            _disable_chunking(cycle)
-        scope[DIRECT_WRITER] = self._writer
-        super()._start_asgi_task(cycle, app)
-
-    def _answer_small(self, small: Small, body: bytes) -> None:
-        self._small = None
-        self._front.small.answer(small, body, partial(self._reply, self.cycle))
-
-    def _reply(
-        self, cycle: RequestResponseCycle, request: DirectRequest, response: Response | None
-    ) -> None:
-        """Send the answer to a small request, or start what Flask must answer."""
-        if response is None:
-            self._start_task(cycle, self._front.hand_over)
-            return
-        if not self._writer.try_respond(*response):  # the client has left, or reads slowly
-            self._start_task(cycle, partial(send_response, response))
-        request.finish(response[0])
-
-    def _can_refuse_here(self, cycle: RequestResponseCycle) -> bool:
-        """Whether the connection stays open and has no other request or message to handle.
-
-        Of requests that arrive together only the first: the others take a turn of the loop each.
-        """
-        return (
-            cycle.keep_alive
-            and not self.flow.read_paused
-            and not cycle.waiting_for_100_continue
-            and not self.pipeline
-            and not self._runtime.draining
-            and self._served + 1 < self._settings.keepalive_requests
-        )
 
     def on_response_complete(self) -> None:
         """Start to wait for the next request; `end_stalled` checks the deadline.

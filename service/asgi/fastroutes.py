@@ -35,6 +35,10 @@ SMALL_BODY = 16 << 10
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"})
 _BODY_OR_PREFERENCE = frozenset({b"content-length", b"transfer-encoding", b"prefer"})
 
+_HEAD_END = b"\r\n\r\n"
+_MOST_KNOWN = 256
+_LONGEST_KNOWN = 2048
+
 
 class Asked(NamedTuple):
     """What a request asks of a model, and how its answer is written once it is there."""
@@ -188,12 +192,73 @@ def _is_small_post(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     )
 
 
+class Head(NamedTuple):
+    """What the head of a small request says, and the length of its body."""
+
+    scope: Scope
+    headers: dict[bytes, bytes]
+    route: FastRoute
+    template: str
+    length: int
+
+
+class KnownHeads:
+    """Heads that have been parsed: clients send the same one with every request.
+
+    The same bytes say the same, so they need no parser. A head with credentials is not kept.
+    """
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, Head] = {}
+
+    def find(self, data: bytes) -> tuple[Head, bytes] | None:
+        """Return head and body if the data are one whole request with a known head."""
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        head = self._heads.get(data[:end])
+        if head is None or len(data) - end != head.length:
+            return None
+        return head, data[end:]
+
+    def add(self, data: bytes, head: Head) -> None:
+        """Keep a head that the parser has found in these data, and no other request."""
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        if (
+            end + head.length != len(data)
+            or end > _LONGEST_KNOWN
+            or b"content-length" not in head.headers
+            or b"authorization" in head.headers
+        ):
+            return
+        if len(self._heads) >= _MOST_KNOWN:
+            self._heads.clear()
+        self._heads[data[:end]] = head
+
+
 class FastRoutes:
-    """The route of each path that has one."""
+    """The route of each path that has one.
+
+    Attributes
+    ----------
+    known : heads that were parsed before
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._exact = {"/predict": FastPredict(runtime), "/Evaluate": FastEvaluate(runtime)}
         self._infer = FastInfer(runtime)
+        self.known = KnownHeads()
+
+    def head(self, scope: Scope) -> Head | None:
+        """Return what a head says, or None if Flask must answer it."""
+        path = scope["path"]
+        route = self.of(path)
+        if route is None:
+            return None
+        headers = dict(scope["headers"])
+        repeated = len(headers) != len(scope["headers"])  # Flask combines such headers
+        if repeated or not route.accepts(scope, headers):
+            return None
+        length = int(headers.get(b"content-length", b"0"))
+        return Head(scope, headers, route, self.template(path), length)
 
     def of(self, path: str) -> FastRoute | None:
         """Return the route of a path."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from a2wsgi import WSGIMiddleware
 
-from service.asgi.direct import Small, SmallRequests
+from service.asgi.direct import LoadShedder, Small, SmallRequests
 from service.asgi.exchange import (
     DirectRequest,
     Receive,
@@ -21,7 +21,6 @@ from service.asgi.exchange import (
     whole_body,
 )
 from service.asgi.fastroutes import FastRoutes
-from service.asgi.shedding import LoadShedder
 from service.asgi.transport import Response
 from service.runtime import probes
 from service.runtime.logs import RequestLog
@@ -42,16 +41,16 @@ class Front:
 
     Attributes
     ----------
-    shedder, small : for the connections, which ask them before they call the front
+    routes, small, shedder : for the connections, which ask them before they call the front
     """
 
     def __init__(self, runtime: Runtime, flask: WSGI) -> None:
         self.runtime, settings = runtime, runtime.settings
         counts = LoopCounts(runtime.metrics)
         self._log = RequestLog(counts.begin, counts.end, settings.access_log)
-        self._routes = FastRoutes(runtime)
-        self.shedder = LoadShedder(runtime, self._routes, self._log)
-        self.small = SmallRequests(runtime, self._routes, self._log)
+        self.routes = FastRoutes(runtime)
+        self.shedder = LoadShedder(self.routes, self._log)
+        self.small = SmallRequests(runtime, self._log)
         self._flask = WSGIMiddleware(_for_the_front(flask))
         self._flask.executor = ThreadPoolExecutor(
             settings.threads, "flask", initializer=yield_priority
@@ -63,7 +62,7 @@ class Front:
         """Answer one request, or take part in the server's start and stop."""
         if scope["type"] != "http":
             await self._start_and_stop(receive, send)
-        elif (head := self.small.head(scope)) and (small := self.small.admit(head)):
+        elif (head := self.routes.head(scope)) and (small := self.small.admit(head)):
             await self._answer(small, scope, receive, send)
         elif scope["path"] == "/metrics" or scope["path"] in probes.PROBES:
             await self._probe(scope, receive, send)
@@ -109,7 +108,7 @@ class Front:
     async def hand_over(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let Flask answer on a thread; refuse at once when too many requests wait for one."""
         if self._taken >= self._places:
-            template = self._routes.template(scope["path"])
+            template = self.routes.template(scope["path"])
             request = DirectRequest(self._log, scope, dict(scope["headers"]), template)
             detail = f"{self._taken} large requests are already running or waiting"
             response = request.refusal(busy(detail, self.runtime.backlog_seconds()))

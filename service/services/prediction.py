@@ -135,4 +135,4 @@ def extrapolated(model: Model, X: FloatArray) -> BoolArray:
     """Return which points are outside the training range of any feature, shape (n,)."""
     low, high = model.description.training_range.T
     beyond = (low > X) | (high < X)
-    return beyond.any(axis=1) if beyond.any() else np.zeros(len(X), dtype=bool)
+    return beyond.any(axis=1) if np.count_nonzero(beyond) else np.zeros(len(X), dtype=bool)

@@ -20,13 +20,14 @@ from uvicorn.server import Server, ServerState
 from uvicorn_worker import UvicornWorker
 
 from service import asgi
+from service.asgi.answering import AnsweringProtocol
 from service.asgi.connection import Connection
 from service.asgi.upgrades import UpgradeIgnoringProtocol
 from service.asgi.worker import DrainingServer, Worker
 from service.runtime.metrics import Distribution
 
 SUBCLASSES: dict[type, list[type]] = {
-    HttpToolsProtocol: [UpgradeIgnoringProtocol, Connection],
+    HttpToolsProtocol: [UpgradeIgnoringProtocol, AnsweringProtocol, Connection],
     Server: [DrainingServer],
     UvicornWorker: [Worker],
 }

@@ -129,6 +129,29 @@ class _Transport(asyncio.Transport):
     abort = close
 
 
+class _Recorded(Connection):
+    """A connection that keeps the method of each request that it starts."""
+
+    def __init__(self, methods: list[str], *args: Any) -> None:
+        super().__init__(*args)
+        self._methods = methods
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._methods.append(cycle.scope["method"])
+        super()._start_asgi_task(cycle, app)
+
+    def _start_known(self, data: bytes) -> bool:
+        started = super()._start_known(data)
+        if started:
+            self._methods.append("POST")
+        return started
+
+    @property
+    def answering(self) -> bool:
+        """Whether a request is complete and not answered yet."""
+        return bool(self.cycle and not self.cycle.response_complete and not self.in_body)
+
+
 class _Server:
     """Serves one connection after the other on a loop of its own."""
 
@@ -143,7 +166,7 @@ class _Server:
         self._runtime.batcher.attach(self._loop)
         asyncio.set_event_loop(self._loop)
         self._config = Config(
-            self._app, interface="asgi3", loop="none", ws="none", lifespan="off", log_config=None,
+            self._front, interface="asgi3", loop="none", ws="none", lifespan="off", log_config=None,
             access_log=False, proxy_headers=False, server_header=False, date_header=False,
         )  # fmt: skip
         self._config.load()
@@ -151,10 +174,6 @@ class _Server:
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._problems.append(context["message"])
         self._errors.append(context.get("exception"))
-
-    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
-        self._methods.append(scope["method"])
-        await self._front(scope, receive, send)
 
     def read(self, data: bytes) -> str:
         """Send the bytes in pieces, and check what comes back."""
@@ -170,7 +189,9 @@ class _Server:
     async def _serve(self, data: bytes, number: int) -> _Transport:
         state, loop = ServerState(), self._loop
         transport = _Transport(loop, number % 5 == 1)
-        protocol = Connection(self._runtime, self._front, self._config, state, {}, loop)
+        protocol = _Recorded(
+            self._methods, self._runtime, self._front, self._config, state, {}, loop
+        )
         transport.protocol = protocol
         protocol.connection_made(transport)
         for piece in _pieces(data, number):
@@ -185,9 +206,9 @@ class _Server:
         await self._finish(protocol, state)
         return transport
 
-    async def _finish(self, protocol: Connection, state: ServerState) -> None:
+    async def _finish(self, protocol: _Recorded, state: ServerState) -> None:
         """Wait for the answers; then let the time pass that the client has for what is missing."""
-        for _ in range(4):
+        for _ in range(6):
             waiting = protocol.in_body and protocol.cycle and not protocol.cycle.response_complete
             if state.tasks and not waiting:
                 _, left = await asyncio.wait(state.tasks, timeout=10)
@@ -198,6 +219,8 @@ class _Server:
             if not state.tasks or waiting:
                 protocol.end_if_stalled(time.monotonic() + 1e6)
                 await asyncio.sleep(0)
+        if protocol.answering and not protocol.transport.is_closing():
+            raise Wrong("a request is not answered")
         protocol.transport.close()
         if state.tasks:
             _, left = await asyncio.wait(state.tasks, timeout=10)

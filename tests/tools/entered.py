@@ -23,7 +23,9 @@ from tests.helpers.serving import ROOT
 from tests.helpers.stack import stack
 from tests.tools import profiler
 
-CONNECTION = {f"asgi/{name}.py" for name in ("connection", "transport", "upgrades", "worker")}
+CONNECTION = {
+    f"asgi/{name}.py" for name in ("connection", "answering", "transport", "upgrades", "worker")
+}
 
 POINT = {"lat": -20.42, "long": 181.62, "depth": 562, "stations": 41}
 HEADER = "id,lat,long,depth,stations\n"
