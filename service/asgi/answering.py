@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.asgi.direct import Small
 from service.asgi.exchange import DirectRequest, send_response
-from service.asgi.fastroutes import Head
+from service.asgi.fastroutes import Head, Start
 from service.asgi.front import Front
 from service.asgi.transport import DIRECT_WRITER, CoalescingTransport, DirectWriter, Response
 from service.asgi.upgrades import UpgradeIgnoringProtocol
@@ -70,13 +70,15 @@ class AnsweringProtocol(UpgradeIgnoringProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Start a request whose head is known, or parse the data, and know their head from now."""
-        idle = not self.in_body and not (self.in_header and self._begun)
-        if idle and self._start_known(data):
-            return
+        start = None
+        if not self.in_body and not (self.in_header and self._begun):  # a request starts here
+            start = self._front.routes.known.start(data)
+            if start is not None and self._start_known(start, data):
+                return
         begun, self._parsed = self._begun, None
         super().data_received(data)
-        if idle and self._parsed is not None and self._begun == begun + 1:
-            self._front.routes.known.add(data, self._parsed)
+        if start is not None and self._parsed is not None and self._begun == begun + 1:
+            self._front.routes.known.add(start, data, self._parsed)
 
     def on_message_complete(self) -> None:
         """Answer a small request."""
@@ -86,18 +88,20 @@ class AnsweringProtocol(UpgradeIgnoringProtocol):
                 self._parsed = self._small.head
             self._answer_small(self._small, bytes(self.cycle.body))
 
-    def _start_known(self, data: bytes) -> bool:
+    def _start_known(self, start: Start, data: bytes) -> bool:
         """Start a request as the parser would, if its head is known and it is whole."""
-        if (self.cycle and not self.cycle.response_complete) or self.transport.is_closing():
+        known = self._front.routes.known.get(start, data)
+        if (
+            known is None
+            or (self.cycle and not self.cycle.response_complete)
+            or self.transport.is_closing()
+        ):
             return False
-        found = self._front.routes.known.find(data)
-        if found is None:
-            return False
-        head, body = found
+        head, body = known.with_id(start.id), data[start.length :]
         self._begun += 1
         self._served += 1
         self.in_header = False
-        self.scope = cast(Any, dict(head.scope))
+        self.scope = cast(Any, head.scope)
         self.cycle = cycle = RequestResponseCycle(
             scope=self.scope,
             transport=self.transport,

@@ -6,6 +6,7 @@ Both call the same functions to read points, predict and write answers, so each 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -36,8 +37,17 @@ _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"
 _BODY_OR_PREFERENCE = frozenset({b"content-length", b"transfer-encoding", b"prefer"})
 
 _HEAD_END = b"\r\n\r\n"
+_ID = b"x-request-id"
+_ID_LINE = b"\r\nx-request-id: "
+_VISIBLE = re.compile(rb"[!-~]+")
 _MOST_KNOWN = 256
+_MOST_SEEN = 4096
 _LONGEST_KNOWN = 2048
+_SCOPE = (
+    *("type", "asgi", "http_version", "server", "client", "scheme", "root_path", "headers"),
+    *("method", "path", "raw_path", "query_string"),
+)
+"""What uvicorn writes into the scope of a request; others add what belongs to one request."""
 
 
 class Asked(NamedTuple):
@@ -201,37 +211,76 @@ class Head(NamedTuple):
     template: str
     length: int
 
+    def with_id(self, value: bytes) -> Head:
+        """Return this head, in a scope of its own, with another value of X-Request-ID."""
+        if not value:
+            return self._replace(scope=dict(self.scope))
+        lines = [(name, value if name == _ID else v) for name, v in self.scope["headers"]]
+        scope = {**self.scope, "headers": lines}
+        return self._replace(scope=scope, headers={**self.headers, _ID: value})
 
-class KnownHeads:
-    """Heads that have been parsed: clients send the same one with every request.
 
-    The same bytes say the same, so they need no parser. A head with credentials is not kept.
+class Start(NamedTuple):
+    """The bytes that a request starts with: its head without the value of X-Request-ID, and that.
+
+    `length` is that of the whole head.
     """
 
-    def __init__(self) -> None:
+    text: bytes
+    id: bytes
+    length: int
+
+
+class KnownHeads:
+    """Heads that have been parsed twice: clients send the same one with every request.
+
+    The same bytes say the same, so they need no parser. Proxies add an id to each request, which
+    may be another one. A head with credentials is not kept.
+    """
+
+    def __init__(self, longest: int) -> None:
+        self._longest = min(longest, _LONGEST_KNOWN)
         self._heads: dict[bytes, Head] = {}
+        self._seen: set[int] = set()
 
-    def find(self, data: bytes) -> tuple[Head, bytes] | None:
-        """Return head and body if the data are one whole request with a known head."""
+    def start(self, data: bytes) -> Start | None:
+        """Return how a request starts, if its head is whole and not too long to be known."""
         end = data.find(_HEAD_END) + len(_HEAD_END)
-        head = self._heads.get(data[:end])
-        if head is None or len(data) - end != head.length:
+        if end < len(_HEAD_END) or end > self._longest:
             return None
-        return head, data[end:]
+        text = data[:end]
+        begin = text.lower().find(_ID_LINE) + len(_ID_LINE)
+        if begin < len(_ID_LINE):
+            return Start(text, b"", end)
+        value = text[begin : text.index(b"\r", begin)]
+        if not _VISIBLE.fullmatch(value):
+            return Start(text, b"", end)
+        return Start(text[:begin] + text[begin + len(value) :], value, end)
 
-    def add(self, data: bytes, head: Head) -> None:
-        """Keep a head that the parser has found in these data, and no other request."""
-        end = data.find(_HEAD_END) + len(_HEAD_END)
-        if (
-            end + head.length != len(data)
-            or end > _LONGEST_KNOWN
-            or b"content-length" not in head.headers
-            or b"authorization" in head.headers
+    def get(self, start: Start, data: bytes) -> Head | None:
+        """Return the head if it is known and the data are one whole request."""
+        head = self._heads.get(start.text)
+        return head if head is not None and start.length + head.length == len(data) else None
+
+    def add(self, start: Start, data: bytes, head: Head) -> None:
+        """Keep a head that the parser has found in these data, and nothing after its body."""
+        if (key := hash(start.text)) not in self._seen:
+            _clear_if_full(self._seen, _MOST_SEEN)
+            self._seen.add(key)
+        elif (
+            start.length + head.length == len(data)
+            and start.id == head.headers.get(_ID, start.id)
+            and b"content-length" in head.headers
+            and b"authorization" not in head.headers
         ):
-            return
-        if len(self._heads) >= _MOST_KNOWN:
-            self._heads.clear()
-        self._heads[data[:end]] = head
+            _clear_if_full(self._heads, _MOST_KNOWN)
+            scope = {key: head.scope[key] for key in _SCOPE}
+            self._heads[start.text] = head._replace(scope=scope)
+
+
+def _clear_if_full(kept: set[int] | dict[bytes, Head], most: int) -> None:
+    if len(kept) >= most:
+        kept.clear()
 
 
 class FastRoutes:
@@ -245,7 +294,7 @@ class FastRoutes:
     def __init__(self, runtime: Runtime) -> None:
         self._exact = {"/predict": FastPredict(runtime), "/Evaluate": FastEvaluate(runtime)}
         self._infer = FastInfer(runtime)
-        self.known = KnownHeads()
+        self.known = KnownHeads(runtime.settings.max_header_bytes)
 
     def head(self, scope: Scope) -> Head | None:
         """Return what a head says, or None if Flask must answer it."""

@@ -107,7 +107,8 @@ class DirectWriter:
         cycle.response_started = cycle.response_complete = True
         if not keep_alive:
             self._transport.close()
-        cycle.on_response()
+        on_response, cycle.on_response = cycle.on_response, _nothing  # breaks a reference cycle
+        on_response()
 
     def respond_and_end(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer something that is not a complete request, and write nothing more."""
@@ -116,6 +117,10 @@ class DirectWriter:
 
 
 DIRECT_WRITER = "gpserve.direct_writer"
+
+
+def _nothing() -> None:
+    """Follow an answer that has been followed up already."""
 
 
 def _encode(

@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from service.app import create_app
 from service.asgi.connection import Connection
+from service.asgi.fastroutes import Start
 from service.asgi.front import Front
 from tests.fuzz.answers import variant
 from tests.fuzz.application import KEY, check_answer, runtime
@@ -140,8 +141,8 @@ class _Recorded(Connection):
         self._methods.append(cycle.scope["method"])
         super()._start_asgi_task(cycle, app)
 
-    def _start_known(self, data: bytes) -> bool:
-        started = super()._start_known(data)
+    def _start_known(self, start: Start, data: bytes) -> bool:
+        started = super()._start_known(start, data)
         if started:
             self._methods.append("POST")
         return started
