@@ -13,8 +13,9 @@ from service.services.features import Features
 
 Cells = list[list[str]]
 
-CHUNK_TILES = 4
-"""Tiles of the model in a chunk: enough to keep a few CPUs busy, little enough to stay small."""
+CHUNK_TILES = 16
+"""Tiles of the model in a chunk: enough that a change of threads costs little beside it, and keeps
+a few CPUs busy; little enough to stay small."""
 
 
 @dataclass(slots=True)

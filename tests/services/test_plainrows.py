@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.services import negotiation
-from service.services.chunks import Answered, Chunk
+from service.services.chunks import CHUNK_TILES, Answered, Chunk
 from service.services.errors import Problem
 from service.services.features import Features
 from service.services.options import Options
@@ -120,7 +120,7 @@ def test_plain_tables_are_read_at_once() -> None:
 
 def test_long_rows_come_in_parts_of_a_tile_in_both_ways() -> None:
     data = b"a,b,c\n" + (b"1,2," + b"x" * 900 + b"\n") * 3000
-    parts = [len(c.X) for c in Table(io.BytesIO(data), FEATURES).chunks(1024, N)]
+    parts = [len(c.X) for c in Table(io.BytesIO(data), FEATURES).chunks(256 * CHUNK_TILES, N)]
     assert set(parts[:-1]) == {256}
     assert sum(parts) == 3000
     assert 256 <= parts[-1] < 2048

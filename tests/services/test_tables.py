@@ -11,7 +11,7 @@ import pytest
 from service.gpr.trainingdata import TrainingOptions
 from service.jobs.trainingrows import training_data
 from service.services import negotiation
-from service.services.chunks import Answered, Chunk
+from service.services.chunks import CHUNK_TILES, Answered, Chunk
 from service.services.csvrecords import CSVRecords
 from service.services.errors import Problem
 from service.services.features import Features
@@ -190,7 +190,7 @@ def test_rows_without_end_are_refused_early(what: str, on_bad_row: Any) -> None:
 
 def test_long_rows_come_in_parts_of_a_tile() -> None:
     rows = "".join(f"{i},2,{'x' * 1700}\n" for i in range(1500))
-    parts = [len(chunk.X) for chunk in chunks("a,b,c\n" + rows, size=1024)]
+    parts = [len(chunk.X) for chunk in chunks("a,b,c\n" + rows, size=256 * CHUNK_TILES)]
     assert sum(parts) == 1500
     assert set(parts[:-1]) == {256}
     assert parts[-1] < 1024
