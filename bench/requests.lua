@@ -10,10 +10,26 @@ local function list(items)
   return "[" .. table.concat(items, ",") .. "]"
 end
 
+local function native()
+  local x = point()
+  return string.format('{"x1":%.6f,"x2":%.6f,"x3":%.6f,"x4":%.6f}', x[1], x[2], x[3], x[4])
+end
+
+local id = 0
+
 local write = {
-  native = function()
-    local x = point()
-    return string.format('{"x1":%.6f,"x2":%.6f,"x3":%.6f,"x4":%.6f}', x[1], x[2], x[3], x[4])
+  native = native,
+  proxied = function()  -- with what ingress-nginx adds
+    id = id + 1
+    wrk.headers["X-Request-ID"] = string.format("%032x", id)
+    wrk.headers["X-Real-IP"] = "10.0.0.1"
+    wrk.headers["X-Forwarded-For"] = "10.0.0.1"
+    wrk.headers["X-Forwarded-Host"] = "gp.example.com"
+    wrk.headers["X-Forwarded-Port"] = "443"
+    wrk.headers["X-Forwarded-Proto"] = "https"
+    wrk.headers["X-Forwarded-Scheme"] = "https"
+    wrk.headers["X-Scheme"] = "https"
+    return native()
   end,
   hundred = function()
     local points = {}

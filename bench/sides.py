@@ -28,6 +28,13 @@ _ARTICLE = ["-m", "gunicorn", "bench.peers.article:app", "--bind", "127.0.0.1:PO
 _UVICORN = ["-m", "uvicorn", "bench.peers.fastapi_server:app", "--port", "PORT"]
 SIDES = {
     "gpserve": Side("**gpserve**, all defaults", "gpserve", GPSERVE, ready="/readyz"),
+    "proxied": Side(
+        "gpserve, with the headers of a proxy, an id per request among them",
+        "gpserve",
+        GPSERVE,
+        dialect="proxied",
+        ready="/readyz",
+    ),
     "umbridge": Side(
         "UM-Bridge's Python server",
         "umbridge",
