@@ -255,7 +255,8 @@ class KnownHeads:
         value = text[begin : text.index(b"\r", begin)]
         if not _VISIBLE.fullmatch(value):
             return Start(text, b"", end)
-        return Start(text[:begin] + text[begin + len(value) :], value, end)
+        # No head has a NUL, so this one differs from that with an empty id.
+        return Start(text[:begin] + b"\0" + text[begin + len(value) :], value, end)
 
     def get(self, start: Start, data: bytes) -> Head | None:
         """Return the head if it is known and the data are one whole request."""

@@ -164,10 +164,14 @@ class Metrics:
             (start, before), (now, seen) = marks[0], marks[-1]
             self._rate.set((seen - before) / (now - start))
             self._backlog.set(backlog_seconds())
-            for metric in process.collect():
-                for sample in metric.samples:
-                    if sample.name in self._process:
-                        self._process[sample.name].set(sample.value)
+            if self._process:
+                self._show_process(process)
+
+    def _show_process(self, process: ProcessCollector) -> None:
+        for metric in process.collect():
+            for sample in metric.samples:
+                if sample.name in self._process:
+                    self._process[sample.name].set(sample.value)
 
     def _all_processes(self) -> CollectorRegistry:
         if not self._multiprocess:

@@ -178,6 +178,17 @@ def test_each_answer_has_the_id_of_its_request(wire: socket.socket) -> None:
             assert (b"gradient" in answer) == (body is option)
 
 
+@pytest.mark.parametrize("no_id", [b"", b" ", b"a b"])
+def test_no_request_gets_the_id_of_another(server: Server, no_id: bytes) -> None:
+    with server.connect() as wire:
+        found = []
+        for value in (b"one", b"two", b"three", no_id, no_id, no_id):
+            wire.sendall(with_id(value))
+            found.append(read_answer(wire)[1]["x-request-id"])
+        assert found[:3] == ["one", "two", "three"]
+        assert len(set(found)) == 6
+
+
 def test_a_known_head_with_another_body(wire: socket.socket) -> None:
     stream = wire.makefile("rb")
     for _ in range(2):
