@@ -51,7 +51,7 @@ def draw(measured: dict[str, Any], file: Path) -> None:
         bars = axis.barh(titles, [measured[name][key] * scale for name in names], color=colours)
         axis.bar_label(bars, fmt="{:,.0f}" if key != "p99" else "{:.1f}", padding=3)
         axis.set_xlabel(label)
-        axis.margins(x=0.25)
+        axis.margins(x=0.35)
         axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(file, dpi=110)

@@ -29,7 +29,7 @@ _UVICORN = ["-m", "uvicorn", "bench.peers.fastapi_server:app", "--port", "PORT"]
 SIDES = {
     "gpserve": Side("**gpserve**, all defaults", "gpserve", GPSERVE, ready="/readyz"),
     "proxied": Side(
-        "gpserve, with the headers of a proxy, an id per request among them",
+        "gpserve, with a proxy's headers",
         "gpserve",
         GPSERVE,
         dialect="proxied",

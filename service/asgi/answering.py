@@ -81,7 +81,7 @@ class AnsweringProtocol(UpgradeIgnoringProtocol):
             self._front.routes.known.add(start, data, self._parsed)
 
     def on_message_complete(self) -> None:
-        """Answer a small request."""
+        """Answer a small request; its head may be known if the connection stays open after it."""
         super().on_message_complete()
         if self._small is not None:
             if self.cycle.scope["http_version"] == "1.1" and self.parser.should_keep_alive():
