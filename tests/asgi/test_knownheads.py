@@ -19,33 +19,10 @@ from service.runtime.runtime import Runtime
 from service.settings import Settings
 from tests.fuzz.models import numbers
 from tests.helpers.serving import Server, serving
-from tests.helpers.wire import BODY, REQUEST, read_answer, read_next
+from tests.helpers.wire import BODY, REQUEST, RecordingTransport, read_answer, read_next
 
 HEAD = REQUEST.removesuffix(BODY)
 KEY = b"Authorization: Bearer secret\r\n"
-
-
-class Wire:
-    """The transport of a connection: keeps what is written."""
-
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-
-    def is_closing(self) -> bool:
-        return False
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def get_extra_info(self, name: str, default: object = None) -> object:
-        return default
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
-
-    def writelines(self, pieces: list[bytes]) -> None:
-        self.written.append(b"".join(pieces))
 
 
 class Parser:
@@ -81,7 +58,7 @@ def parsed(runtime: Runtime, *requests: bytes) -> list[int]:
         config.load()
         counts = []
         for data in requests:
-            wire = Wire()
+            wire = RecordingTransport()
             protocol = Connection(runtime, front, config, ServerState(), {}, loop)
             parser: Any = Parser(protocol.parser)
             protocol.parser = parser
@@ -89,7 +66,7 @@ def parsed(runtime: Runtime, *requests: bytes) -> list[int]:
             protocol.data_received(data)
             while not protocol.cycle.response_complete or not wire.written:
                 await asyncio.sleep(0)
-            assert b"HTTP/1.1 200 OK\r\n" in b"".join(wire.written)
+            assert b"HTTP/1.1 200 OK\r\n" in wire.written
             counts.append(parser.fed)
         return counts
 

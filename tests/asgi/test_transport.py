@@ -7,35 +7,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from service.asgi.transport import CoalescingTransport
-
-
-class Wire:
-    """A transport that records the calls."""
-
-    def __init__(self) -> None:
-        self.calls: list[Any] = []
-        self.closing = False
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def writelines(self, pieces: list[bytes]) -> None:
-        self.calls.append(list(pieces))
-
-    def close(self) -> None:
-        self.closing = True
-        self.calls.append("closed")
-
-    def get_extra_info(self, name: str, default: object = None) -> str:
-        return name.upper()
+from tests.helpers.wire import RecordingTransport
 
 
 def calls_after(iteration: Callable[[CoalescingTransport], None]) -> list[Any]:
-    wire = Wire()
+    wire = RecordingTransport()
 
     async def run() -> None:
         transport = cast(asyncio.Transport, wire)
@@ -71,7 +47,7 @@ def test_nothing_is_sent_after_the_close() -> None:
 
 
 def test_iterations_are_sent_in_order() -> None:
-    wire = Wire()
+    wire = RecordingTransport()
 
     async def run() -> None:
         transport = CoalescingTransport(cast(asyncio.Transport, wire), asyncio.get_running_loop())

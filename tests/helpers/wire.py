@@ -1,10 +1,10 @@
-"""Read and write HTTP as raw bytes."""
+"""Read and write HTTP as raw bytes, over a socket or without one."""
 
 from __future__ import annotations
 
 import json
 import socket
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 BODY = json.dumps({"lat": -20.1, "long": 181.5, "depth": 500, "stations": 40}).encode()
 REQUEST = (
@@ -40,3 +40,36 @@ def read_to_the_end(wire: socket.socket) -> bytes:
     while piece := wire.recv(65536):
         data += piece
     return data
+
+
+class RecordingTransport:
+    """The transport of a connection without a socket, which records the calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def write(self, data: bytes) -> None:
+        self.calls.append([data])
+
+    def writelines(self, pieces: list[bytes]) -> None:
+        self.calls.append(list(pieces))
+
+    def close(self) -> None:
+        self.closing = True
+        self.calls.append("closed")
+
+    def get_extra_info(self, name: str, default: object = None) -> str:
+        return name.upper()
+
+    @property
+    def written(self) -> bytes:
+        """All that was written."""
+        return b"".join(piece for call in self.calls if call != "closed" for piece in call)
