@@ -174,7 +174,7 @@ class AnsweringProtocol(UpgradeIgnoringProtocol):
 
     def _answer_small(self, small: Small, body: bytes) -> None:
         self._small = None
-        self._front.small.answer(small, body, partial(self._reply, self.cycle))
+        self._front.small.answer(small, body, partial(self._reply, self.cycle, small.request))
 
     def _reply(
         self, cycle: RequestResponseCycle, request: DirectRequest, response: Response | None

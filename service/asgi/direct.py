@@ -31,7 +31,7 @@ class Small(NamedTuple):
     head: Head
 
 
-Reply = Callable[[DirectRequest, Response | None], None]
+Reply = Callable[[Response | None], None]
 """Called with the answer, or with None: Flask must answer."""
 
 
@@ -62,10 +62,10 @@ class SmallRequests:
             self._batcher.backlog.refuse_if_full()
             asked = head.route.read(request, body)
         except Exception as error:
-            reply(request, _failure(request, error))
+            reply(_failure(request, error))
             return
         if asked is None:
-            reply(request, None)
+            reply(None)
             return
         request.begin()
         settled = partial(_settled, request, asked.write, reply)
@@ -81,7 +81,7 @@ def _settled(
         response = write(done)
     except Exception as error:
         response = _failure(request, error)
-    reply(request, response)
+    reply(response)
 
 
 def _failure(request: DirectRequest, error: Exception) -> Response:

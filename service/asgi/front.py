@@ -81,7 +81,7 @@ class Front:
         body = await whole_body(receive)
         answered: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
 
-        def reply(request: DirectRequest, response: Response | None) -> None:
+        def reply(response: Response | None) -> None:
             if not answered.done():  # else the server has stopped the task
                 answered.set_result(response)
 
