@@ -144,15 +144,16 @@ def _for_the_front(flask: WSGI) -> WSGI:
 
 def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Join the pieces of an answer: each that is sent costs two turns between threads."""
-    held = bytearray()
+    held, size = list[bytes](), 0
     try:
         for piece in pieces:
-            held += piece
-            if len(held) >= _PIECE:
-                yield bytes(held)
-                held.clear()
+            held.append(piece)
+            size += len(piece)
+            if size >= _PIECE:
+                yield b"".join(held)
+                held, size = [], 0
         if held:
-            yield bytes(held)
+            yield b"".join(held)
     finally:
         if close := getattr(pieces, "close", None):
             close()

@@ -105,7 +105,7 @@ def prediction_spec(
 
 def _store(blobs: JobBlobs, source: Source) -> Form:
     first = next(source.chunks)
-    if first.cells is None and first.lines is None:
+    if first.cells is None and first.text is None:
         blobs.write(INPUT, _array_pieces(source, first))
         return "array"
     blobs.write(INPUT, _table_pieces(source, first))

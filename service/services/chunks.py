@@ -26,7 +26,9 @@ class Chunk:
     ----------
     X : shape (n, d), finite; a bad row holds a stand-in
     cells : the text of the table's cells, when the points came as a table
-    lines : instead of cells, the table's lines as an answer repeats them, when they are plain
+    text : instead of cells, the rows as an answer repeats them, each with a line break at its end,
+        when they are plain
+    size : how many bytes of the body plain rows take, at most
     errors : the reason for each bad row, by its index in the chunk
     dropped : the index in the table, and the reason, of bad rows that are left out
     """
@@ -35,7 +37,8 @@ class Chunk:
     cells: Cells | None = None
     errors: dict[int, str] = field(default_factory=dict)
     dropped: list[tuple[int, str]] = field(default_factory=list)
-    lines: list[bytes] | None = None
+    text: bytes | None = None
+    size: int = 0
 
 
 @dataclass(slots=True)

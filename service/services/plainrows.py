@@ -7,9 +7,11 @@ the part that is not. Both give the same chunks.
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -25,8 +27,47 @@ _LONG = HELD_CHARACTERS // 2
 """More bytes than these are not waited for: the chunk becomes one tile."""
 
 _LONGEST_CELL = 1 << 17
+_LINE_BREAK = ord("\n")
 _MINUS_ZERO = re.compile(rb"-0[\s,\]]")
 """Read as an integer, which has no sign."""
+
+_MOST_KEPT = 1 << 27
+"""Bytes of numbers that are kept of one table."""
+
+Kept = tuple[int, FloatArray]
+"""How many bytes of the body some rows take, and their numbers."""
+
+
+class KeptRows:
+    """The numbers of plain rows, in a temporary file, for the second time that a table is read.
+
+    They take no more bytes than the rows' text, or `_MOST_KEPT`; the rest is read anew.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._rows: list[tuple[int, tuple[int, ...]]] = []
+        self._room = _MOST_KEPT
+
+    def add(self, chunk: Chunk) -> None:
+        """Keep the next chunk of the table, if those before it could be kept."""
+        room = self._room - chunk.X.nbytes
+        if chunk.text is None or chunk.X.nbytes > chunk.size or room < 0:
+            self._room = 0
+            return
+        self._file.write(chunk.X.data)
+        self._rows.append((chunk.size, chunk.X.shape))
+        self._room = room
+
+    def __iter__(self) -> Iterator[Kept]:
+        self._file.seek(0)
+        for size, shape in self._rows:
+            numbers = np.frombuffer(self._file.read(8 * math.prod(shape)))
+            yield size, numbers.reshape(shape)
+
+
+def _line_breaks(data: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_BREAK))
 
 
 class PlainRows(io.RawIOBase):
@@ -60,9 +101,6 @@ class PlainRows(io.RawIOBase):
         self._data, self._source, self._ended = start, source, False
         self._delimiter, self._commas = delimiter.encode(), commas
         self._width, self._index = width, list(index)
-        kept = self._delimiter + b'\n\r"\0'
-        self._others = bytes(set(range(256)).difference(kept))
-        self._frame = self._delimiter * (width - 1) + b"\n"
 
     def readable(self) -> bool:
         """A raw stream for `io.BufferedReader`."""
@@ -75,17 +113,23 @@ class PlainRows(io.RawIOBase):
         buffer[: len(piece)] = piece
         return len(piece)
 
-    def chunks(self, size: int, limit: int) -> Iterator[Chunk]:
+    def chunks(self, size: int, limit: int, kept: Iterable[Kept] = ()) -> Iterator[Chunk]:
         """Yield chunks of `size` rows while the rows are plain and at most `limit`.
 
         What is left over joins the last one; long rows come in parts of one tile. At least one
         more such part is left when the rows end to be plain, so that no chunk becomes short.
+
+        Parameters
+        ----------
+        kept : what has been kept of the first chunks, when the table has been read before
         """
+        for size_, X in kept:
+            yield Chunk(X, text=self._text(self._taken(size_)))
+            self.line += len(X)
+            limit -= len(X)
         block, held, tile = b"", Chunk(np.empty((0, 0))), max(1, size // CHUNK_TILES)
         while self._fill(size) or (self._long and self._fill(size := tile)):
-            lines = self._data.split(b"\n", size)
-            end = len(self._data) - len(lines.pop())
-            chunk = self._chunk(self._data[:end], lines)
+            chunk = self._chunk(self._data, size)
             if chunk is None or len(held.X) + size > limit:
                 self._data = block + self._data
                 return
@@ -93,20 +137,28 @@ class PlainRows(io.RawIOBase):
                 yield held
                 self.line += len(held.X)
                 limit -= len(held.X)
-            block, held, self._data = self._data[:end], chunk, self._data[end:]
+            block, held, self._data = self._data[: chunk.size], chunk, self._data[chunk.size :]
         self._data = block + self._data
         if self._ended and 0 < len(self._data) <= _LONG:
             yield from self._last(size, limit)
 
+    def _taken(self, size: int) -> bytes:
+        """Return the next bytes that are left."""
+        if len(self._data) < size:
+            self._data += self._source.read(size - len(self._data))
+        taken, self._data = self._data[:size], self._data[size:]
+        return taken
+
     def _fill(self, lines: int) -> bool:
         """Read until there are so many lines, if they are not long."""
-        count, data = self._data.count(b"\n"), bytearray(self._data)
-        while count < lines and len(data) <= _LONG and not self._ended:
+        pieces, size, count = [self._data], len(self._data), _line_breaks(self._data)
+        while count < lines and size <= _LONG and not self._ended:
             piece = self._source.read1(_PIECE)
             self._ended = not piece
-            count += piece.count(b"\n")
-            data += piece
-        self._data = bytes(data)
+            pieces.append(piece)
+            size += len(piece)
+            count += _line_breaks(piece)
+        self._data = b"".join(pieces)
         return count >= lines
 
     @property
@@ -116,30 +168,48 @@ class PlainRows(io.RawIOBase):
 
     def _last(self, size: int, limit: int) -> Iterator[Chunk]:
         """Yield what is left if it is plain: two chunks when the last line break is missing."""
-        block = self._data if self._data.endswith(b"\n") else self._data + b"\n"
-        lines = block.split(b"\n")[:-1]
-        chunk = self._chunk(block, lines) if len(lines) <= limit else None
-        if chunk is not None:
-            self._data = b""
-            self.line += len(lines)
-            first = size if len(lines) == 2 * size else 0
-            for rows in (slice(0, first), slice(first, None))[not first :]:
-                yield Chunk(chunk.X[rows], lines=(chunk.lines or [])[rows])
+        data = self._data if self._data.endswith(b"\n") else self._data + b"\n"
+        rows, chunks = _line_breaks(data), list[Chunk]()
+        for part in (size, size) if rows == 2 * size else (rows,):
+            chunk = self._chunk(data, part) if rows <= limit else None
+            if chunk is None:
+                return
+            chunks.append(chunk)
+            data = data[chunk.size :]
+        self._data = b""
+        self.line += rows
+        yield from chunks
 
-    def _chunk(self, block: bytes, lines: list[bytes]) -> Chunk | None:
-        """Return the rows of whole lines, or None when they are not plain."""
-        if b"\r" in block:
-            block = block.replace(b"\r\n", b"\n")
-            lines = block.split(b"\n")[:-1]
-        if block.translate(None, self._others) != self._frame * len(lines):
+    def _chunk(self, data: bytes, rows: int) -> Chunk | None:
+        """Return the first rows of whole lines, or None when they are not plain."""
+        end = self._end(data, rows)
+        text = self._text(data[:end])
+        if not end or b'"' in text or b"\r" in text or b"\0" in text:
             return None
-        if len(block) > _LONGEST_CELL and max(map(len, lines)) > _LONGEST_CELL:
-            return None
-        X = self._numbers(block, len(lines))
-        return None if X is None else Chunk(X, lines=lines)
+        X = self._numbers(text, rows)
+        return None if X is None else Chunk(X, text=text, size=end)
 
-    def _numbers(self, block: bytes, rows: int) -> FloatArray | None:
-        cells = block[:-1].replace(b"\n", self._delimiter)
+    def _end(self, data: bytes, rows: int) -> int:
+        """Return how many bytes so many rows take, or 0 unless each is a line of `width` cells."""
+        characters = np.frombuffer(data, np.uint8)
+        ends = characters == _LINE_BREAK
+        marks = np.flatnonzero(ends | (characters == ord(self._delimiter)))[: rows * self._width]
+        if len(marks) < rows * self._width:
+            return 0
+        ends = ends[marks].reshape(rows, self._width)
+        if np.count_nonzero(ends) > rows or not ends[:, -1].all():
+            return 0
+        last = marks[self._width - 1 :: self._width]
+        longest = np.diff(last, prepend=-1).max()
+        return int(last[-1]) + 1 if longest <= _LONGEST_CELL else 0
+
+    def _text(self, block: bytes) -> bytes:
+        """Return rows as an answer repeats them."""
+        text = block.replace(b"\r\n", b"\n") if b"\r" in block else block
+        return text if text.endswith(b"\n") else text + b"\n"
+
+    def _numbers(self, text: bytes, rows: int) -> FloatArray | None:
+        cells = text[:-1].replace(b"\n", self._delimiter)
         whole = self._index == list(range(self._width))
         if not whole:
             parts = cells.split(self._delimiter)
@@ -152,17 +222,17 @@ class PlainRows(io.RawIOBase):
             cells = cells.replace(b",", b".")
         if self._delimiter != b",":
             cells = cells.replace(self._delimiter, b",")
-        text = b"[%b]" % cells
-        if _MINUS_ZERO.search(text):
-            return None
+        array = b"[%b]" % cells
         try:
-            numbers = _decode(text)
+            numbers = _decode(array)
         except msgspec.DecodeError:  # also for a number that is not finite
             return None
         if len(numbers) != rows * len(self._index):
             return None
         # A quarter of the time of `np.array`, which asks each number for its type.
         flat = np.frombuffer(struct.pack(f"{len(numbers)}d", *numbers))
+        if not flat.all() and _MINUS_ZERO.search(array):
+            return None
         if whole:
             return flat.reshape(rows, -1)
         return np.ascontiguousarray(flat.reshape(-1, rows).T)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
@@ -19,6 +21,7 @@ from service.services.jsonpoints import read_json
 from service.services.jsonrows import RowReader, opening, wrong_shape_too_large
 from service.services.options import Options
 from service.services.parsing import LARGE, parsing
+from service.services.plainrows import Kept, KeptRows
 from service.services.points import Points, read_fields, refuse_too_many
 from service.services.tables import Table
 
@@ -97,24 +100,32 @@ class Reader:
 
         A table of more than one chunk is read twice when a bad row fails the request, so that one
         near the end still becomes a status, and when the answer must begin with the number of rows
-        (`counted`).
+        (`counted`). The second time, the numbers of plain rows are there.
         """
-        shape = None
+        shape, kept = None, None
         if counted or options.on_bad_row == "fail":
             spool = Spool(body)
             first = self._table(spool.open(), options)
             only = next(first.chunks, Chunk(np.empty((0, 0))))
-            more = sum(len(chunk.X) for chunk in first.chunks)
-            if not more:
+            following = next(first.chunks, None)
+            if following is None:
                 return replace(first, shape=(len(only.X),), chunks=iter((only,)))
-            shape, body = (len(only.X) + more,), spool.open()
-        return self._table(body, options, shape)
+            n, kept = 0, KeptRows()
+            for chunk in chain((only, following), first.chunks):
+                n += len(chunk.X)
+                kept.add(chunk)
+            shape, body = (n,), spool.open()
+        return self._table(body, options, shape, kept or ())
 
     def _table(
-        self, body: BinaryIO, options: Options, shape: tuple[int, ...] | None = None
+        self,
+        body: BinaryIO,
+        options: Options,
+        shape: tuple[int, ...] | None = None,
+        kept: Iterable[Kept] = (),
     ) -> Source:
         table = Table(body, self.features, options)
-        chunks = table.chunks(self.rows, self.max_points)
+        chunks = table.chunks(self.rows, self.max_points, kept)
         return Source(table.columns, shape, chunks, table.delimiter, table.commas)
 
     def options(self, fields: Fields) -> Options:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import itemgetter
@@ -34,7 +34,7 @@ from service.services.errors import Problem, too_large, unusable
 from service.services.features import Features, UnknownWord
 from service.services.options import PLAIN, Options
 from service.services.parsing import give_back_pieces
-from service.services.plainrows import PlainRows
+from service.services.plainrows import Kept, PlainRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +139,15 @@ class Table:
             row[self._index[j]] for row in rows if len(row) == width for j in self._numeric
         )
 
-    def chunks(self, size: int, limit: int) -> Iterator[Chunk]:
+    def chunks(self, size: int, limit: int, kept: Iterable[Kept] = ()) -> Iterator[Chunk]:
         """Yield the rows in chunks of `size`; what is left over joins the last one.
 
-        Rows that are dropped leave no gap: the chunks are those of a table without them.
+        Rows that are dropped leave no gap: the chunks are those of a table without them. What has
+        been `kept` of a table that is read once more is not read again.
 
         Raises `Problem`: 413 beyond `limit` rows, 422 without any.
         """
-        chunks = self._chunks(size, limit)
+        chunks = self._chunks(size, limit, kept)
         if self._on_bad_row != "drop":
             yield from chunks
             return
@@ -155,16 +156,16 @@ class Table:
             yield from good.add(chunk)
         yield from good.end(refuse_none=self._whole)
 
-    def _chunks(self, size: int, limit: int) -> Iterator[Chunk]:
+    def _chunks(self, size: int, limit: int, kept: Iterable[Kept]) -> Iterator[Chunk]:
         done = 0
-        for chunk in self._plain_chunks(size, limit):
+        for chunk in self._plain_chunks(size, limit, kept):
             done += len(chunk.X)
             yield chunk
         for rows in self._grouped(self._counted_records(limit, done), size):
             lines, cells = zip(*rows, strict=True)
             yield self._chunk(lines, list(cells))
 
-    def _plain_chunks(self, size: int, limit: int) -> Iterator[Chunk]:
+    def _plain_chunks(self, size: int, limit: int, kept: Iterable[Kept]) -> Iterator[Chunk]:
         """Yield the chunks before the first that is not plain; the source has what is left."""
         source, delimiter = self._source, self.delimiter
         lines = 0 if self._held else source.lines_read
@@ -181,7 +182,7 @@ class Table:
             width=len(self.columns),
             index=self._index,
         )
-        yield from plain.chunks(size, limit)
+        yield from plain.chunks(size, limit, kept)
         self._held = None
         self._source = CSVRecords(
             cast(BinaryIO, plain), delimiter=delimiter, lines_before=plain.line

@@ -248,8 +248,8 @@ def csv_pieces(layout: Layout, answered: Iterator[Answered]) -> Iterator[bytes]:
 
 def _repeated(chunk: Chunk, layout: Layout) -> list[bytes] | None:
     """Return the input's part of each line, if no cell of it can need quotes."""
-    if chunk.lines is not None:
-        return chunk.lines
+    if chunk.text is not None:
+        return chunk.text.split(b"\n")[:-1]
     if chunk.cells is None and not layout.features.words and len(chunk.X):
         columns = _columns(chunk.X, commas=False)
         return list(map(layout.delimiter.encode().join, zip(*columns, strict=True)))
@@ -263,7 +263,7 @@ def _plain_lines(layout: Layout, part: Answered, lines: list[bytes]) -> bytes:
     if layout.reasons:
         columns.append([b""] * len(lines))
     rows = map(layout.delimiter.encode().join, zip(*columns, strict=True))
-    return b"\n".join(rows) + b"\n"
+    return b"\n".join([*rows, b""])
 
 
 def _columns(values: FloatArray, *, commas: bool) -> list[list[bytes]]:

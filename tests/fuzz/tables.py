@@ -43,6 +43,7 @@ _POINTS = (
     b"lat,long,depth,stations,mean,variance\n-20,181,500,30,4.5,0.1\n",
     b"\n\nstations,depth,long,lat\n" + b"30,500,181,-20\n" * 11,
     b"lat,long,depth,stations\n1,2,x,4\n1,2,3\n,,,\n",
+    b"lat,long,depth,stations\n" + b"-20.12345678,181.12345678,500.125,30.25\n" * 9,
     "lat,long,depth,stations\n-20,181,500,30\n".encode("utf-16"),
     b"wt,gear\n2.5,automatic\n3,\"manual, 5 gears\"\n4,4.0\n5,\xc3\xa9\n",
     b"gear;wt\nautomatic;1\n4;2\n",

@@ -33,6 +33,9 @@ ODD_CELLS = st.sampled_from(
         *("\udcff", "\0"),
     ]
 )
+LONG = b"0.1234567890123456,0.2345678901234567\n"
+"""As long as its numbers in memory, which are kept for the second reading."""
+
 HEADERS = ["a,b", "b,x,a", "x,b,a,y", "a;b", "x;b;a", "1.5,2"]
 OPTIONS = [
     {},
@@ -66,7 +69,9 @@ def tables(draw: st.DrawFn) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def answer(data: bytes, options: dict[str, Any], limit: int) -> tuple[list[int], bytes] | Problem:
+def answer(
+    data: bytes, options: dict[str, Any], limit: int, counted: bool
+) -> tuple[list[int], bytes] | Problem:
     """The rows of each chunk and the CSV answer, or why there is none."""
     asked, rows = Options(**options), []
     reader = Reader(FEATURES, SIZE, limit, N, N)
@@ -79,7 +84,7 @@ def answer(data: bytes, options: dict[str, Any], limit: int) -> tuple[list[int],
             yield Answered(chunk, sums, chunk.X[:, 0] > 1)
 
     try:
-        source = reader.table(io.BytesIO(data), asked, counted=False)
+        source = reader.table(io.BytesIO(data), asked, counted=counted)
         layout = layout_of(source, asked, FEATURES)
         answered = answers(source.chunks)
         return rows, b"".join(written(layout, answered, negotiation.CSV))
@@ -87,19 +92,34 @@ def answer(data: bytes, options: dict[str, Any], limit: int) -> tuple[list[int],
         return problem
 
 
-def cell_by_cell(data: bytes, options: dict[str, Any], limit: int) -> object:
+def cell_by_cell(data: bytes, options: dict[str, Any], limit: int, counted: bool) -> object:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Table, "_plain_chunks", lambda *_: iter(()))
-        return answer(data, options, limit)
+        return answer(data, options, limit, counted)
 
 
-@given(tables(), st.sampled_from(OPTIONS), st.sampled_from([9, N]))
-@example(b"a,b\n" + b"1,2\n" * 12 + b"1,2,3\n4\n" + b"1,2\n" * 12, {}, N)
-@example(b"a,b\n" + b"1,2\n" * 8 + b"\n" * 8, {}, N)
-@example(b"a,b\n" + b"1,2\n" * 7 + b"1,2", {}, N)
-@example(b"a,b\n" + b"1,2\n" * 9 + b"\xef\xbb\xbf1,2\n", {}, N)
-def test_both_ways_give_the_same_answer(data: bytes, options: dict[str, Any], limit: int) -> None:
-    given, wanted = answer(data, options, limit), cell_by_cell(data, options, limit)
+@given(tables(), st.sampled_from(OPTIONS), st.sampled_from([9, N]), st.booleans())
+@example(b"a,b\n" + b"1,2\n" * 12 + b"1,2,3\n4\n" + b"1,2\n" * 12, {}, N, False)
+@example(b"a,b\n" + b"1,2\n" * 8 + b"\n" * 8, {}, N, False)
+@example(b"a,b\n" + b"1,2\n" * 7 + b"1,2", {}, N, False)
+@example(b"a,b\n" + b"1,2\n" * 9 + b"\xef\xbb\xbf1,2\n", {}, N, False)
+@example(b"a,b\n" + LONG * 12, {}, N, False)
+@example(b"a,b\n" + LONG * 9 + b"1,2\n" * 8 + LONG * 9 + b"1,2", {}, N, False)
+@example(
+    b"\xef\xbb\xbfx,b,a\r\n" + b"\xc3\xa9," * 1 + LONG[:-1] + b"\r\n" + (b"y," + LONG) * 20,
+    {},
+    N,
+    False,
+)
+@example(b"a,b\n" + LONG * 13 + b'0.25,"0.5"\n' + LONG * 9, {}, N, False)
+@example(b"a,b\n" + LONG * 13 + b"0.25\n", {}, N, False)
+@example(b"a,b\n" + LONG * 13 + b"0.25\n", {"on_bad_row": "nan"}, N, True)
+@example(LONG * 17, {}, N, False)
+def test_both_ways_give_the_same_answer(
+    data: bytes, options: dict[str, Any], limit: int, counted: bool
+) -> None:
+    given = answer(data, options, limit, counted)
+    wanted = cell_by_cell(data, options, limit, counted)
     if isinstance(wanted, Problem):
         assert isinstance(given, Problem), given
         assert (given.status, given.detail, given.where) == (
@@ -130,7 +150,7 @@ def test_long_rows_come_in_parts_of_a_tile_in_both_ways() -> None:
 def test_numbers_are_written_as_repr_writes_them(words: list[bytes], exponent: int) -> None:
     bits = [struct.unpack("<d", word)[0] for word in words]
     values = np.array([*bits, *(10.0**exponent * (i + 1) / 7 for i in range(9))])
-    chunk = Chunk(np.zeros((len(values), 2)), lines=[b"1,2"] * len(values))
+    chunk = Chunk(np.zeros((len(values), 2)), text=b"1,2\n" * len(values))
     answers = iter([Answered(chunk, np.stack([values, -values], axis=1), values > 0)])
     source = Reader(FEATURES, SIZE, N, N, N).table(
         io.BytesIO(b"a,b\n1,2\n"), Options(), counted=False
