@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from service.__main__ import BUNDLED_MODEL
+from service.commands.options import BUNDLED_MODEL
 from service.gpr import GPR
 from tests.helpers import plainhttp
 from tests.helpers.patience import until

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.__main__ import BUNDLED_MODEL
+from service.commands.options import BUNDLED_MODEL
 from service.gpr import GPR
 from tests.commands.commandline import run
 from tests.gpr import oracle
@@ -57,7 +57,7 @@ def test_predict_in_chunks_equals_the_whole(
     X = np.random.default_rng(0).uniform(low, high, (600, 4))
     points, out = tmp_path / "points.csv", tmp_path / "out.csv"
     np.savetxt(points, X, delimiter=",", fmt="%.17g")
-    monkeypatch.setattr("service.__main__.CHUNK_TILES", 1)
+    monkeypatch.setattr("service.commands.predicting.CHUNK_TILES", 1)
     assert run("predict", points, "--out", out).exit_code == 0
     answers = np.loadtxt(out, delimiter=",", skiprows=1)
     assert np.array_equal(answers[:, :4], X)

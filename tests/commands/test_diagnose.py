@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.__main__ import BUNDLED_MODEL
+from service.commands.options import BUNDLED_MODEL
 from service.gpr import GPR
 from service.gpr.kernels import RBF
 from tests.commands.commandline import run

@@ -10,7 +10,8 @@ import GPy
 import numpy as np
 import pytest
 
-from service.__main__ import BUNDLED_DATA, BUNDLED_MODEL
+from service.commands.models import BUNDLED_DATA
+from service.commands.options import BUNDLED_MODEL
 from service.gpr import GPR, optimising, trainingdata
 from service.gpr.calibration import calibrated, rescaled
 from service.gpr.conditioning import created_now

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from examples.polynomial import PolynomialRegression
-from service.__main__ import predict_table
+from service.commands.predicting import predict_table
 from service.model import ModelFileError, Unsupported
 from service.services.options import PLAIN
 

@@ -1,0 +1,259 @@
+"""Commands of modellers: train, convert, diagnose and publish a model."""
+
+from __future__ import annotations
+
+import pickle
+from contextlib import suppress
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import click
+import msgspec
+import numpy as np
+
+from service.commands.options import (
+    BUNDLED_MODEL,
+    DECIMAL,
+    INPUT_FILE,
+    OutputFile,
+    decompressed,
+    names_in,
+)
+from service.gpr import GPR
+from service.gpr.means import BASES
+from service.gpr.trainingdata import TrainingData, TrainingOptions
+from service.jobs.trainingrows import training_data
+from service.model import Description, Unsupported, check_model_name, write_file
+from service.runtime.pool import cpu_limit, threads_for
+from service.services import plots
+from service.services.diagnostics import METHODS, in_words
+from service.services.errors import Problem
+from service.services.trainingtables import table_of_csv
+
+# GPy is imported when it is needed: it would cost the other commands half a second.
+
+BUNDLED_DATA = Path(__file__).resolve().parent.parent.parent / "data" / "quakes.csv"
+BUNDLED_TARGET = "mag"
+
+
+@click.command()
+@click.argument("data", required=False, type=INPUT_FILE)
+@click.option("--target", help="Column of the output; required with DATA.")
+@click.option("--features", help="Columns of the inputs, with commas; default: all others.")
+@click.option("--categorical", help="Columns of words, or of numbers that stand for kinds.")
+@click.option("--leave-out", help="Columns that are not used.")
+@click.option("--drop-missing", is_flag=True, help="Leave out rows with missing cells.")
+@click.option("--noise-column", help="Column of the known noise variance of each row.")
+@DECIMAL
+@click.option(
+    "--kernel",
+    default="RBF",
+    show_default=True,
+    help='Sums and products by name, as in "Matern52 + White".',
+)
+@click.option(
+    "--mean",
+    type=click.Choice(BASES),
+    default="none",
+    show_default=True,
+    help="What the model returns to far from data.",
+)
+@click.option(
+    "--noise",
+    default="auto",
+    show_default=True,
+    help="auto; none, for simulators; or a share of the output's variance.",
+)
+@click.option("--ard/--no-ard", default=True, show_default=True, help="One lengthscale per input.")
+@click.option("--inducing", default=0, type=click.IntRange(0), help="Inducing inputs; 0: exact GP.")
+@click.option("--restarts", default=3, show_default=True, type=click.IntRange(1))
+@click.option("--held-out", default=0.2, show_default=True, type=click.FloatRange(0.01, 0.9))
+@click.option("--held-out-only", is_flag=True, help="Never use the held-out rows but for scores.")
+@click.option("--name", help="The model's name; default: the data's.")
+@click.option("--out", type=OutputFile(), help="The model file.")
+def train(data: Path | None, out: Path | None, target: str | None, **given: Any) -> None:
+    """Fit a GP on the CSV DATA, or on the bundled data, and write it to a model file.
+
+    A share of the rows is held out to score the model. The model that is written has the
+    hyperparameters that were scored, and all rows, unless --held-out-only.
+    """
+    if data is not None and target is None:
+        raise click.UsageError("name the column of the output: --target NAME")
+    source = data or BUNDLED_DATA
+    given["target"] = target or BUNDLED_TARGET
+    for option in ("features", "categorical", "leave_out"):
+        given[option] = names_in(given[option])
+    given["noise_column"] = given["noise_column"] or ""
+    given["name"] = given["name"] or Path(source.name.removesuffix(".gz")).stem
+    try:
+        options = msgspec.convert(given, TrainingOptions)
+        check_model_name(options.name)
+        with source.open("rb") as stream:
+            content = decompressed(stream).read()
+        table = training_data(table_of_csv(content), options)
+        model = _fit(table, options)
+    except Problem as problem:
+        raise click.ClickException(f"{source.name}: {problem.detail}") from None
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    target_file = out or (BUNDLED_MODEL if data is None else source.with_suffix(".npz"))
+    model.save(target_file)
+    if table.dropped:
+        click.echo(f"{'left out':18} {table.dropped} rows with missing or unreadable cells")
+    click.echo(f"{'output deviation':18} {np.std(table.y):.4g}")
+    _print_scores(model)
+    for note in _notes(table):
+        click.echo(note)
+    _print_written(target_file, model.description)
+
+
+def _notes(table: TrainingData) -> list[str]:
+    from service.gpr.fitting import notes
+
+    return notes(table)
+
+
+def _fit(table: TrainingData, options: TrainingOptions) -> GPR:
+    from service.gpr.fitting import fit_and_score, split
+
+    known, _ = split(len(table.y), options.held_out)
+    label = f"fitting {options.kernel} to {len(known)} rows"
+    with click.progressbar(length=options.restarts, label=label) as bar:
+        cpus = threads_for(cpu_limit())
+        return fit_and_score(table, options, cpus=cpus, progress=lambda _: bar.update(1))
+
+
+def _print_scores(model: GPR) -> None:
+    """Print the scores in a column for each way of scoring, the worst rows, and the verdict."""
+    scores = model.description.scores
+    found = {words: in_words(scores[name]) for name, words in METHODS.items() if name in scores}
+    if found:
+        click.echo(f"{'':18}" + "".join(f"{words:>15}" for words in found))
+    for label in dict.fromkeys(label for each in found.values() for label in each):
+        cells = [each.get(label, "") for each in found.values()]
+        click.echo(f"{label:18}" + "".join(f"{cell:>15}" for cell in cells))
+    with suppress(Unsupported):
+        diagnostics = model.diagnostics()
+        worst = diagnostics.rows[diagnostics.worst(5)]
+        among = "of the held-out ones" if diagnostics.method == "held_out" else "in file order"
+        click.echo(f"{'worst rows':18} {', '.join(map(str, worst))} ({among}, the first is 0)")
+    for sentence in scores["verdict"]:
+        click.echo(sentence)
+
+
+def _print_written(path: Path, description: Description) -> None:
+    click.echo(f"{path}: {description.kernel}, version {description.version}")
+
+
+@click.command()
+@click.argument("pickle_file", type=INPUT_FILE)
+@click.option("--features", help="Names of the inputs, with commas; default: the model's, or x1, …")
+@click.option("--output", "output_name", default="y", show_default=True)
+@click.option("--out", type=OutputFile(), help="The model file.")
+@click.option("--yes-i-trust-this-file", "trusted", is_flag=True, help="Do not ask.")
+def convert(
+    pickle_file: Path, features: str | None, output_name: str, out: Path | None, trusted: bool
+) -> None:
+    """Convert a pickled model of GPy or scikit-learn to a model file.
+
+    Reading a pickle runs any program that it contains, with your rights. The server never does.
+    """
+    if not trusted:
+        click.confirm(
+            f"Reading {pickle_file.name} runs any program that it contains, with your rights.\n"
+            "Do you trust its author?",
+            abort=True,
+        )
+    target = out or pickle_file.with_suffix(".npz")
+    try:
+        m = _unpickled(pickle_file)
+        names = names_in(features)
+        if type(m).__module__.startswith("sklearn."):
+            model = GPR.from_sklearn(m, names or None, output_name)
+        else:
+            numbered = [f"x{i + 1}" for i in range(m.input_dim)]
+            model = GPR.from_gpy(m, names or numbered, output_name)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    model.save(target)
+    _print_written(target, model.description)
+
+
+def _unpickled(path: Path) -> Any:
+    with path.open("rb") as stream:
+        try:
+            m = pickle.load(stream)
+        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError) as error:
+            raise ValueError(f"{path.name} cannot be unpickled: {error}") from error
+    known = hasattr(m, "kern") and hasattr(m, "likelihood")
+    if not known and not type(m).__module__.startswith("sklearn."):
+        kind = type(m).__name__
+        raise ValueError(f"{path.name} holds a {kind}, not a model of GPy or scikit-learn")
+    return m
+
+
+@click.command()
+@click.argument("model_file", metavar="MODEL", type=INPUT_FILE)
+@click.option("--out", type=OutputFile(), help="The picture; default: MODEL with .png.")
+def diagnose(model_file: Path, out: Path | None) -> None:
+    """Print how good the model in the file MODEL is, and draw it as a PNG.
+
+    An exact GP predicts each training row from all others. A sparse GP is judged by the rows that
+    were held out when it was trained.
+    """
+    target = out or model_file.with_suffix(".png")
+    if target.suffix.lower() != ".png":
+        raise click.UsageError(f"{target}: the picture is a PNG, so its name ends in .png")
+    try:
+        model = GPR.load(model_file)
+        _print_scores(model)
+        picture = plots.png(model.diagnostics(), model.description)
+    except ImportError as error:
+        raise click.ClickException(
+            f"the plots need matplotlib ({error}): pip install 'gpserve[plots]', or pip install "
+            "matplotlib"
+        ) from error
+    except (ValueError, Unsupported) as error:
+        raise click.ClickException(str(error)) from error
+    write_file(target, [picture])
+    click.echo(str(target))
+
+
+@click.command()
+@click.argument("model_file", metavar="MODEL", type=INPUT_FILE)
+@click.argument("url")
+@click.option("--token", envvar="GPSERVE_TOKEN", required=True, help="Default: GPSERVE_TOKEN.")
+@click.option("--activate", is_flag=True, help="Serve it at once.")
+@click.option("--force", is_flag=True, help="Even if its scores are clearly worse.")
+def publish(model_file: Path, url: str, token: str, activate: bool, force: bool) -> None:
+    """Send the model in the file MODEL to the service at URL, which stores it as a version."""
+    if force and not activate:
+        raise click.UsageError("--force has no effect without --activate")
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"{url} is no URL: it must begin with http:// or https://")
+    query = {"activate": "true"} if activate else {}
+    query |= {"force": "true"} if force else {}
+    head = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
+    address = f"{url.rstrip('/')}/models?{urlencode(query)}"
+    with model_file.open("rb") as stream:
+        head["Content-Length"] = str(model_file.stat().st_size)
+        try:
+            with urlopen(Request(address, stream, head, method="POST"), timeout=300) as answer:
+                said = msgspec.json.decode(answer.read())
+        except HTTPError as error:
+            raise click.ClickException(_reason(error)) from None
+        except (OSError, HTTPException) as error:
+            raise click.ClickException(f"{url} does not answer: {error}") from None
+    served = "serves it now" if said["current"] else "stores it; activate it to serve it"
+    click.echo(f"{model_file}: version {said['version']}; {url} {served}")
+
+
+def _reason(error: HTTPError) -> str:
+    """Return what the service says, or its status where another program answers."""
+    with suppress(msgspec.DecodeError, KeyError, TypeError):
+        return f"{error.code}: {msgspec.json.decode(error.read())['detail']}"
+    return f"the answer is {error.code} {error.reason}"

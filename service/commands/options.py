@@ -1,0 +1,54 @@
+"""What several commands take: files, tables, lists of names."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import click
+
+from service.services.body import open_body, starts_like_gzip
+
+BUNDLED_MODEL = Path(__file__).resolve().parent.parent / "pretrained.npz"
+
+UNLIMITED = 2**63
+"""For limits that protect a server."""
+
+
+class OutputFile(click.Path):
+    """The path of a file in a folder that exists and is writable: checked before the work."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Fail for a path without such a folder."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        folder = path.parent
+        if not os.access(folder, os.W_OK):
+            why = "is not writable" if folder.is_dir() else "does not exist"
+            self.fail(f"{path}: the folder {folder} {why}", param, ctx)
+        return path
+
+
+DECIMAL = click.option(
+    "--decimal",
+    type=click.Choice(["auto", "point", "comma"]),
+    default="auto",
+    show_default=True,
+    help="The decimal sign in the table; auto: as its numbers show.",
+)
+INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def names_in(text: str | None) -> tuple[str, ...]:
+    """Return the names in a list with commas."""
+    return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
+def decompressed(source: BinaryIO) -> BinaryIO:
+    """Return a table's text, which may be gzipped."""
+    buffered = io.BufferedReader(cast(io.RawIOBase, source))
+    return open_body(buffered, "gzip" if starts_like_gzip(buffered.peek()) else "", UNLIMITED)
