@@ -19,8 +19,8 @@ SECONDS = 4
 def measure() -> dict[str, Any]:
     """Measure rate and latency for one client and for many, in interleaved rounds."""
     with running("gpserve", GPSERVE, TRAINING_POINTS) as server:
-        wrk.load(server.url, max(CLIENTS), 2)
-        rounds = [[wrk.load(server.url, c, SECONDS) for c in CLIENTS] for _ in range(ROUNDS)]
+        wrk.load(server, max(CLIENTS), 2)
+        rounds = [[wrk.load(server, c, SECONDS) for c in CLIENTS] for _ in range(ROUNDS)]
     sides = zip(CLIENTS, zip(*rounds, strict=True), strict=True)
     return {
         "clients": {

@@ -11,7 +11,7 @@ from typing import Any
 from bench import wrk
 from bench.flaskcalls import CALLS, REPEATS
 from bench.places import ROOT, SERVER_CORE, pinned, python
-from bench.servers import Running, model_file
+from bench.servers import model_file
 from bench.sides import started
 from bench.tables import table
 
@@ -44,16 +44,10 @@ def _over_http() -> dict[str, float]:
         rounds: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(ROUNDS + 1):
             for name, (server, dialect) in ways.items():
-                spent = _cpu_per_request(server, dialect)
+                load = wrk.load(server, CONNECTIONS, SECONDS, dialect=dialect)
                 if number:  # the first is a warm-up
-                    rounds[name].append(spent)
+                    rounds[name].append(load.cpu * 1e6)
     return {name: median(spent) for name, spent in rounds.items()}
-
-
-def _cpu_per_request(server: Running, dialect: str) -> float:
-    before = server.cpu_seconds()
-    load = wrk.load(server.url, CONNECTIONS, SECONDS, dialect=dialect)
-    return (server.cpu_seconds() - before) / load.requests * 1e6
 
 
 def markdown(measured: dict[str, Any]) -> str:

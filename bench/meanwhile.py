@@ -48,7 +48,7 @@ def _on_a_clock(server: Running) -> dict[str, float]:
 
 def _with_clients(server: Running) -> dict[str, float]:
     loads: list[wrk.Load] = []
-    work = threading.Thread(target=lambda: loads.append(wrk.load(server.url, CLIENTS, SECONDS)))
+    work = threading.Thread(target=lambda: loads.append(wrk.load(server, CLIENTS, SECONDS)))
     with curl.uploading(server.url + "/predict", csv_file(ROWS)) as process:
         time.sleep(1)
         work.start()

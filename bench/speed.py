@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -22,12 +21,8 @@ WARM_UP_SECONDS = 2
 REFERENCE = "umbridge"
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One side's turn in a round: the load on it, and CPU seconds per request."""
-
-    load: wrk.Load
-    cpu: float
+Round = dict[str, wrk.Load]
+"""The load on each side."""
 
 
 def measure() -> dict[str, Any]:
@@ -41,33 +36,27 @@ def measure() -> dict[str, Any]:
     return {name: _summary(name, rounds) | {"memory": memory[name]} for name in SIDES}
 
 
-def _round(servers: dict[str, Running], number: int) -> dict[str, Turn]:
-    turns = {name: _turn(name, server) for name, server in servers.items()}
-    rates = ", ".join(f"{name} {turn.load.rate:,.0f}" for name, turn in turns.items())
+def _round(servers: dict[str, Running], number: int) -> Round:
+    loads = {name: _load(name, server, SECONDS) for name, server in servers.items()}
+    rates = ", ".join(f"{name} {load.rate:,.0f}" for name, load in loads.items())
     click.echo(f"round {number + 1}: {rates} requests/s")
-    return turns
-
-
-def _turn(name: str, server: Running) -> Turn:
-    before = server.cpu_seconds()
-    load = _load(name, server, SECONDS)
-    return Turn(load, (server.cpu_seconds() - before) / load.requests)
+    return loads
 
 
 def _load(name: str, server: Running, seconds: float) -> wrk.Load:
     side = SIDES[name]
-    return wrk.load(server.url, CONNECTIONS, seconds, path=side.path, dialect=side.dialect)
+    return wrk.load(server, CONNECTIONS, seconds, path=side.path, dialect=side.dialect)
 
 
-def _summary(name: str, rounds: list[dict[str, Turn]]) -> dict[str, Any]:
-    own = [turns[name] for turns in rounds]
+def _summary(name: str, rounds: list[Round]) -> dict[str, Any]:
+    own = [loads[name] for loads in rounds]
     return {
-        "rate": median(turn.load.rate for turn in own),
-        "best": max(turn.load.rate for turn in own),
-        "p50": median(turn.load.p50 for turn in own),
-        "p99": median(turn.load.p99 for turn in own),
-        "cpu": median(turn.cpu for turn in own),
-        "ratio": median(turns[name].load.rate / turns[REFERENCE].load.rate for turns in rounds),
+        "rate": median(load.rate for load in own),
+        "best": max(load.rate for load in own),
+        "p50": median(load.p50 for load in own),
+        "p99": median(load.p99 for load in own),
+        "cpu": median(load.cpu for load in own),
+        "ratio": median(loads[name].rate / loads[REFERENCE].rate for loads in rounds),
     }
 
 

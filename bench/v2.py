@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -36,13 +36,12 @@ COMPARISONS = (
 
 @dataclass(frozen=True)
 class Turn:
-    """One way's turn in a round: the load, and CPU seconds per request of server and client.
+    """One way's turn in a round: the load, and CPU seconds per request of the client.
 
     The client's are measured for gRPC only: wrk needs few.
     """
 
     load: wrk.Load
-    cpu: float
     client: float = 0.0
 
 
@@ -72,7 +71,7 @@ def _started(name: str, grpc_port: int) -> Any:
 def _round(servers: dict[str, Running], grpc_port: int, number: int) -> dict[str, Turn]:
     turns = {name: _turn(name, servers, grpc_port, SECONDS) for name in WAYS}
     text = ", ".join(
-        f"{name} {t.load.rate:,.0f} ({t.cpu * 1e6:.0f} µs)" for name, t in turns.items()
+        f"{name} {t.load.rate:,.0f} ({t.load.cpu * 1e6:.0f} µs)" for name, t in turns.items()
     )
     click.echo(f"round {number + 1}: {text}")
     return turns
@@ -81,14 +80,13 @@ def _round(servers: dict[str, Running], grpc_port: int, number: int) -> dict[str
 def _turn(name: str, servers: dict[str, Running], grpc_port: int, seconds: float) -> Turn:
     way = WAYS[name]
     server = servers[way.server]
+    if way.dialect != "grpc":
+        load = wrk.load(server, CONNECTIONS, seconds, path=way.path, dialect=way.dialect)
+        return Turn(load)
     before = server.cpu_seconds()
-    client = 0.0
-    if way.dialect == "grpc":
-        done = grpc_load(grpc_port, CONNECTIONS, seconds)
-        load, client = done["load"], done["client"]
-    else:
-        load = wrk.load(server.url, CONNECTIONS, seconds, path=way.path, dialect=way.dialect)
-    return Turn(load, (server.cpu_seconds() - before) / load.requests, client)
+    done = grpc_load(grpc_port, CONNECTIONS, seconds)
+    cpu = (server.cpu_seconds() - before) / done["load"].requests
+    return Turn(replace(done["load"], cpu=cpu), done["client"])
 
 
 def _summary(turns: list[Turn]) -> dict[str, float]:
@@ -96,8 +94,8 @@ def _summary(turns: list[Turn]) -> dict[str, float]:
         "rate": median(turn.load.rate for turn in turns),
         "p50": median(turn.load.p50 for turn in turns),
         "p99": median(turn.load.p99 for turn in turns),
-        "cpu": median(turn.cpu for turn in turns),
-        "core": median(turn.cpu * turn.load.rate for turn in turns),
+        "cpu": median(turn.load.cpu for turn in turns),
+        "core": median(turn.load.cpu * turn.load.rate for turn in turns),
         "client": median(turn.client * turn.load.rate for turn in turns),
     }
 
@@ -106,7 +104,7 @@ def _ratio(rounds: list[dict[str, Turn]], ours: str, other: str) -> dict[str, fl
     """Return how many times the other's requests we answer, in a second and in a CPU second."""
     return {
         "rate": median(turns[ours].load.rate / turns[other].load.rate for turns in rounds),
-        "cpu": median(turns[other].cpu / turns[ours].cpu for turns in rounds),
+        "cpu": median(turns[other].load.cpu / turns[ours].load.cpu for turns in rounds),
     }
 
 

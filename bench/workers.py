@@ -29,8 +29,8 @@ def _shape(cores: int, workers: int, threads: int) -> dict[str, Any]:
     core = SERVER_CORE if cores == 1 else None
     result: dict[str, Any] = {"cores": cores, "workers": workers, "threads": threads}
     with running("gpserve", arguments, SMALL, core=core, environment=environment) as server:
-        wrk.load(server.url, 16, 1)
-        result["one"] = wrk.load(server.url, 16, SECONDS).rate
+        wrk.load(server, 16, 1)
+        result["one"] = wrk.load(server, 16, SECONDS).rate
     with running("gpserve", arguments, LARGE, core=core, environment=environment) as server:
         result["rows"] = ROWS / curl.upload(server.url + "/predict", csv_file(ROWS)).seconds
         _hundred(server, 1)
@@ -40,7 +40,7 @@ def _shape(cores: int, workers: int, threads: int) -> dict[str, Any]:
 
 
 def _hundred(server: Running, seconds: float) -> float:
-    return wrk.load(server.url, 16, seconds, dialect="hundred", refusals=True).rate
+    return wrk.load(server, 16, seconds, dialect="hundred", refusals=True).rate
 
 
 def markdown(measured: list[dict[str, Any]]) -> str:

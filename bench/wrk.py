@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.places import CLIENT_CORE, pinned
+from bench.servers import Running
 
 _SCRIPT = Path(__file__).with_name("requests.lua")
 
 
 @dataclass(frozen=True)
 class Load:
-    """The result of a run of wrk; times in milliseconds."""
+    """The result of a run of wrk; times in milliseconds.
+
+    Attributes
+    ----------
+    cpu : seconds of the server's CPU time per request
+    """
 
     requests: int
     seconds: float
@@ -24,6 +30,7 @@ class Load:
     max: float
     refused: int
     broken: int
+    cpu: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -32,7 +39,7 @@ class Load:
 
 
 def load(
-    url: str,
+    server: Running,
     connections: int,
     seconds: float,
     *,
@@ -56,9 +63,11 @@ def load(
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30"]
     command += ["-H", "Connection: close"] if close else []
     command += ["-H", f"Authorization: {authorization}"] if authorization else []
-    command += ["--script", str(_SCRIPT), url, "--", path, dialect]
+    command += ["--script", str(_SCRIPT), server.url, "--", path, dialect]
+    before = server.cpu_seconds()
     done = subprocess.run(pinned(CLIENT_CORE, command), capture_output=True, text=True, check=True)
     run = Load(**json.loads(done.stdout.splitlines()[-1]))
     if run.broken or (run.refused and not refusals):
-        raise RuntimeError(f"{url}{path}: {run.refused} refused and {run.broken} broken requests")
-    return run
+        counts = f"{run.refused} refused and {run.broken} broken requests"
+        raise RuntimeError(f"{server.url}{path}: {counts}")
+    return replace(run, cpu=(server.cpu_seconds() - before) / run.requests)
