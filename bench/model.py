@@ -63,7 +63,7 @@ def markdown(measured: dict[str, Any]) -> str:
             "Best of several turns on one core by CPU time, one thread, without HTTP; the model is "
             f"{at_2000['by']}. The share is of the core's rate in NumPy's square matrix product "
             f"({peak / 1e9:.0f} GFLOP/s), counting only the N² operations per point of the "
-            "triangular product; it may be above 100 %, since the kernel has its own code for it.",
+            "triangular product; it may be above 100 %, for the kernel does not use NumPy's.",
             table(head, rows),
             f"![points per second by points per call]({PICTURE})",
             f"The smallest ratio to GPy is {lowest:.2f} (target 1.25). At N = 2000 the share from "
