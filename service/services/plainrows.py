@@ -123,8 +123,8 @@ class PlainRows(io.RawIOBase):
         ----------
         kept : what has been kept of the first chunks, when the table has been read before
         """
-        for size_, X in kept:
-            yield Chunk(X, text=self._text(self._taken(size_)))
+        for length, X in kept:
+            yield Chunk(X, text=self._text(self._taken(length)))
             self.line += len(X)
             limit -= len(X)
         block, held, tile = b"", Chunk(np.empty((0, 0))), max(1, size // CHUNK_TILES)
