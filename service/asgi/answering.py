@@ -61,12 +61,24 @@ class AnsweringProtocol(UpgradeIgnoringProtocol):
         self._begun = 0
         self.in_header = True
         self.in_body = False
+        self._ended = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Write through a transport of our own."""
-        coalescing = CoalescingTransport(transport, self.loop)
+        coalescing = CoalescingTransport(transport, self.loop, self._reads_on)
         self._writer = DirectWriter(coalescing)
         super().connection_made(cast(asyncio.Transport, coalescing))
+
+    def _reads_on(self) -> bool:
+        """Read the rest of a body before the connection closes.
+
+        A socket that is closed with unread data is reset, and a client that reads only when it has
+        sent everything loses its answer.
+        """
+        if not self.in_body or self.transport.is_closing() or self._ended:
+            return False
+        self._ended = True
+        return True
 
     def data_received(self, data: bytes) -> None:
         """Start a request whose head is known, or parse the data, and know their head from now."""

@@ -139,7 +139,9 @@ class Connection(AnsweringProtocol):
             return
         self.in_body = False
         super().on_message_complete()
-        if self.cycle.response_complete:
+        if self._ended:
+            self.transport.close()
+        elif self.cycle.response_complete:
             self.deadline = time.monotonic() + self.timeout_keep_alive
 
     def on_response_complete(self) -> None:
@@ -151,6 +153,8 @@ class Connection(AnsweringProtocol):
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
+        if self._ended:
+            return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif self._last:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -20,10 +20,20 @@ class CoalescingTransport:
 
     Uvicorn writes the head of a response and its body one after the other, and uvloop sends each
     at once: two system calls, two packets, and two wake-ups of the client for 300 bytes.
+
+    Parameters
+    ----------
+    reads_on : asked when the connection is to close; if it returns True, only the writing ends
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        reads_on: Callable[[], bool],
+    ) -> None:
         self._transport = transport
+        self._reads_on = reads_on
         self._call_soon = loop.call_soon
         self._pending: list[bytes] = []
         self.is_closing = transport.is_closing
@@ -62,9 +72,12 @@ class CoalescingTransport:
             self._transport.write_eof()
 
     def close(self) -> None:
-        """Send what is pending, then close."""
-        self._flush()
-        self._transport.close()
+        """Send what is pending, then close, or only end the stream."""
+        if self._reads_on():
+            self.end()
+        else:
+            self._flush()
+            self._transport.close()
 
 
 class DirectWriter:

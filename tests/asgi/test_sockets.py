@@ -131,6 +131,33 @@ def test_a_body_announced_as_too_large_is_refused_before_it_is_sent(
     assert read_answer(wire)[0] == 413
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/predict", "text/csv"),
+        ("/predict", "image/png"),
+        ("/predict?on_bad_row=x", "text/csv"),
+        ("/models", "application/octet-stream"),
+        ("/v2/models/quakes/infer", "application/json"),
+        ("/nowhere", "text/csv"),
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_client_that_reads_after_it_has_sent_all_gets_its_refusal(
+    wire: socket.socket, path: str, kind: str, *, chunked: bool
+) -> None:
+    size = 20 << 20  # more than the system keeps of what the server does not read
+    head = f"POST {path} HTTP/1.1\r\nHost: gp\r\nConnection: close\r\nContent-Type: {kind}\r\n"
+    if chunked:
+        head += f"Transfer-Encoding: chunked\r\n\r\n{size:x}\r\n"
+        wire.sendall(head.encode() + b"1" * size + b"\r\n0\r\n\r\n")
+    else:
+        wire.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode() + b"1" * size)
+    answer = read_to_the_end(wire)
+    assert re.match(rb"HTTP/1.1 4\d\d ", answer), answer[:300]
+    assert b"\r\nconnection: close\r\n" in answer
+
+
 def test_invalid_http_gets_a_problem_document(wire: socket.socket) -> None:
     wire.sendall("GET /prédict HTTP/1.1\r\nHost: gp\r\n\r\n".encode())
     head, _, body = read_to_the_end(wire).partition(b"\r\n\r\n")

@@ -83,6 +83,22 @@ def test_a_dripping_body_is_ended(wire: socket.socket) -> None:
     assert drip(wire, b" " * 60).startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_body_that_drips_after_its_refusal_is_ended(wire: socket.socket) -> None:
+    wire.sendall(
+        b"POST /nowhere HTTP/1.1\r\nHost: gp\r\nConnection: close\r\nContent-Length: 999\r\n\r\n1"
+    )
+    assert read_to_the_end(wire).startswith(b"HTTP/1.1 404 ")
+
+    def is_reset() -> bool:
+        try:
+            wire.sendall(b"1")
+        except ConnectionError:
+            return True
+        return False
+
+    until(is_reset)
+
+
 def test_a_slow_but_steady_body_is_read(wire: socket.socket) -> None:
     rows = b"lat,long,depth,stations\n" + b"-20,181,500,40\n" * 400
     wire.sendall(

@@ -15,7 +15,7 @@ def calls_after(iteration: Callable[[CoalescingTransport], None]) -> list[Any]:
 
     async def run() -> None:
         transport = cast(asyncio.Transport, wire)
-        iteration(CoalescingTransport(transport, asyncio.get_running_loop()))
+        iteration(CoalescingTransport(transport, asyncio.get_running_loop(), lambda: False))
         await asyncio.sleep(0)
 
     asyncio.run(run())
@@ -50,7 +50,9 @@ def test_iterations_are_sent_in_order() -> None:
     wire = RecordingTransport()
 
     async def run() -> None:
-        transport = CoalescingTransport(cast(asyncio.Transport, wire), asyncio.get_running_loop())
+        transport = CoalescingTransport(
+            cast(asyncio.Transport, wire), asyncio.get_running_loop(), lambda: False
+        )
         for piece in (b"1", b"2"):
             transport.write(piece)
             await asyncio.sleep(0)
