@@ -70,12 +70,12 @@ class AnsweringProtocol(UpgradeIgnoringProtocol):
         super().connection_made(cast(asyncio.Transport, coalescing))
 
     def _reads_on(self) -> bool:
-        """Read the rest of a body before the connection closes.
+        """Read the rest of the last request's body before the connection closes.
 
         A socket that is closed with unread data is reset, and a client that reads only when it has
         sent everything loses its answer.
         """
-        if not self.in_body or self.transport.is_closing() or self._ended:
+        if self._ended or not (self.in_body and self.cycle.response_complete):
             return False
         self._ended = True
         return True
