@@ -16,9 +16,10 @@ def main() -> None:
     """Train, convert and use Gaussian process models."""
 
 
-for command in (train, convert, diagnose, publish, predict):
-    main.add_command(command)
-for command in (up, serve, worker, valkey, key, settings):
+for command in (
+    *(train, convert, diagnose, publish, predict),
+    *(up, serve, worker, valkey, key, settings),
+):
     main.add_command(command)
 
 

@@ -170,8 +170,10 @@ class PlainRows(io.RawIOBase):
         """Yield what is left if it is plain: two chunks when the last line break is missing."""
         data = self._data if self._data.endswith(b"\n") else self._data + b"\n"
         rows, chunks = _line_breaks(data), list[Chunk]()
+        if rows > limit:
+            return
         for part in (size, size) if rows == 2 * size else (rows,):
-            chunk = self._chunk(data, part) if rows <= limit else None
+            chunk = self._chunk(data, part)
             if chunk is None:
                 return
             chunks.append(chunk)
@@ -183,8 +185,10 @@ class PlainRows(io.RawIOBase):
     def _chunk(self, data: bytes, rows: int) -> Chunk | None:
         """Return the first rows of whole lines, or None when they are not plain."""
         end = self._end(data, rows)
+        if not end:
+            return None
         text = self._text(data[:end])
-        if not end or b'"' in text or b"\r" in text or b"\0" in text:
+        if b'"' in text or b"\r" in text or b"\0" in text:
             return None
         X = self._numbers(text, rows)
         return None if X is None else Chunk(X, text=text, size=end)

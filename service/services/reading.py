@@ -102,20 +102,19 @@ class Reader:
         near the end still becomes a status, and when the answer must begin with the number of rows
         (`counted`). The second time, the numbers of plain rows are there.
         """
-        shape, kept = None, None
-        if counted or options.on_bad_row == "fail":
-            spool = Spool(body)
-            first = self._table(spool.open(), options)
-            only = next(first.chunks, Chunk(np.empty((0, 0))))
-            following = next(first.chunks, None)
-            if following is None:
-                return replace(first, shape=(len(only.X),), chunks=iter((only,)))
-            n, kept = 0, KeptRows()
-            for chunk in chain((only, following), first.chunks):
-                n += len(chunk.X)
-                kept.add(chunk)
-            shape, body = (n,), spool.open()
-        return self._table(body, options, shape, kept or ())
+        if not counted and options.on_bad_row != "fail":
+            return self._table(body, options)
+        spool = Spool(body)
+        first = self._table(spool.open(), options)
+        only = next(first.chunks, Chunk(np.empty((0, 0))))
+        following = next(first.chunks, None)
+        if following is None:
+            return replace(first, shape=(len(only.X),), chunks=iter((only,)))
+        n, kept = 0, KeptRows()
+        for chunk in chain((only, following), first.chunks):
+            n += len(chunk.X)
+            kept.add(chunk)
+        return self._table(spool.open(), options, (n,), kept)
 
     def _table(
         self,
