@@ -54,6 +54,13 @@ def step_of(job: str, identity: str) -> str:
     return found
 
 
+def test_an_installed_package_has_every_folder() -> None:
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert found == {"find": {"include": ["service*"], "namespaces": False}}
+    for folder in {path.parent for path in (ROOT / "service").rglob("*.py")}:
+        assert (folder / "__init__.py").exists(), f"{folder} is not a package"
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     client = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text())
     chart = yaml.safe_load((ROOT / "helm" / "gpserve" / "Chart.yaml").read_text())
