@@ -73,7 +73,7 @@ train: $(VENV)/.dev ## fit service/pretrained.npz to the bundled data
 	@.venv-verify/bin/pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
-verify: .venv-verify/.made kernel ## compare all answers with the truth and write docs/accuracy.md (20 minutes); make verify ONLY=draws
+verify: .venv-verify/.made kernel ## compare all answers with the truth and write docs/accuracy.md (10 minutes); make verify ONLY=draws
 	.venv-verify/bin/python -W ignore -m verify $(ONLY)
 
 genetic: $(VENV)/.examples ## find the best input with a genetic algorithm: make genetic URL=...

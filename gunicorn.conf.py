@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -88,7 +89,7 @@ def post_worker_init(worker: Worker) -> None:
     # uvicorn would say three times that it starts, after the line below.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     if "UP_PYTHON" in os.environ and worker.age == settings.workers:  # `make run`: the last line
-        host = settings.bind.replace("0.0.0.0", "localhost").replace("[::]", "localhost")
+        host = re.sub(r"^(0\.0\.0\.0|127\.0\.0\.1|\[::1?\])", "localhost", settings.bind)
         url = f"http{'s' if worker.cfg.is_ssl else ''}://{host}"
         worker.log.info("ready: the page is %s, the API is described at /docs", url)
 

@@ -3,11 +3,11 @@
 # The image under test, the command that builds it, and the one that loads it onto the nodes.
 E2E_IMAGE      ?= gpserve:dev
 E2E_BUILD      ?= docker build --tag $(E2E_IMAGE) .
-E2E_LOAD_IMAGE ?= kind load docker-image $(E2E_IMAGE)
+E2E_LOAD_IMAGE ?= kind load docker-image $(E2E_IMAGE) --name gpserve
 # The same for the workers' image.
 E2E_WORKER_IMAGE      ?= $(E2E_IMAGE)-train
 E2E_BUILD_WORKER      ?= docker build --tag $(E2E_WORKER_IMAGE) --target train .
-E2E_LOAD_WORKER_IMAGE ?= kind load docker-image $(E2E_WORKER_IMAGE)
+E2E_LOAD_WORKER_IMAGE ?= kind load docker-image $(E2E_WORKER_IMAGE) --name gpserve
 # The image of the queue's Valkey, and the command that builds it where it cannot be pulled
 # (tests/deploy/e2e/valkey/Dockerfile is a substitute).
 E2E_VALKEY_IMAGE ?= valkey/valkey:9.1.3

@@ -30,7 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The server's settings, with the defaults of a pod of one CPU."""
 
     model: Path = Path(__file__).with_name("pretrained.npz")
-    """The model file to serve; the default is the bundled model."""
+    """The model file to serve; the default is the bundled model. Where there is a store, this is the
+    first version: once another is activated, that one is served, also after a restart."""
     model_class: str = "service.gpr:GPR"
     """`module:Class` of a model that is not a Gaussian process."""
     store: str = ""
@@ -73,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_bind: str = "0.0.0.0:5002"
     """Address and port of a worker's health (`python -m service worker`)."""
     bind: str = "0.0.0.0:5000"
-    """Address and port: all interfaces, as a container requires."""
+    """Address and port: all interfaces, as a container requires. `make run` has 127.0.0.1:5000."""
     workers: Count = 1
     """Processes. One fills a pod: scale by pods, whose number an HPA can set."""
     threads: Count = 8

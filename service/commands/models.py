@@ -60,7 +60,7 @@ BUNDLED_TARGET = "mag"
     type=click.Choice(BASES),
     default="none",
     show_default=True,
-    help="What the model returns to far from data.",
+    help="The value that predictions approach far from the data.",
 )
 @click.option(
     "--noise",
@@ -213,10 +213,8 @@ def diagnose(model_file: Path, out: Path | None) -> None:
         _print_scores(model)
         picture = plots.png(model.diagnostics(), model.description)
     except ImportError as error:
-        raise click.ClickException(
-            f"the plots need matplotlib ({error}): pip install 'gpserve[plots]', or pip install "
-            "matplotlib"
-        ) from error
+        message = f"the plots need matplotlib ({error}): pip install matplotlib"
+        raise click.ClickException(message) from error
     except (ValueError, Unsupported) as error:
         raise click.ClickException(str(error)) from error
     write_file(target, [picture])

@@ -18,8 +18,13 @@ from service.settings import Settings, SettingsError
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 
-_LOCAL_DEFAULTS = {"GPSERVE_WORKER_BIND": "127.0.0.1:0", "GPSERVE_GRACEFUL_SECONDS": "5"}
-"""Nobody scrapes a worker here, and whoever presses Ctrl-C does not want to wait for a training."""
+_LOCAL_DEFAULTS = {
+    "GPSERVE_BIND": "127.0.0.1:5000",
+    "GPSERVE_WORKER_BIND": "127.0.0.1:0",
+    "GPSERVE_GRACEFUL_SECONDS": "5",
+}
+"""Who tries a service shows it to nobody else yet. Nobody scrapes a worker here, and whoever presses
+Ctrl-C does not want to wait for a training."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -43,7 +48,7 @@ def run_all() -> NoReturn:
                 f"another gpserve is already using {folder}: for a second one set another folder "
                 "with GPSERVE_DATA and another address with GPSERVE_BIND, as 127.0.0.1:5001"
             )
-    refuse_used_address("GPSERVE_BIND", settings.bind)
+    refuse_used_address("GPSERVE_BIND", added.get("GPSERVE_BIND", settings.bind))
     refuse_used_address(
         "GPSERVE_WORKER_BIND", added.get("GPSERVE_WORKER_BIND", settings.worker_bind)
     )

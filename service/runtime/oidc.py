@@ -17,7 +17,7 @@ from service.settings import SettingsError
 try:
     import jwt
 except ImportError:
-    raise SettingsError("GPSERVE_OIDC_ISSUER needs PyJWT: pip install 'gpserve[oidc]'") from None
+    raise SettingsError("GPSERVE_OIDC_ISSUER needs PyJWT: pip install 'pyjwt[crypto]'") from None
 
 log = logging.getLogger(__name__)
 

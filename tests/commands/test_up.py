@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from service.local import valkey
-from service.settings import SettingsError
+from service.local.up import environment
+from service.settings import Settings, SettingsError
 from tests.helpers import plainhttp
 from tests.helpers.patience import PATIENCE_SECONDS, until
 from tests.helpers.serving import ROOT, children_of, free_port
@@ -114,9 +115,19 @@ def refusal(**environ: str) -> str:
     return done.stderr
 
 
+def test_only_this_machine_can_reach_it_unless_an_address_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GPSERVE_BIND", raising=False)
+    assert environment(Settings(), tmp_path)["GPSERVE_BIND"] == "127.0.0.1:5000"
+    monkeypatch.setenv("GPSERVE_BIND", "0.0.0.0:80")
+    assert "GPSERVE_BIND" not in environment(Settings(), tmp_path)
+
+
 def test_up(tmp_path: Path, start: Callable[..., Up]) -> None:
     up = start()
-    assert f"the page is {up.url}" in up.server_log()[-1]["message"]
+    page = up.url.replace("127.0.0.1", "localhost")
+    assert f"the page is {page}," in up.server_log()[-1]["message"]
     first = up.job()
     said = refusal(GPSERVE_DATA=str(tmp_path / "data"))
     assert "another gpserve is already using" in said

@@ -44,6 +44,14 @@
 {{- fail "redis.urlSecret names a Redis of yours: let pods reach it by networkPolicy.egress, e.g. [{ports: [{port: 6379}]}], or set networkPolicy.enabled=false" }}
 {{- end }}
 {{- end }}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.egress) }}
+{{- with .Values.settings.GPSERVE_OIDC_ISSUER }}
+{{- fail (printf "settings.GPSERVE_OIDC_ISSUER is %s: let pods reach it and DNS by networkPolicy.egress, e.g. [{ports: [{port: 443}, {port: 53, protocol: UDP}, {port: 53}]}], or set networkPolicy.enabled=false" .) }}
+{{- end }}
+{{- if and .Values.jobs.enabled .Values.jobs.store (not (regexMatch "^(file|rediss?):" .Values.jobs.store)) }}
+{{- fail (printf "jobs.store is %s: let pods reach it by networkPolicy.egress, e.g. [{ports: [{port: 443}]}], or set networkPolicy.enabled=false" .Values.jobs.store) }}
+{{- end }}
+{{- end }}
 {{- with .Values.retraining }}
 {{- if .enabled }}
 {{- if not (and $.Values.jobs.enabled (or .tokenSecret.name $.Values.jobs.tokenSecret.name)) }}

@@ -80,6 +80,14 @@ REJECTED = {
         ["jobs.enabled=true", "redis.urlSecret.name=mine"],
         "let pods reach it by networkPolicy.egress",
     ),
+    "an issuer out of reach": (
+        ["settings.GPSERVE_OIDC_ISSUER=https://login.example.org"],
+        "let pods reach it and DNS by networkPolicy.egress",
+    ),
+    "a store out of reach": (
+        ["jobs.enabled=true", "jobs.store=s3://bucket/prefix"],
+        "jobs.store is s3://bucket/prefix: let pods reach it by networkPolicy.egress",
+    ),
     "a retraining without a token": (
         ["retraining.enabled=true", "jobs.enabled=true", "retraining.table.url=http://disk/t.csv"],
         "retraining.enabled needs jobs.enabled, and a token",
