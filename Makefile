@@ -65,7 +65,7 @@ fuzz-api: $(VENV)/.dev ## send 10,000 requests made from /openapi.json, with and
 	$(BIN)/python -m tests.jobs.contract --seed $(SEED)
 
 train: $(VENV)/.dev ## fit service/pretrained.npz to the bundled data
-	$(BIN)/python -m service train
+	$(BIN)/python -m service train --held-out-only
 
 # Each toolkit that the service is compared with is in this environment only.
 .venv-verify/.made: requirements/verify.txt
