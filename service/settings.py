@@ -30,8 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The server's settings, with the defaults of a pod of one CPU."""
 
     model: Path = Path(__file__).with_name("pretrained.npz")
-    """The model file to serve; the default is the bundled model. Where there is a store, this is the
-    first version: once another is activated, that one is served, also after a restart."""
+    """The model file to serve; the default is the bundled model. Where there is a store, this is
+    the first version: once another is activated, that one is served, also after a restart."""
     model_class: str = "service.gpr:GPR"
     """`module:Class` of a model that is not a Gaussian process."""
     store: str = ""

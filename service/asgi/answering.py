@@ -14,6 +14,7 @@ from service.asgi.fastroutes import Head, Start
 from service.asgi.front import Front
 from service.asgi.transport import DIRECT_WRITER, CoalescingTransport, DirectWriter, Response
 from service.asgi.upgrades import UpgradeIgnoringProtocol
+from service.runtime.logs import log_unexpected
 from service.runtime.runtime import Runtime
 from service.services.errors import Problem
 
@@ -151,12 +152,16 @@ class AnsweringProtocol(UpgradeIgnoringProtocol):
         if self.transport.is_closing():
             return
         self._writer.cycle = cycle
-        if self._refuse_if_full(cycle):
-            return
-        if cycle.more_body and not cycle.waiting_for_100_continue:
-            scope: Any = cycle.scope
-            head = self._front.routes.head(scope)
-            self._small = self._front.small.admit(head) if head else None
+        try:
+            if self._refuse_if_full(cycle):
+                return
+            if cycle.more_body and not cycle.waiting_for_100_continue:
+                scope: Any = cycle.scope
+                head = self._front.routes.head(scope)
+                self._small = self._front.small.admit(head) if head else None
+        except Exception:  # a fault of ours: Flask can still answer, and the parser must not fail
+            log_unexpected("")
+            self._small = None
         if self._small is None:
             self._start_task(cycle, app)
 

@@ -45,6 +45,7 @@ class Connection(AnsweringProtocol):
         self._max_header_bytes = runtime.settings.max_header_bytes
         self._head_bytes = 0
         self._line_bytes = 0
+        self._hosts = 0
         self._read_body = False
         self._refusal: Problem | None = None
         self._last: Response | None = None
@@ -78,7 +79,7 @@ class Connection(AnsweringProtocol):
         super().on_message_begin()
         self.in_header = True
         self._begun += 1
-        self._head_bytes = 0
+        self._head_bytes = self._hosts = 0
         self.deadline = time.monotonic() + self._settings.header_timeout_seconds
 
     def on_url(self, url: bytes) -> None:
@@ -102,7 +103,9 @@ class Connection(AnsweringProtocol):
         name = name.lower()
         if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
             self._stop(Problem(501, "the only Transfer-Encoding that is supported is chunked"))
-        if name == b"expect" and value.lower() == b"100-continue":
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
 
@@ -113,8 +116,11 @@ class Connection(AnsweringProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request; its response says whether the connection closes after it."""
-        if self.parser.get_http_version() not in ("1.0", "1.1"):
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
             self._stop(Problem(505, "this server speaks HTTP/1.1 and HTTP/1.0"))
+        if self._hosts > 1 or (version == "1.1" and not self._hosts):  # RFC 9112, section 3.2
+            self._stop(Problem(400, f"the request has {self._hosts} Host headers, and needs one"))
         super().on_headers_complete()
         if self.will_parse_again:
             return
@@ -199,8 +205,10 @@ class Connection(AnsweringProtocol):
         path = "" if self.in_header else self.scope["path"]
         status, media_type, body = error_form(path)(problem, "")
         headers = [
+            *self.server_state.default_headers,
             (b"content-type", media_type.encode()),
             (b"content-length", str(len(body)).encode()),
+            (b"x-content-type-options", b"nosniff"),
         ]
         cycle = self.cycle
         earlier: RequestResponseCycle | None = cycle

@@ -24,6 +24,7 @@ from service.runtime.runtime import Runtime
 from service.services import umbridge as umbridgecalls
 from service.services import v2 as v2calls
 from service.services import writing
+from service.services.body import length_in
 from service.services.chunks import refuse_unusable
 from service.services.features import features_of
 from service.services.jsonpoints import read_json
@@ -141,8 +142,8 @@ class FastInfer(FastRoute):
         """Whether the request has the length of a few points, and its JSON an end in it."""
         if not _is_small_post(scope, headers):
             return False
-        length = headers.get(_HEADER_LENGTH, b"0")
-        return length.isdigit() and int(length) <= int(headers[b"content-length"])
+        length = length_in(headers.get(_HEADER_LENGTH, b"0"))
+        return length is not None and length <= int(headers[b"content-length"])
 
     def read(self, request: DirectRequest, body: bytes) -> Asked | None:
         """Read points for mean and variance; None for gradients, many points, another model."""
@@ -193,11 +194,11 @@ def _write_tensors(
 
 
 def _is_small_post(scope: Scope, headers: dict[bytes, bytes]) -> bool:
-    length = headers.get(b"content-length", b"")
+    length = length_in(headers.get(b"content-length", b""))
     return (
         scope["method"] == "POST"
-        and length.isdigit()
-        and int(length) <= SMALL_BODY
+        and length is not None
+        and length <= SMALL_BODY
         and b"content-encoding" not in headers
     )
 

@@ -27,6 +27,7 @@ from service.runtime.logs import RequestLog
 from service.runtime.metrics import METRICS_TYPE, LoopCounts
 from service.runtime.pool import yield_priority
 from service.runtime.runtime import Runtime
+from service.services.body import length_in
 from service.services.errors import busy
 from service.services.parsing import LARGE, give_back_pieces
 from service.web.hooks import method_not_allowed
@@ -126,9 +127,8 @@ class Front:
 
 def _has_large_body(headers: Mapping[bytes, bytes]) -> bool:
     """Whether the body is so long that what was read of it filled much memory."""
-    length = headers.get(b"content-length", b"")
-    size = int(length) if length.isdigit() else LARGE * (b"transfer-encoding" in headers)
-    return size >= LARGE
+    length = length_in(headers.get(b"content-length", b""))
+    return b"transfer-encoding" in headers if length is None else length >= LARGE
 
 
 def _for_the_front(flask: WSGI) -> WSGI:

@@ -45,7 +45,10 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         str, Meta(description='sums and products by name, as in "Matern52 + White"')
     ] = "RBF"
     mean: Annotated[
-        Basis, Meta(description="the value that predictions approach far from the data, estimated from them")
+        Basis,
+        Meta(
+            description="the value that predictions approach far from the data, estimated from them"
+        ),
     ] = "none"
     noise: Annotated[
         str,

@@ -19,6 +19,15 @@ _GZIP_MAGIC = b"\x1f\x8b"
 IN_MEMORY = 1 << 20
 _PIECE = 1 << 16
 _DIGESTED_AT_ONCE = 1 << 20
+_MOST_DIGITS = 19
+
+
+def length_in(header: bytes) -> int | None:
+    """Return the length that a header's value says, or None if no body can have it.
+
+    Python refuses to convert thousands of digits.
+    """
+    return int(header) if header.isdigit() and len(header) <= _MOST_DIGITS else None
 
 
 class Bounded(io.RawIOBase):

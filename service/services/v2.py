@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.model import BoolArray, FloatArray, Model
+from service.services.body import length_in
 from service.services.chunks import CHUNK_TILES, refuse_unusable, row_ranges
 from service.services.errors import Problem, malformed, unusable
 from service.services.features import Features, UnknownWord, features_of, listed
@@ -258,9 +259,10 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 
 def json_length(header: str) -> int:
     """Read `HEADER_LENGTH`; raise a `Problem` 400 when it is not a length."""
-    if not (header.isascii() and header.isdigit() and len(header) < 20):
+    length = length_in(header.encode())
+    if length is None:
         raise malformed(f"{HEADER_LENGTH} is not a length: {header[:40]!r}")
-    return int(header)
+    return length
 
 
 def refuse_short(text: bytes, length: int) -> None:

@@ -39,7 +39,8 @@ class Parameters(msgspec.Struct):
     """Parameters of a request, an input or an output; unknown ones are ignored."""
 
     binary_data_size: Annotated[
-        int | None, Meta(description="of an input: its bytes after the JSON")
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="of an input: its bytes after the JSON"),
     ] = None
     binary_data: Annotated[
         bool | None, Meta(description="of an output: return it as bytes after the JSON")

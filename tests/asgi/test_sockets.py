@@ -172,6 +172,24 @@ def test_length_and_chunks_together_are_refused(wire: socket.socket) -> None:
     assert read_to_the_end(wire).startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("name", ["Content-Length", "Inference-Header-Content-Length"])
+@pytest.mark.parametrize("digit", [b"0", b"1"])
+def test_a_length_of_thousands_of_digits_is_refused(
+    wire: socket.socket, name: str, digit: bytes
+) -> None:
+    """Python does not convert so many digits, which must not leave a request without an answer."""
+    head = b"POST /v2/models/quakes/infer HTTP/1.1\r\nHost: gp\r\nConnection: close\r\n"
+    length = b"" if name == "Content-Length" else b"Content-Length: 2\r\n"
+    wire.sendall(head + length + name.encode() + b": " + digit * 5000 + b"\r\n\r\n{}")
+    assert read_to_the_end(wire).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("hosts", [b"", b"Host: a\r\nHost: b\r\n"])
+def test_a_request_has_one_host(wire: socket.socket, hosts: bytes) -> None:
+    wire.sendall(b"GET /healthz HTTP/1.1\r\n" + hosts + b"\r\n")
+    assert read_to_the_end(wire).startswith(b"HTTP/1.1 400 ")
+
+
 def test_not_http(wire: socket.socket) -> None:
     wire.sendall(b"\x16\x03\x01\x02\x00hello\r\n\r\n")
     assert read_to_the_end(wire).startswith(b"HTTP/1.1 400 ")

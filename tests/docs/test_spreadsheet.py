@@ -50,7 +50,9 @@ def test_formulas(server: Server, gpr: GPR, tmp_path: Path) -> None:
     pipe = tmp_path.name
     profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
     accept = f"--accept=pipe,name={pipe};urp;"
-    with subprocess.Popen([office, "--headless", profile, accept], stderr=subprocess.DEVNULL) as calc:
+    with subprocess.Popen(
+        [office, "--headless", profile, accept], stderr=subprocess.DEVNULL
+    ) as calc:
         try:
             done = subprocess.run(
                 [PYTHON, ROOT / "tests" / "docs" / "calc.py", pipe, json.dumps(cells)],

@@ -63,7 +63,7 @@ _SEEDS = (
 )  # fmt: skip
 _WORDS = (
     b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip, chunked\r\n", b"Content-Length: 5\r\n", b"Content-Length: -1\r\n", b"\r\n\r\n",
-    b"Content-Length: 99999999999999999999\r\n", b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"Connection: keep-alive\r\n",
+    b"Content-Length: 99999999999999999999\r\n", b"Inference-Header-Content-Length: %s\r\n" % (b"1" * 5000), b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"Connection: keep-alive\r\n",
     b"Connection: upgrade\r\nUpgrade: websocket\r\n", b"Upgrade: h2c\r\n", b"Host: \xff\r\n", b"Content-Type: text/csv\r\n", b"ffffffffffffffff\r\n",
     b"HTTP/1.0", b"HTTP/0.9", b"HTTP/2.0", b"HTTP/1.2", b" HTTP/1.1\r\n", b"GET ", b"HEAD ", b"TRACE ", b"PURGE ", b"http://a:b@gp:80/", b"//",
     b"/predict", b"/Evaluate", b"/metrics", b"/openapi.json", b"/model.npz", b"?", b"#", b"%zz", b"%00", b"5;ext=\"a\"\r\n", b"0\r\n\r\n", b"0\r\na: b\r\n\r\n",

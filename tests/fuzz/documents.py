@@ -162,13 +162,14 @@ def inferences() -> Reader:
     }
     wt = {"name": "wt", "datatype": "FP64", "shape": [1], "parameters": {"binary_data_size": 8}}
     seeds.append(_framed(json.dumps({"inputs": [wt, gear]}).encode(), raw[:8] + word))
+    seeds.append(_framed(json.dumps({"inputs": [gear, wt]}).encode(), word + raw[:8]))
     seeds.append(_framed(b"", raw))
 
     def generate(random: Random) -> bytes:
         text = _document(shapes, random)
         return _framed(text, raw * random.randrange(2) if b"binary_data_size" in text else b"")
 
-    words = (b'"datatype":"INT64"', b'"FP16"', b'"BOOL"', b'"shape":[2,4]', b'"data":', b'"binary_data_size":32', b"[0,0]", *_WORDS)  # fmt: skip
+    words = (b'"datatype":"INT64"', b'"FP16"', b'"BOOL"', b'"shape":[2,4]', b'"data":', b'"binary_data_size":32', b'"binary_data_size":-8', b'"shape":[0]', b"[0,0]", *_WORDS)  # fmt: skip
     return Reader(_read_inference, seeds, words, generate)
 
 

@@ -105,6 +105,21 @@ def test_the_same_in_bytes(datatype: str, raw: Any, says: str) -> None:
     assert says in _refused(_text(datatype, None, binary_data_size=raw.nbytes), raw.tobytes())
 
 
+@pytest.mark.parametrize("size", [-1, -8, -(10**12), -(10**20)])
+def test_no_size_leads_to_bytes_before_the_body(size: int) -> None:
+    """Of words the shape does not say how many bytes there are, so nothing else checks the size."""
+    words = {
+        "name": "w",
+        "datatype": "BYTES",
+        "shape": [0],
+        "parameters": {"binary_data_size": size},
+    }
+    number = {"name": "x", "datatype": "FP64", "shape": [1], "parameters": {"binary_data_size": 8}}
+    text = json.dumps({"inputs": [words, number]}).encode()
+    says = _refused(text, bytes(8))
+    assert "binary_data_size" in says
+
+
 def test_integers_may_be_written_with_a_point() -> None:
     assert _read(b'{"inputs":[{"name":"x","datatype":"INT8","shape":[2],"data":[4.0,5]}]}')[0] == 4
 

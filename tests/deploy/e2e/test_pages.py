@@ -102,7 +102,9 @@ def run_page(page: str, shell: dict[str, str], namespace: str) -> None:
             cwd=ROOT, env=shell, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        assert fits(shown, done.stdout.replace(" (dry run)", "")), f"{command}\nprinted\n{done.stdout}\nnot\n{shown}"
+        assert fits(shown, done.stdout.replace(" (dry run)", "")), (
+            f"{command}\nprinted\n{done.stdout}\nnot\n{shown}"
+        )
 
 
 def called(shell: dict[str, str]) -> str:
