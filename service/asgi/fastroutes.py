@@ -152,8 +152,9 @@ class FastInfer(FastRoute):
         if request.path not in v2calls.paths(model):
             return None
         refuse_other_version(request.header(b"if-match"), model.description.version)
-        end = int(request.header(_HEADER_LENGTH) or len(body))
-        text, raw = body[:end], body[end:]
+        text, raw = body, None
+        if length := request.header(_HEADER_LENGTH):
+            text, raw = body[: int(length)], body[int(length) :]
         features = features_of(model)
         asked, X = v2calls.read_request(text, raw, features, runtime.settings.max_points)
         if v2calls.needs_gradient(asked, len(features.names)) or len(X) >= model.large_tile:

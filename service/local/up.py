@@ -23,8 +23,8 @@ _LOCAL_DEFAULTS = {
     "GPSERVE_WORKER_BIND": "127.0.0.1:0",
     "GPSERVE_GRACEFUL_SECONDS": "5",
 }
-"""Other machines are let in on purpose only. Nobody scrapes a worker here, and whoever presses Ctrl-C
-does not want to wait for a training."""
+"""Other machines are let in on purpose only. Nobody scrapes a worker here, and whoever presses
+Ctrl-C does not want to wait for a training."""
 
 _PR_SET_PDEATHSIG = 1
 

@@ -95,7 +95,9 @@ def _header_from_start(body: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[
     body.seek(0)
     version = npy.read_magic(body)
     reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    return reader(body)
+    shape, fortran, dtype = reader(body)
+    np.empty((0,) * len(shape))  # raises an error if there are too many dimensions
+    return shape, fortran, dtype
 
 
 def _mapped(buffer: bytes | mmap.mmap, header: Header) -> NDArray[Any]:
@@ -108,7 +110,9 @@ def refuse_wrong_size(header: Header, size: int) -> None:
     """Raise a `Problem` 400 when a file of `size` bytes does not have the length of its header."""
     if size != header.size:
         have, want = size - header.start, header.size - header.start
-        raise malformed(f"the .npy file holds {have} bytes of data, its header says {want}")
+        raise malformed(
+            f"the .npy file holds {have} bytes of data, but its header announces {want}"
+        )
 
 
 def _blocks(array: NDArray[Any], d: int, size: int) -> Iterator[tuple[int, FloatArray]]:

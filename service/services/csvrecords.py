@@ -31,6 +31,7 @@ _MOST_BLANK = 10_000
 _QUOTED = re.compile(r'"[^"]*"?')
 _SEPARATOR = re.compile(r'"?sep=([;,\t])"?\s*')
 _SAVE = "not CSV: save the table as CSV"
+_JSON = re.compile(rb'\s*(\{\s*"|\[\s*[\[{])')
 _OTHER_FILES = (
     (re.compile(rb"PK\x03\x04"), f"is a zip, xlsx or ods file, {_SAVE}"),
     (re.compile(rb"\xd0\xcf\x11\xe0"), f"is an xls file, {_SAVE}"),
@@ -42,7 +43,7 @@ _OTHER_FILES = (
     (re.compile(rb"%PDF-"), f"is a PDF file, {_SAVE}"),
     (re.compile(rb"<(!|\?xml|html)", re.IGNORECASE), f"is HTML or XML, {_SAVE}"),
     (
-        re.compile(rb'\s*(\{\s*"|\[\s*[\[{])'),
+        _JSON,
         "is JSON, not CSV: /predict and /train read it as application/json",
     ),
     (re.compile(rb"BZh\d|\xfd7zXZ|\x28\xb5\x2f\xfd"), "is compressed: compress it with gzip only"),
@@ -51,7 +52,7 @@ _OTHER_FILES = (
 
 
 class CSVRecords:
-    """Reads the records of a CSV body; blank lines are none.
+    """Reads the records of a CSV body, without blank lines.
 
     Bytes that are not UTF-8 become surrogates, which `badrows.shown` shows.
 
@@ -67,7 +68,7 @@ class CSVRecords:
     delimiter : between the cells
     position : how many bytes have been read, when they are counted
     head : the first lines, when no delimiter is given
-    room : how many characters may still be read; who keeps no more than it allows gives it anew
+    room : how many characters may still be read; reset it once the rows before are released
 
     Raises `Problem`: 400 for another kind of file, and while reading, for what is not CSV.
     """
@@ -204,6 +205,11 @@ class _Remembered(io.BufferedIOBase):
         """Return what was read, once, and keep no more."""
         taken, self._read = self._read, None
         return taken
+
+
+def looks_like_json(body: io.BufferedReader) -> bool:
+    """Whether a body begins as JSON points do, and as no table does."""
+    return _JSON.match(body.peek(_START)[:_START]) is not None
 
 
 def header_names(cells: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import asdict, replace
 
 from service.services.errors import unusable
 
@@ -98,6 +99,23 @@ def once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
             raise unusable(f"option {name!r} is given twice", option=name)
         given[name] = value
     return given
+
+
+def combined(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, object]:
+    """Return options of two places; raise a `Problem` 422 for one that both have."""
+    for name in sorted(first.keys() & second.keys()):
+        raise unusable(f"option {name!r} is given twice", option=name)
+    return {**first, **second}
+
+
+def with_query(body: Options, query: Mapping[str, str]) -> Options:
+    """Return the options of a body with those of its query; raise a `Problem` 422 as `combined`."""
+    set_in_body = {
+        name: value for name, value in asdict(body).items() if value != asdict(PLAIN)[name]
+    }
+    combined(set_in_body, query)
+    given = read(query, text=True)
+    return replace(body, **{name: getattr(given, name) for name in query})
 
 
 def read(values: Mapping[str, object], *, text: bool) -> Options:

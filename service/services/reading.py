@@ -60,8 +60,9 @@ class Reader:
             source = self._in_chunks(X, (len(X),))
         else:
             source, options = self._whole(start, body, detail)
-        given = self.options(query)
-        return source, options if given == optional.PLAIN else given
+        if query:
+            options = optional.with_query(options, self._options_only(query))
+        return source, options
 
     def _whole(self, start: bytes, body: BinaryIO, detail: str) -> tuple[Source, Options]:
         """Read points in any shape, from a body that begins with `start`."""

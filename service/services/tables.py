@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import itemgetter
@@ -135,9 +136,11 @@ class Table:
             return options.decimal == "comma"
         width = len(self.columns)
         rows = csv.reader(self._source.head, delimiter=self.delimiter)
-        return has_decimal_commas(
-            row[self._index[j]] for row in rows if len(row) == width for j in self._numeric
-        )
+        with suppress(csv.Error):  # which the records say, with their line
+            return has_decimal_commas(
+                row[self._index[j]] for row in rows if len(row) == width for j in self._numeric
+            )
+        return False
 
     def chunks(self, size: int, limit: int, kept: Iterable[Kept] = ()) -> Iterator[Chunk]:
         """Yield the rows in chunks of `size`; what is left over joins the last one.
@@ -396,7 +399,11 @@ def _wanted(names: Sequence[str], columns: str) -> dict[str, str]:
     """
     if not columns:
         return {name: name for name in names}
-    parts = [part.strip() for part in next(csv.reader([columns], skipinitialspace=True))]
+    try:
+        [parts] = csv.reader([columns], skipinitialspace=True)
+    except csv.Error as error:
+        raise unusable(f"columns is no list of names: {error}", option="columns") from None
+    parts = [part.strip() for part in parts]
     pairs = [part.partition("=") for part in parts]
     if not any(name.strip() in names and equals for name, equals, _ in pairs):
         if len(parts) != len(names):
@@ -407,7 +414,7 @@ def _wanted(names: Sequence[str], columns: str) -> dict[str, str]:
     wanted = {name: name for name in names}
     for name, equals, column in pairs:
         if not equals or name.strip() not in names:
-            detail = f"columns: {name[:80]!r} is no feature; features: {', '.join(names)[:200]}"
+            detail = f"columns: {name[:80]!r} is not a feature; features: {', '.join(names)[:200]}"
             raise unusable(detail, option="columns")
         wanted[name.strip()] = column.strip()
     return wanted

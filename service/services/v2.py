@@ -45,15 +45,18 @@ def inputs(features: Features) -> list[dict[str, Any]]:
 
 
 def read_request(
-    text: bytes, raw: bytes | mmap.mmap, features: Features, limit: int
+    text: bytes, raw: bytes | mmap.mmap | None, features: Features, limit: int
 ) -> tuple[Inference, NDArray[Any]]:
     """Read a request's JSON and the bytes after it: what it asks, and its points, shape (n, d).
 
-    Without JSON the bytes are one tensor, and the answer is bytes, too.
+    `raw` is None where no header announces bytes. If there are only bytes, they are one tensor, and
+    the answer is bytes, too.
 
     Raises `Problem`: 400, 413, 422 as in `read_points`.
     """
-    if not text:
+    if raw is None:
+        raw = b""
+    elif not text:
         asked = Inference([], given=Parameters(binary_data_output=True))
         return asked, raw_points(raw, len(features.names), limit)
     asked = read_inference(text)

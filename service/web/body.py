@@ -13,6 +13,7 @@ from service.model import Model
 from service.services import negotiation
 from service.services.body import content_codings, decompressed, open_body, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
+from service.services.csvrecords import looks_like_json
 from service.services.errors import Problem, too_large, unusable
 from service.services.features import features_of
 from service.services.options import Options
@@ -132,7 +133,9 @@ def _read_multipart(
     only_file(request.files)
     upload = request.files["file"]
     body = decompressed(cast(BinaryIO, upload.stream), limit)
-    if upload.mimetype == "application/json" or (upload.filename or "").endswith(".json"):
+    name = (upload.filename or "").lower().removesuffix(".gz")
+    is_json = upload.mimetype == "application/json" or name.endswith(".json")
+    if is_json or looks_like_json(cast(io.BufferedReader, body)):
         return reader.json(body, fields)
     return reader.file(body, fields, counted=counted)
 

@@ -36,7 +36,7 @@ from service.services.body import decompressed, read_whole, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, malformed, unusable
 from service.services.features import features_of
-from service.services.options import Options, converted
+from service.services.options import Options, combined, converted, once
 from service.services.parsing import parsing
 from service.services.reading import only_file
 from service.services.trainingjson import table_of_json
@@ -186,7 +186,7 @@ def _store_training(settings: Settings, served: str, blobs: JobBlobs) -> Trainin
 def _checked(read: ReadTable, data: bytes, options: dict[str, Any]) -> tuple[Training, bytes]:
     """Return what to train, and the table as CSV."""
     table, members = read(data)
-    spec = _training_spec(options | members)
+    spec = _training_spec(combined(options, members))
     rows = checked_training_data(table, spec)
     return msgspec.structs.replace(spec, target=rows.output_name), table.data
 
@@ -211,7 +211,7 @@ def _read_training(settings: Settings) -> tuple[bytes, dict[str, Any], ReadTable
     refuse_larger(request.content_length, limit, too_large)
     options: dict[str, Any] = _joined(request.args)
     if kind == "multipart/form-data":
-        options |= _joined(request.form)
+        options = combined(options, _joined(request.form))
         only_file(request.files)
         upload = cast(BinaryIO, request.files["file"].stream)
         return read_whole(decompressed(upload, limit), limit, too_large), options, read
@@ -226,10 +226,9 @@ def _read_training(settings: Settings) -> tuple[bytes, dict[str, Any], ReadTable
 
 def _joined(fields: MultiDict[str, str]) -> dict[str, Any]:
     """Return options as text; names of columns that are given one by one are joined."""
-    return {
-        name: ",".join(values) if name in COLUMN_LISTS else values[0]
-        for name, values in fields.lists()
-    }
+    lists = {name: ",".join(fields.getlist(name)) for name in COLUMN_LISTS & fields.keys()}
+    others = [(name, value) for name, value in fields.items(multi=True) if name not in lists]
+    return lists | once(others)
 
 
 def _training_spec(options: dict[str, Any]) -> Training:

@@ -137,15 +137,15 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     return _answer(served, asked.id, outputs, members, points=len(X))
 
 
-def _body() -> tuple[bytes, bytes | mmap.mmap]:
-    """Return the JSON, and the bytes after it; no JSON when the body is one raw tensor."""
+def _body() -> tuple[bytes, bytes | mmap.mmap | None]:
+    """Return the JSON, and the bytes after it, if a header says where they begin."""
     settings, request = current_runtime().settings, current_request()
     refuse_larger(request.content_length, settings.max_body_bytes)
     body = opened(request, settings.max_body_bytes)
     header, limit = request.headers.get(HEADER_LENGTH), settings.max_parsed_bytes
     too_much = f"JSON of more than {limit} bytes: send binary tensors"
     if header is None:
-        return read_whole(body, limit, too_much, request.content_length), b""
+        return read_whole(body, limit, too_much, request.content_length), None
     length = protocol.json_length(header)
     refuse_larger(length, limit, too_much)
     text = body.read(length)

@@ -3,9 +3,12 @@
 Arguments: the name of the pipe to LibreOffice, and the cells as JSON, {"A1": content, …}.
 """
 
+from __future__ import annotations
+
 import json
 import sys
 import time
+from typing import Any
 
 import uno
 from com.sun.star.beans import PropertyValue
@@ -14,7 +17,8 @@ from com.sun.star.connection import NoConnectException
 PATIENCE_SECONDS = 60
 
 
-def connected(pipe):
+def connected(pipe: str) -> Any:
+    """Return the context of the LibreOffice behind a pipe, once it has started."""
     local = uno.getComponentContext()
     name = "com.sun.star.bridge.UnoUrlResolver"
     resolver = local.ServiceManager.createInstanceWithContext(name, local)
@@ -28,13 +32,14 @@ def connected(pipe):
             time.sleep(0.2)
 
 
-def setting(name, value):
+def setting(name: str, value: object) -> Any:
     found = PropertyValue()
     found.Name, found.Value = name, value
     return found
 
 
-def main(pipe, cells):
+def main(pipe: str, cells: dict[str, str]) -> None:
+    """Print the cells' values as JSON."""
     context = connected(pipe)
     name = "com.sun.star.frame.Desktop"
     desktop = context.ServiceManager.createInstanceWithContext(name, context)

@@ -277,8 +277,8 @@ def test_a_header_of_numbers_is_one_when_columns_are_chosen() -> None:
     ("columns", "reason"),
     [
         ("latitude", "columns has 1 names, the model has 2 features: a, b"),
-        ("a=latitude,c=lon", "'c' is no feature; features: a, b"),
-        ("a=latitude,lon", "'lon' is no feature"),
+        ("a=latitude,c=lon", "'c' is not a feature; features: a, b"),
+        ("a=latitude,lon", "'lon' is not a feature"),
         ("latitude,north", "missing columns north (found: lon, y, latitude)"),
         ("", "missing columns a, b (found: lon, y, latitude); for a column of another name, say "),
     ],

@@ -13,6 +13,8 @@ import httpx
 import numpy as np
 import pytest
 
+from service.services.arrays import header_bytes
+
 HEADER = "lat,long,depth,stations\n"
 GOOD = "-20.1,181.5,500,40"
 POINT = {"lat": -20.1, "long": 181.5, "depth": 500, "stations": 40}
@@ -128,6 +130,8 @@ CASES = [
     query("unknown option value", 422, Q + "&gradient=perhaps", option="gradient"),
     query("an option twice", 422, Q + "&interval=0.95&interval=0.5", "'interval' is given twice", option="interval"),
     Bad("an option twice beside a table", 422, f"{HEADER}{GOOD}\n", "text/csv", path="/predict?interval=0.5&interval=0.9", says="given twice"),
+    Bad("an option in the query and in the body", 422, point(interval=0.9), path="/predict?interval=0.5", says="given twice", where={"option": "interval"}),
+    Bad("line breaks in columns", 422, f"{HEADER}{GOOD}\n", "text/csv", path="/predict?columns=a%0D%0Ab", where={"option": "columns"}),
     Bad("bad object among points", 422, b'{"points":[' + point() + b"," + point(long="x") + b"]}", where={"path": "$.points[1].long"}),
     Bad("a row among objects", 422, b'{"points":[' + point() + b",[1,2,3,4]]}", where={"path": "$.points[1]"}),
     Bad("form with a missing field", 422, "lat=1&long=2&depth=3", FORM, says="missing stations"),
@@ -163,10 +167,11 @@ CASES = [
     csv("unclosed quote in the last line", 422, f'{HEADER}"{GOOD}\n', "a quote opened on line 2 may", line=2),
     csv("unclosed quote without a last line break", 422, f'{HEADER}"{GOOD}\n{GOOD}', "a quote opened on line 2 may", line=3),
     csv("a large cell of one line", 400, HEADER + "1" * 200_000 + ",2,3,4\n", "(131072)"),
+    csv("a large cell of one line between semicolons", 400, HEADER.replace(",", ";") + "1" * 200_000 + ";2;3;4\n", "(131072)"),
     csv("unclosed quote after an empty line", 400, f'{HEADER}{GOOD}\n\n"' + f"{GOOD}\n" * 20_000, "opened on line 4 may"),
     array("not an array", 400, b"hello", "not a .npy"),
-    array("truncated array", 400, npy(np.ones((5, 4)))[:-8], "its header says 160"),
-    array("array with more behind it", 400, npy(np.ones((5, 4))) + b"1234", "its header says 160"),
+    array("truncated array", 400, npy(np.ones((5, 4)))[:-8], "its header announces 160"),
+    array("array with more behind it", 400, npy(np.ones((5, 4))) + b"1234", "its header announces 160"),
     array("pickled array", 422, npy(np.array([POINT], dtype=object)), "pickled"),
     array("wrong last axis", 422, npy(np.ones((5, 3))), "length 4"),
     array("scalar array", 422, npy(np.float64(1.0)), "length 4"),
@@ -176,6 +181,7 @@ CASES = [
     array("NaN in an array", 422, npy(np.array([[1, 2, 3, 4], [1, np.nan, 3, 4]])), "point 1", row=1),
     array("array with a false header", 400, npy(np.ones((5, 4))).replace(b"'shape'", b"'shap_'")),
     array("array with a header that does not end", 400, npy(np.ones((5, 4))).replace(b"}", b" "), "not a .npy"),
+    array("array of 70 dimensions", 400, header_bytes((1,) * 69 + (4,)) + bytes(32), "dimension"),
     array("array of a negative size", 400, npy(np.ones((5, 4))).replace(b"(5, 4)", b"(-5,4)"), "its shape is (-5, 4)"),
     Bad("a spreadsheet in a form", 400, PART + b"PK\x03\x04\x14\x00\r\n--edge--\r\n", BOUNDARY, says="xlsx"),
     Bad("a bare pickle", 400, pickle.dumps(POINT), "application/octet-stream", says="a Python pickle"),

@@ -172,6 +172,15 @@ def test_multipart_gzipped_file(
     same(http.post("/predict", files={"file": ("input.csv.gz", packed)}), P)
 
 
+@pytest.mark.parametrize("name", ["points.JSON", "points.json.gz", "points"])
+def test_multipart_json_is_found_by_its_name_or_its_beginning(
+    http: httpx.Client, X: FloatArray, P: FloatArray, name: str
+) -> None:
+    text = json.dumps({"points": X.tolist()}).encode()
+    content = gzip.compress(text) if name.endswith(".gz") else text
+    same(http.post("/predict", files={"file": (name, content)}), P)
+
+
 def test_multipart_json_file(http: httpx.Client, X: FloatArray, P: FloatArray) -> None:
     body = json.dumps({"points": X.tolist()})
     same(http.post("/predict", files={"file": ("input.json", body)}), P)

@@ -34,6 +34,13 @@ def test_options_in_json_and_in_the_query_mean_the_same(http: httpx.Client, X: F
     assert inside.json() == outside.json()
 
 
+def test_options_of_the_query_add_to_those_of_json(http: httpx.Client, X: FloatArray) -> None:
+    body = {"points": X.tolist(), "interval": 0.9}
+    divided = http.post("/predict?noise=false", json=body).json()
+    assert divided == http.post("/predict", json={**body, "noise": False}).json()
+    assert {"lower", "upper"} <= divided.keys()
+
+
 def test_interval(http: httpx.Client, X: FloatArray, P: FloatArray) -> None:
     said = http.post("/predict", json={"points": X.tolist(), "interval": 0.95}).json()
     z = NormalDist().inv_cdf(0.975)

@@ -159,6 +159,7 @@ def _refused(said: httpx.Response, status: int, says: str) -> None:
         (b"{}", "3", "the body ends before the 3 bytes of JSON"),
         (b"\0" * 33, "0", "33 bytes are not points of 4"),
         (b"", "0", "0 bytes are not points"),
+        (b"", None, "the body is not JSON: it is empty"),
     ],
 )
 def test_malformed_bodies(http: httpx.Client, body: bytes, length: str | None, says: str) -> None:
