@@ -15,7 +15,7 @@ $(BENCH_MADE):
 	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
-bench: $(BENCH_MADE) kernel ## run every benchmark and write docs/benchmarks.md (two cores, half an hour)
+bench: $(BENCH_MADE) kernel ## run every benchmark and write docs/benchmarks.md (two cores, 45 minutes); one part: make bench-speed
 	$(ENVS)/load/bin/python -m bench $(BENCH_PARTS)
 
 $(BENCH_PARTS:%=bench-%): bench-%: $(BENCH_MADE) kernel

@@ -26,7 +26,8 @@ _SHOWN = {
 def save(part: str, measured: Any) -> None:
     """Store a part's result."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    document = {"conditions": _conditions(), "measured": measured}
+    versions = {side: _versions(side) for side in _SHOWN}
+    document = {"conditions": _conditions(), "versions": versions, "measured": measured}
     (RESULTS / f"{part}.json").write_text(json.dumps(document, indent=1))
 
 
@@ -40,10 +41,9 @@ def _conditions() -> dict[str, str]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "CPU": f"{_cpu()}, {os.cpu_count()} cores",
-        "load average": f"{os.getloadavg()[2]:.1f} over the last 15 minutes",
+        "load": f"load {os.getloadavg()[2]:.1f} over 15 minutes",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "versions": "; ".join(f"{side}: {_versions(side)}" for side in _SHOWN),
-        "commit": _commit(),
+        "commit": f"commit {_commit()}",
     }
 
 
