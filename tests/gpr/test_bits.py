@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -134,27 +133,3 @@ for file in folder.glob("*.npz"):
     for kernel in KERNELS:
         there = np.load(tmp_path / f"{kernel}.npy")
         assert np.array_equal(there, model(70, kernel).predict(points(500))), kernel
-
-
-def test_from_many_threads() -> None:
-    gpr, X = model(97), points(600)
-    wanted = gpr.predict(X)
-    with ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(gpr.predict, X if i % 2 else X[:5]) for i in range(40)]
-        for i, future in enumerate(futures):
-            assert np.array_equal(future.result(), wanted if i % 2 else wanted[:5])
-
-
-def test_whatever_was_computed_before() -> None:
-    gpr, X = model(70, "product"), points(3)
-    first = gpr.predict(X)
-    gpr.predict(np.full((8, 3), np.nan))
-    gpr.predict(np.full((8, 3), 1e300))
-    assert np.array_equal(gpr.predict(X), first)
-
-
-def test_a_nan_stays_in_its_row() -> None:
-    gpr, X = model(70), points(300)
-    X[5, 2] = X[270, 0] = np.nan
-    bad = np.isnan(gpr.predict(X)).all(axis=1)
-    assert np.flatnonzero(bad).tolist() == [5, 270]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -68,32 +67,6 @@ def test_the_two_ways_agree() -> None:
     large = gpr.predict(X)
     scale = np.maximum(np.abs(large), np.sqrt(large[:, 1:]))
     assert np.max(np.abs(small - large) / scale) < 1e-12
-
-
-def test_whatever_was_computed_before() -> None:
-    gpr, X = model(1100), points(3)
-    first = gpr.predict(X)
-    gpr.predict(np.full((8, 4), np.nan))
-    gpr.predict(np.full((8, 4), 1e300))
-    assert np.array_equal(gpr.predict(X), first)
-
-
-def test_a_nan_stays_in_its_row() -> None:
-    for n in (50, 1100):
-        gpr, X = model(n), points(300)
-        X[5, 2] = X[270, 0] = np.nan
-        bad = np.isnan(gpr.predict(X)).all(axis=1)
-        assert np.flatnonzero(bad).tolist() == [5, 270]
-
-
-def test_from_many_threads() -> None:
-    gpr, X = model(97), points(600)
-    wanted = gpr.predict(X)
-    alone = gpr.predict(X[:5])
-    with ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(gpr.predict, X if i % 2 else X[:5]) for i in range(40)]
-        for i, future in enumerate(futures):
-            assert np.array_equal(future.result(), wanted if i % 2 else alone)
 
 
 def test_without_a_triangular_product(monkeypatch: pytest.MonkeyPatch) -> None:
