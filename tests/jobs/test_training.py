@@ -89,6 +89,7 @@ def test_a_model_that_is_clearly_worse_is_stored_but_not_served(
     shuffled = [f"{x},{row.split(',')[2]}" for x, row in zip(inputs, rows[::-1], strict=True)]
     useless = "\n".join([header, *shuffled]) + "\n"
     bad = _train(jobs, http, query, useless)
+    # helm/gpserve/files/retrain.py looks for "not activated".
     assert "It is stored, but not activated, because it is clearly worse: its" in bad["message"]
     assert f"POST /models/{bad['version']}/activate?force=true" in bad["message"]
     listed = {model["version"]: model for model in http.get("/models").json()["models"]}

@@ -18,6 +18,7 @@ import urllib.request
 
 BUSY = {408, 429, 502, 503, 504}
 PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "5"))
+LOOKS = 12  # a minute: replicas follow within seconds, and try a version that failed every 10 s
 
 
 def read_table(place):
@@ -90,16 +91,30 @@ def train(base, table, options):
     return job
 
 
+def wait_until_served(base, version):
+    """Return when the service says that it serves a version; fail if it does not in time."""
+    for _ in range(LOOKS):
+        models = ask(f"{base}/models")["models"]
+        if any(each["version"] == version and each["current"] for each in models):
+            return
+        time.sleep(PAUSE_SECONDS)
+    sys.exit(
+        f"version {version} was trained and activated, but is not served: it was replaced "
+        f"meanwhile, or cannot be loaded. {base}/models, /readyz and the web pods' log say more."
+    )
+
+
 def main(base, place, options):
     """Train, and report."""
     job = train(base, read_table(place), options)
     if job["status"] != "successful":
         sys.exit(f"the training {job['status']}: {job.get('problem', {}).get('detail', '')}")
-    print(job["message"])
-    models = ask(f"{base}/models")["models"]
-    served = [each["version"] for each in models if each["current"]]
-    if options.get("activate") != "false" and job["version"] not in served:
-        sys.exit("the new version is not served")
+    print(job["message"], flush=True)
+    if options.get("activate", "").lower() in ("false", "0"):
+        return
+    if "not activated" in job["message"]:
+        sys.exit(f"version {job['version']} is not served: its scores are clearly worse")
+    wait_until_served(base, job["version"])
 
 
 main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))

@@ -28,6 +28,8 @@ VOLUME = 'retraining.table={"volume":{"nfs":{"server":"disk","path":"/"}},"file"
 TABLE = b"x,y\n1,2\n"
 JOB: dict[str, Any] = {"jobID": "7", "status": "accepted", "message": "waiting for a worker"}
 DONE = JOB | {"status": "successful", "version": "new", "message": "version new: RMSE 0.1"}
+OLD_SERVED = {"models": [{"version": "new", "current": False}, {"version": "old", "current": True}]}
+NEW_SERVED = {"models": [{"version": "new", "current": True}, {"version": "old", "current": False}]}
 
 
 def job_of(objects: list[dict[str, Any]]) -> dict[str, Any]:
@@ -148,11 +150,8 @@ def table(tmp_path: Path) -> str:
 
 def test_it_waits_while_the_service_is_busy_and_until_the_training_has_ended(table: str) -> None:
     busy = {"detail": "the job queue does not answer: try again soon"}
-    models = {"models": [{"version": "new", "current": True}]}
-    with answering((503, busy), (202, JOB), (502, b"<html>"), (200, DONE), (200, models)) as (
-        url,
-        seen,
-    ):
+    script = [(503, busy), (202, JOB), (502, b"<html>"), (200, DONE), (200, NEW_SERVED)]
+    with answering(*script) as (url, seen):
         done = retrain(url, table, target="y")
     assert done.returncode == 0, done.stderr
     assert "503: the job queue does not answer" in done.stdout
@@ -172,8 +171,13 @@ FAILURES = {
         "the training failed: no fit",
     ),
     "the old version is better": (
-        [(202, DONE), (200, {"models": [{"version": "old", "current": True}]})],
-        "the new version is not served",
+        [(202, DONE | {"message": "It is stored, but not activated, because it is worse: …"})],
+        "version new is not served: its scores are clearly worse",
+    ),
+    "it is never served": (
+        [(202, DONE), *[(200, OLD_SERVED)] * 12],
+        "it was replaced meanwhile, or cannot be loaded. URL/models, /readyz and the web pods' "
+        "log say more.",
     ),
 }
 
@@ -183,12 +187,23 @@ def test_it_fails_and_says_why(table: str, script: list[tuple[int, Any]], messag
     with answering(*script) as (url, _):
         done = retrain(url, table)
     assert done.returncode == 1
-    assert done.stderr.strip().endswith(message)
+    assert done.stderr.strip().endswith(message.replace("URL", url))
 
 
-def test_a_version_that_is_not_to_be_served_need_not_be(table: str) -> None:
-    with answering((202, DONE), (200, {"models": []})) as (url, _):
-        assert retrain(url, table, activate="false").returncode == 0
+def test_a_replica_may_serve_the_new_version_a_little_later(table: str) -> None:
+    with answering((202, DONE), (200, OLD_SERVED), (200, OLD_SERVED), (200, NEW_SERVED)) as (
+        url,
+        seen,
+    ):
+        done = retrain(url, table)
+    assert done.returncode == 0, done.stderr
+    assert [path for path, _, _ in seen[1:]] == ["/models"] * 3
+
+
+@pytest.mark.parametrize("no", ["false", "False", "0"])
+def test_a_version_that_is_not_to_be_served_need_not_be(table: str, no: str) -> None:
+    with answering((202, DONE)) as (url, _):
+        assert retrain(url, table, activate=no).returncode == 0
 
 
 def test_a_table_from_a_url_with_a_password() -> None:
