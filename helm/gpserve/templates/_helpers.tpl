@@ -1,18 +1,18 @@
 {{- define "gpserve.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $full .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- default $full .Values.fullnameOverride | trunc 63 | trimAll "-" -}}
 {{- end -}}
 
 {{- define "gpserve.selectorLabels" -}}
-app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "gpserve.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ include "gpserve.selectorLabels" . }}
-app.kubernetes.io/version: {{ default .Chart.AppVersion .Values.image.tag | trunc 63 | quote }}
+app.kubernetes.io/version: {{ default .Chart.AppVersion .Values.image.tag | trunc 63 | trimAll "-_." | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
@@ -43,16 +43,17 @@ capabilities: {drop: [ALL]}
 {{- define "gpserve.partSelectorLabels" -}}
 {{- $root := first . -}}
 app.kubernetes.io/name: {{ printf "%s-%s" (default $root.Chart.Name $root.Values.nameOverride) (last .) }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 {{- end -}}
 
 {{- define "gpserve.partLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" (first .).Chart.Name (first .).Chart.Version }}
 {{ include "gpserve.partSelectorLabels" . }}
-app.kubernetes.io/part-of: {{ default (first .).Chart.Name (first .).Values.nameOverride }}
+app.kubernetes.io/part-of: {{ default (first .).Chart.Name (first .).Values.nameOverride | quote }}
 app.kubernetes.io/managed-by: {{ (first .).Release.Service }}
 {{- end -}}
 
+{{/* At most 52 characters: the pods of a StatefulSet and the Jobs of a CronJob add 11 in a label. */}}
 {{- define "gpserve.partName" -}}
-{{- printf "%s-%s" (include "gpserve.fullname" (first .) | trunc (int (sub 62 (len (last .)))) | trimSuffix "-") (last .) -}}
+{{- printf "%s-%s" (include "gpserve.fullname" (first .) | trunc (int (sub 51 (len (last .)))) | trimAll "-") (last .) -}}
 {{- end -}}

@@ -15,8 +15,8 @@
 - name: VALKEY_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ default (include "gpserve.partName" (list $ "valkey")) .name }}
-      key: {{ .key }}
+      name: {{ default (include "gpserve.partName" (list $ "valkey")) .name | quote }}
+      key: {{ .key | quote }}
 {{- end -}}
 {{- end -}}
 
@@ -30,7 +30,7 @@
 {{- with .Values.redis.urlSecret -}}
 - name: GPSERVE_REDIS_URL
   valueFrom:
-    secretKeyRef: {name: {{ .name }}, key: {{ .key }}}
+    secretKeyRef: {name: {{ .name | quote }}, key: {{ .key | quote }}}
 {{- end -}}
 {{- end }}
 {{- with .Values.jobs.store }}

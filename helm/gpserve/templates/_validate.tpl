@@ -1,5 +1,9 @@
 {{/* Rules between two values, which values.schema.json cannot express. */}}
 {{- define "gpserve.validate" -}}
+{{- $name := include "gpserve.fullname" . }}
+{{- if not (regexMatch "^[a-z][-a-z0-9]*$" $name) }}
+{{- fail (printf "%s cannot be the name of a Service, which begins with a letter and has only small letters, digits and hyphens: set fullnameOverride" $name) }}
+{{- end }}
 {{- with .Values.model }}
 {{- if and (has .source (list "configMap" "secret")) (not .name) }}
 {{- fail (printf "model.source is %s: name it in model.name" .source) }}

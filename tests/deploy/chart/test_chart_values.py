@@ -71,6 +71,8 @@ BAD = {
     "no image of Valkey": ("valkey: {image: {repository: ''}}", "non-empty"),
     "a schedule in words": ("retraining: {schedule: every night}", "does not match"),
     "a table on another disk": ("retraining: {table: {url: s3://bucket/t.csv}}", "does not match"),
+    "a name that begins with a digit": ("fullnameOverride: '123'", "'123' does not match"),
+    "a name that does not fit a label": (f"nameOverride: {'n' * 53}", "does not match"),
     "a label that is a number": ("podLabels: {build: 7}", "7 is not of type 'string'"),
 }
 

@@ -78,7 +78,7 @@ def test_the_chart_accepts_the_scripts_values(metrics: str, tmp_path: Path) -> N
         [*template, "--kube-version", "1.30.0"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "image: gpserve:dev" in done.stdout
+    assert 'image: "gpserve:dev"' in done.stdout
 
 
 def test_kind_maps_the_port_of_the_ingress_controller(tmp_path: Path) -> None:
