@@ -57,3 +57,10 @@ app.kubernetes.io/managed-by: {{ (first .).Release.Service }}
 {{- define "gpserve.partName" -}}
 {{- printf "%s-%s" (include "gpserve.fullname" (first .) | trunc (int (sub 51 (len (last .)))) | trimAll "-") (last .) -}}
 {{- end -}}
+
+{{/* Kubernetes refuses rollingUpdate, which has a default, beside another type. */}}
+{{- define "gpserve.updateStrategy" -}}
+{{- with .Values.updateStrategy -}}
+{{- toYaml (ternary . (omit . "rollingUpdate") (eq .type "RollingUpdate")) -}}
+{{- end -}}
+{{- end -}}

@@ -26,6 +26,12 @@
 {{- fail "autoscaling.cpu.enabled is false and the cluster has no custom metrics API: the HPA has no metric; install prometheus-adapter or use autoscaling.mode=keda" }}
 {{- end }}
 {{- end }}
+{{- with .Values.updateStrategy }}
+{{- $none := list "0" "0%" }}
+{{- if and (eq .type "RollingUpdate") (has (dig "rollingUpdate" "maxSurge" "" . | toString) $none) (has (dig "rollingUpdate" "maxUnavailable" "" . | toString) $none) }}
+{{- fail "updateStrategy.rollingUpdate allows neither a new pod beside the old ones nor one pod less: raise maxSurge or maxUnavailable" }}
+{{- end }}
+{{- end }}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
 {{- fail "httpRoute.enabled needs httpRoute.parentRefs, e.g. [{name: my-gateway, namespace: gateways}]" }}
 {{- end }}

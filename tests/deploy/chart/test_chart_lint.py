@@ -96,6 +96,10 @@ REJECTED = {
         ["retraining.enabled=true", "jobs.enabled=true", "jobs.tokenSecret.name=t"],
         "needs one place of the table",
     ),
+    "a rollout that replaces nothing": (
+        ["updateStrategy.rollingUpdate.maxSurge=0"],
+        "raise maxSurge or maxUnavailable",
+    ),
     "a route to no gateway": (["httpRoute.enabled=true"], "httpRoute.enabled needs"),
 }
 

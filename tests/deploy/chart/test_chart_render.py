@@ -146,6 +146,16 @@ def test_a_changed_setting_restarts_the_pods(render: Render) -> None:
     assert template(render()) != template(render('settings.GPSERVE_LOG_LEVEL="debug"'))
 
 
+def test_another_way_to_roll_out_drops_what_belongs_to_the_default(render: Render) -> None:
+    def strategies(*settings: str) -> list[dict[str, Any]]:
+        objects = render("jobs.enabled=true", *settings)
+        return [only(objects, "Deployment", part)["spec"]["strategy"] for part in ("", "worker")]
+
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert strategies() == [rolling] * 2
+    assert strategies('updateStrategy.type="Recreate"') == [{"type": "Recreate"}] * 2
+
+
 def test_a_busy_pod_is_not_killed(render: Render) -> None:
     container = pod_specs(render())[0]["containers"][0]
     live, ready = container["livenessProbe"], container["readinessProbe"]
