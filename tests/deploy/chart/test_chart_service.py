@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.jobs.records import SUCCESSFUL, Job, now
+from service.model import Description
 from service.runtime.metrics import Metrics
 from service.settings import PREFIX, Settings
 from service.worker.health import WorkerMetrics
@@ -53,6 +55,24 @@ def test_metrics_used_by_the_chart_are_exported() -> None:
     used = {name for text in texts for name in NAME.findall(text)}
     assert len(used) > 8
     assert used - exported() == set()
+
+
+def test_a_version_that_was_served_before_is_not_counted() -> None:
+    metrics = Metrics()
+    for version in ("old", "new"):
+        d = Description("a", version, "RBF", ("x",), "y", 1, np.zeros((1, 2)))
+        metrics.show_model(d)
+    families = text_string_to_metric_families(metrics.exposition().decode())
+    (info,) = [family for family in families if family.name == "model_info"]
+    assert {sample.labels["version"]: sample.value for sample in info.samples} == {
+        "old": 0,
+        "new": 1,
+    }
+    alerts = (CHART / "templates" / "prometheusrule.yaml").read_text()
+    queries = alerts + (CHART / "files" / "dashboard.json").read_text()
+    counts = re.findall(r"count by \(version\) \((.*?})( == 1)?\)", queries)
+    assert len(counts) == 2
+    assert {condition for _, condition in counts} == {" == 1"}
 
 
 def test_the_adapter_provides_the_metrics_that_the_hpa_requests() -> None:
