@@ -10,12 +10,13 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.jobs.queue import QUEUED, RUNNING
 from service.jobs.records import SUCCESSFUL, Job, now
 from service.model import Description
 from service.runtime.metrics import Metrics
 from service.settings import PREFIX, Settings
 from service.worker.health import WorkerMetrics
-from tests.deploy.chart.conftest import CHART
+from tests.deploy.chart.conftest import CHART, ROOT
 
 SET_BY_THE_CHART = {"model", "model_class", "bind", "graceful_seconds", "drain_seconds"}
 SET_BY_THE_CHART |= {"store", "redis_url", "token", "worker_bind", "keys", "anonymous"}
@@ -73,6 +74,31 @@ def test_a_version_that_was_served_before_is_not_counted() -> None:
     counts = re.findall(r"count by \(version\) \((.*?})( == 1)?\)", queries)
     assert len(counts) == 2
     assert {condition for _, condition in counts} == {" == 1"}
+
+
+def documented(page: str, heading: str) -> set[str]:
+    """Return the names in the first column of the tables below a heading."""
+    text = (ROOT / "docs" / page).read_text().partition(f"\n{heading}\n")[2]
+    rows = re.findall(r"^\| (`.*?) \|", text.partition("\n## ")[0], re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(\w+)", row)}
+
+
+def names(exposition: bytes) -> set[str]:
+    """Return the names of the metrics that a process exports, without those of every process."""
+    found = text_string_to_metric_families(exposition.decode())
+    total = {"counter": "_total"}
+    every = {family.name + total.get(family.type, "") for family in found}
+    return {name for name in every if not name.startswith("process_")}
+
+
+def test_the_pages_for_operators_name_every_metric_and_alert() -> None:
+    template = (CHART / "templates" / "prometheusrule.yaml").read_text()
+    alerts = set(re.findall(r"alert: (\w+)", template))
+    web = names(Metrics().exposition()) | {QUEUED[0], RUNNING[0]}
+    assert len(alerts) == 7
+    assert documented("operators.md", "## Metrics") == web | alerts | {"process_"}
+    worker = names(generate_latest(WorkerMetrics().registry))
+    assert worker - documented("jobs.md", "## The worker") == set()
 
 
 def test_the_adapter_provides_the_metrics_that_the_hpa_requests() -> None:
