@@ -184,6 +184,7 @@ def test_a_version_that_was_repaired_is_tried_again(
     versions.activate(version)
     follower.check()
     assert version in follower.refused
+    assert live.served == live.initial
     stored.write_bytes(whole)
     monkeypatch.setattr("service.runtime.live.RETRY_SECONDS", 0.0)
     follower.check()

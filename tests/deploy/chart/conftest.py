@@ -41,9 +41,13 @@ def render(helm: Callable[..., subprocess.CompletedProcess[str]]) -> Render:
     """Return the chart's objects for values given as a file, or as Helm's --set arguments."""
 
     def objects(
-        *settings: str, values: Path | None = None, apis: str = "", release: str = "gp"
+        *settings: str,
+        values: Path | None = None,
+        apis: str = "",
+        release: str = "gp",
+        chart: Path = CHART,
     ) -> list[dict[str, Any]]:
-        command: list[str | Path] = ["template", release, CHART, "--namespace", "surrogates"]
+        command: list[str | Path] = ["template", release, chart, "--namespace", "surrogates"]
         command += ["--kube-version", "1.30.0"]  # without a cluster, Helm assumes a version
         command += [word for setting in settings for word in ("--set-json", setting)]
         command += ["--values", values] if values else []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -187,6 +189,31 @@ def test_accepted_jobs_are_persistent(render: Render) -> None:
     assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"
     (mount,) = container(objects, "StatefulSet", "valkey")["volumeMounts"]
     assert (mount["name"], mount["mountPath"]) == ("data", options["--dir"])
+
+
+def test_an_upgrade_replaces_pods_and_nothing_that_kubernetes_keeps(
+    render: Render, tmp_path: Path
+) -> None:
+    shutil.copytree(CHART, tmp_path / "gpserve")
+    about = tmp_path / "gpserve" / "Chart.yaml"
+    about.write_text(about.read_text().replace(__version__, "9.9.9"))
+    before, after = render(JOBS), render(JOBS, chart=tmp_path / "gpserve")
+
+    def kept(objects: list[dict[str, Any]]) -> list[Any]:
+        store = dict(only(objects, "StatefulSet", "valkey")["spec"])
+        del store["template"]
+        pods = [only(objects, "Deployment", part)["spec"] for part in ("", "worker")]
+        return [store, *[spec["selector"] for spec in pods]]
+
+    assert kept(before) == kept(after)
+    for kind, part, image in [
+        ("Deployment", "", "gpserve:9.9.9"),
+        ("Deployment", "worker", "gpserve:9.9.9-train"),
+        ("StatefulSet", "valkey", container(before, "StatefulSet", "valkey")["image"]),
+    ]:
+        templates = [only(each, kind, part)["spec"]["template"] for each in (before, after)]
+        assert templates[0] != templates[1]
+        assert templates[1]["spec"]["containers"][0]["image"] == image
 
 
 def test_an_existing_password_secret(render: Render) -> None:
