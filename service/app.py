@@ -83,7 +83,7 @@ def refuse_job(id: str = "") -> NoReturn:
     raise Problem(
         503,
         "jobs are disabled: no queue is configured. Set REDIS_URL, or start with `make run`; "
-        "predictions work without",
+        "predictions work without one",
     )
 
 

@@ -226,7 +226,7 @@ def _singular(condition_number: float, largest: float) -> str:
 
 
 def _largest_eigenvalue(product: Callable[[FloatArray], FloatArray], size: int) -> float:
-    """Return that of a symmetric matrix, by ten steps of the power method from a fixed start."""
+    """Return the largest eigenvalue of a symmetric matrix, by ten steps of the power method."""
     v = np.random.default_rng(0).standard_normal(size)
     value = 0.0
     for _ in range(10):

@@ -151,7 +151,7 @@ class _Reader:
         """Raise an error for text that cannot be written as UTF-8: any number may stand in it."""
         codes = np.frombuffer(array.tobytes(), array.dtype.byteorder.replace("=", "") + "u4")
         if ((codes > sys.maxunicode) | ((codes >= 0xD800) & (codes < 0xE000))).any():
-            raise ModelFileError(f"array {key!r} contains what is no text")
+            raise ModelFileError(f"array {key!r} contains something that is not text")
 
     def scalar(self, key: str, kinds: str) -> Any:
         array = self.array(key, kinds)

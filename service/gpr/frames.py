@@ -18,7 +18,7 @@ def as_points(X: Any, names: Sequence[str]) -> FloatArray:
     X : shape (n, d), or a data frame (pandas, polars) that may have more columns
     names : the d feature names
 
-    Raises `ValueError`: a column is missing, or a value is no number.
+    Raises `ValueError`: a column is missing, or a value is not a number.
     """
     columns = [name for name in getattr(X, "columns", ()) if isinstance(name, str)]
     if columns:

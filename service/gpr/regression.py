@@ -284,7 +284,7 @@ class GPR(Model):
         return S
 
     def _latent_covariance(self, X: Any) -> FloatArray:
-        """Return that of the latent function without White."""
+        """Return the joint covariance of the latent function, without White noise."""
         p, trend = self.posterior, self._predictor.trend
         U = p.model_units(self._columns(X))
         V = self._predictor.triangle.factor_product(p.kernel.K(U, p.X))

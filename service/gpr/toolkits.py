@@ -21,7 +21,7 @@ from service.gpr.posterior import Posterior
 from service.model import FloatArray
 
 MAX_TERMS = 64
-"""Of a kernel after its brackets are multiplied out."""
+"""The most terms that a kernel may have once its products are expanded."""
 
 _MATERN = {
     0.5: kernels.Exponential,
@@ -37,7 +37,7 @@ def posterior_of_sklearn(
     """Return everything that prediction needs from a fitted ``GaussianProcessRegressor``.
 
     WhiteKernel becomes the noise variance; alpha is added to the diagonal of the training rows and
-    is no part of a predictive variance, as in scikit-learn.
+    is not part of a predictive variance, as in scikit-learn.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ EXACT_ROWS = 5000
 LEAST_TRAINING_ROWS = 5
 
 SMALLEST_SCALE = 1e-100
-"""Of the output's standard deviation, and its reciprocal is the largest."""
+"""The smallest accepted standard deviation of the output; the largest is its reciprocal."""
 
 MAX_CATEGORIES = 50
 """A column with more words is a name or an address; each word is an input of the kernel."""

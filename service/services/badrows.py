@@ -115,7 +115,7 @@ def unclosed(text: str, line: int) -> str:
 
 
 def wrong_width(record: list[str], line: int, columns: int) -> str:
-    """Return what is wrong with a record that has not one cell for each column."""
+    """Return what is wrong with a record that does not have one cell per column."""
     hint = unclosed("".join(record), line)
     if not hint and len(record) == columns + 1 and not record[-1].strip():
         hint = "; the last one is empty: end the line without a delimiter"

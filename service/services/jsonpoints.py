@@ -152,7 +152,7 @@ def _wrong_width(row: list[Any], features: Features, path: str) -> Problem:
 
 
 def _coded(row: Any, features: Features, path: str) -> Any:
-    """Return a point with codes for words; what is no list stays as it is."""
+    """Return a point with codes for words; anything that is not a list stays as it is."""
     if not isinstance(row, list):
         return row
     if len(row) != len(features.names):

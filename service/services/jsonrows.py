@@ -24,7 +24,7 @@ BLOCK = 64 << 10
 _OPENING = re.compile(rb'"points"\s*:\s*\[(?=\s*\[\s*[^\[\s])')
 _CLOSING = re.compile(rb"\]\s*\]")
 _NO_ROW = re.compile(rb"\[[^\]]*\[|(?:\A|\]\s*,)\s*[^\[\s]")
-"""Matches a list in a row, and what is no row: the block may end within either."""
+"""Matches a list in a row, and anything that is not a row: the block may end within either."""
 
 _LONGEST_ENVELOPE = 4096
 _LONGEST_ROW = 1 << 20

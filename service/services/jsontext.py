@@ -1,4 +1,4 @@
-"""What is wrong with text that is no JSON: the same words and positions in every protocol."""
+"""What is wrong with text that is not JSON: the same words and positions in every protocol."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="adds `lower` and `upper`, the central interval with this probability"),
     ] = None
     gradient: Annotated[
-        bool, Meta(description="adds the derivatives of mean and variance by each feature")
+        bool,
+        Meta(description="adds the derivatives of mean and variance with respect to each feature"),
     ] = False
     covariance: Annotated[bool, Meta(description="adds the joint covariance of all points")] = False
     samples: Annotated[

@@ -126,7 +126,7 @@ def _shortened(name: str, longest: int) -> str:
 
 
 def _as_written(panel: Any) -> None:
-    """Show names as they are: a dollar sign is no formula."""
+    """Show names as they are: a dollar sign does not begin a formula."""
     labels = panel.xaxis.label, panel.yaxis.label, *panel.get_yticklabels()
     for label in labels:
         label.set_parse_math(False)

@@ -51,7 +51,9 @@ class Reader:
     ) -> tuple[Source, Options]:
         """Read points and options of a JSON body; options may also be in the query."""
         limit = self.max_json_bytes
-        detail = f"JSON of more than {limit} bytes: send CSV or .npy, which are read piece by piece"
+        detail = (
+            f"the JSON is larger than {limit} bytes: send CSV or .npy, which are read in pieces"
+        )
         refuse_larger(announced, limit, detail)
         start = body.read(LARGE)
         if len(start) == LARGE and not self.features.codes and (found := opening(start)):

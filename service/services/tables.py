@@ -402,7 +402,7 @@ def _wanted(names: Sequence[str], columns: str) -> dict[str, str]:
     try:
         [parts] = csv.reader([columns], skipinitialspace=True)
     except csv.Error as error:
-        raise unusable(f"columns is no list of names: {error}", option="columns") from None
+        raise unusable(f"columns is not a list of names: {error}", option="columns") from None
     parts = [part.strip() for part in parts]
     pairs = [part.partition("=") for part in parts]
     if not any(name.strip() in names and equals for name, equals, _ in pairs):

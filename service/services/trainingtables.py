@@ -86,7 +86,7 @@ def table_of_csv(data: bytes) -> TextTable:
 
 
 def _refuse_numbers(columns: list[str], line: int) -> None:
-    """Raise a `Problem` 422 for a first line that is no header: most of it are numbers.
+    """Raise a `Problem` 422 for a first line that is not a header: most of it are numbers.
 
     Years and wavelengths may be names of columns, but then others are words.
     """

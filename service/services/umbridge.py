@@ -167,8 +167,8 @@ def support(model: Model) -> dict[str, bool]:
 def rows(call: Call, features: Features, limit: int) -> Rows:
     """Return the points of a call: n rows of d numbers, at most `limit` of them.
 
-    Raises `Problem`: 413 for more points, 400 for a wrong length, 422 for what is no code of a
-    categorical feature.
+    Raises `Problem`: 413 for more points, 400 for a wrong length, 422 for anything that is not a
+    code of a categorical feature.
     """
     n, d = call.config.points, len(features.names)
     refuse_too_many(n, limit)

@@ -98,7 +98,9 @@ def _read_form(request: Request, reader: Reader, query: Fields) -> tuple[Source,
         how = "--data-binary and -H 'Content-Type: text/csv'"  # -d removes line breaks
         raise unusable(f"the body looks like a table: send it with {how}")
     if len(text) > limit:
-        detail = f"a form of more than {limit} bytes: send JSON, CSV or .npy, with its Content-Type"
+        detail = (
+            f"the form is larger than {limit} bytes: send JSON, CSV or .npy, with its Content-Type"
+        )
         raise too_large(detail, limit=limit)
     with parsing(len(text)):
         return reader.fields(query + _pairs(text))

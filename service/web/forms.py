@@ -49,8 +49,8 @@ class FormParser(FormDataParser):
     ) -> Any:
         """Return the stream, the fields and the files of a body.
 
-        Raises `Problem`: 400 for what is no multipart form or has several files, 413 beyond a
-        limit.
+        Raises `Problem`: 400 for anything that is not a multipart form or has several files, 413
+        beyond a limit.
         """
         if mimetype != "multipart/form-data":
             return super().parse(stream, mimetype, content_length, options)

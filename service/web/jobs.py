@@ -205,8 +205,8 @@ def _read_training(settings: Settings) -> tuple[bytes, dict[str, Any], ReadTable
     read: ReadTable = _read_csv
     if kind in ("application/json", ""):
         limit, read = settings.max_parsed_bytes, table_of_json
-    what = "JSON" if read is table_of_json else "training data"
-    too_large = f"{what} of more than {limit} bytes"
+    what = "JSON" if read is table_of_json else "table"
+    too_large = f"the {what} is larger than {limit} bytes"
     too_large += ": send CSV, which may be larger" if read is table_of_json else ""
     refuse_larger(request.content_length, limit, too_large)
     options: dict[str, Any] = _joined(request.args)

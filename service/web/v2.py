@@ -143,7 +143,7 @@ def _body() -> tuple[bytes, bytes | mmap.mmap | None]:
     refuse_larger(request.content_length, settings.max_body_bytes)
     body = opened(request, settings.max_body_bytes)
     header, limit = request.headers.get(HEADER_LENGTH), settings.max_parsed_bytes
-    too_much = f"JSON of more than {limit} bytes: send binary tensors"
+    too_much = f"the JSON is larger than {limit} bytes: send binary tensors"
     if header is None:
         return read_whole(body, limit, too_much, request.content_length), None
     length = protocol.json_length(header)

@@ -78,7 +78,7 @@ def _unknown(version: str) -> Problem:
 @contextmanager
 def _received(limit: int) -> Iterator[Path]:
     """Yield the body as a file; raise a `Problem` 413 beyond `limit` bytes."""
-    detail = f"a model file of more than {limit} bytes"
+    detail = f"the model file is larger than {limit} bytes"
     refuse_larger(request.content_length, limit, detail)
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         shutil.copyfileobj(opened(request, limit), file)
