@@ -11,21 +11,26 @@ N is a multiple of ROWS: zeros fill up the last rows and columns. */
 #include <stdint.h>
 #include <string.h>
 
-#define ROWS 32    /* of a panel of C; also the lanes of a sum */
-#define POINTS 6   /* at once: with a panel's rows they fill the registers */
-#define DEPTH 1024 /* columns at once for many points, and */
-#define CHUNK 3    /* panels at once: 768 KiB of C, which stay in the second cache */
-#define AHEAD 4096 /* bytes to fetch in advance */
+#define ROWS 32  /* of a panel of C; also the lanes of a sum */
+#define POINTS 6 /* at once: with a panel's rows they fill the registers */
 
 #if defined(__AVX512F__)
 #define WIDTH 8 /* doubles of a register */
 #define REGISTERS 32
-#elif defined(__AVX__)
+#define DEPTH 1024 /* columns at once for many points, and */
+#define CHUNK 3    /* panels at once: 768 KiB of C, of a second cache of 1 MiB or more */
+#define AHEAD 4096 /* bytes to fetch in advance */
+#else
+#if defined(__AVX__)
 #define WIDTH 4
 #define REGISTERS 16
 #else
 #define WIDTH 2
 #define REGISTERS 32
+#endif
+#define DEPTH 512
+#define CHUNK 2 /* 256 KiB, of a second cache of 512 KiB */
+#define AHEAD 6144
 #endif
 
 typedef double vec __attribute__((vector_size(8 * WIDTH), aligned(8), may_alias));
