@@ -37,6 +37,10 @@ _ROWS = 4096
 """Rows that are formatted at once."""
 
 
+class WrongRows(Exception):
+    """The stored numbers of a part are not those of its rows."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Numbers:
     """The numbers of a part, as its blob holds them.
@@ -120,22 +124,36 @@ def answered_parts(
 ) -> Iterator[Answered]:
     """All rows in order, in chunks of `size`, with the cells of the input if a table needs them.
 
-    Only one part's numbers are in memory at a time.
+    Only one part's numbers are in memory at a time. The rows of a table come in the chunks in which
+    they are read, and long ones come in shorter chunks.
+
+    Raises `WrongRows`: the stored numbers are not those of the plan.
     """
     drop, before = spec.options.on_bad_row == "drop", 0
     for i, part in enumerate(plan.parts):
         numbers = read_numbers(blobs, i)
-        inputs = read_part(blobs, plan, part, size, spec.options) if cells else None
         dropped = [(before + k, why) for k, why in numbers.errors.items()] if drop else []
+        if len(numbers.values) + len(dropped) != part.rows:
+            raise WrongRows(f"part {i}: {len(numbers.values)} rows instead of {part.rows}")
         before += part.rows
-        for a, b in row_ranges(len(numbers.values), size) if numbers.values.size else [(0, 0)]:
-            values = numbers.values[a:b]
-            chunk = next(inputs) if inputs is not None else Chunk(values[:0])
+        inputs = read_part(blobs, plan, part, size, spec.options) if cells else _bare(numbers, size)
+        b = 0
+        for chunk in inputs:
+            a, b = b, b + len(chunk.X)
             if drop:
                 chunk.dropped, dropped = dropped, []
             else:
                 chunk.errors = {k - a: why for k, why in numbers.errors.items() if a <= k < b}
-            yield Answered(chunk, values, numbers.outside[a:b])
+            yield Answered(chunk, numbers.values[a:b], numbers.outside[a:b])
+        if b != len(numbers.values):
+            raise WrongRows(f"part {i}: {b} rows of the input, {len(numbers.values)} of numbers")
+
+
+def _bare(numbers: Numbers, size: int) -> Iterator[Chunk]:
+    """Chunks for an answer that does not repeat the input: only their lengths matter."""
+    ranges = list(row_ranges(len(numbers.values), size))
+    for a, b in ranges or [(0, 0)]:  # a part of which every row is left out
+        yield Chunk(numbers.values[a:b])
 
 
 def _shape(blobs: JobBlobs, plan: Plan, options: Options) -> tuple[int, ...]:
