@@ -107,7 +107,7 @@ class Ledger:
         """Stop counting jobs whose server died before it could."""
         for member in cast(list[bytes], self.redis.zrange(_OPEN_OF + owner, 0, -1)):
             id = member.decode()
-            if self.status(id) not in OPEN and not self.is_uploading(id):
+            if not self.is_uploading(id) and self.status(id) not in OPEN:
                 self.close(id, owner)
 
     def close(self, id: str, owner: str) -> None:
@@ -223,5 +223,9 @@ class Ledger:
         self.redis.delete(_UPLOAD + id)
 
     def is_uploading(self, id: str) -> bool:
-        """Whether the input of this job is still being received."""
+        """Whether the input of this job is still being received.
+
+        Ask this before the status: the upload of a job that is accepted ends after the record is
+        written, so that one of the two answers is always yes.
+        """
         return bool(self.redis.exists(_UPLOAD + id))

@@ -52,7 +52,7 @@ class Sweeper:
         for name in self._blobs.names("jobs/"):
             id = name.split("/")[1]
             if id not in needed:
-                needed[id] = bool(self._ledger.status(id)) or self._ledger.is_uploading(id)
+                needed[id] = self._ledger.is_uploading(id) or bool(self._ledger.status(id))
             if not needed[id]:
                 self._blobs.delete(name)
         self._blobs.delete_abandoned(_ABANDONED_SECONDS)
