@@ -59,8 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ""
     """The folder in which `make run` keeps versions, jobs and its Valkey; default: the user's data
     folder."""
-    job_ttl_seconds: Seconds = 86_400.0
-    """How long a job's record and result are kept after it ends."""
+    job_ttl_seconds: Annotated[float, Meta(ge=1, le=1_000_000_000)] = 86_400.0
+    """How long a job's record and result are kept after it ends; at least a second."""
     max_open_jobs: Count = 1000
     """Waiting and running jobs that one caller may have; beyond it 429."""
     max_job_bytes: Count = 8 << 30

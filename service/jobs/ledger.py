@@ -62,11 +62,11 @@ if status ~= 'accepted' and status ~= 'running' then return 0 end
 if ARGV[2] == 'dismissed' and redis.call('hget', KEYS[1], 'committing') == '1' then return 0 end
 redis.call('hset', KEYS[1], 'status', ARGV[2], 'finished', ARGV[1], 'updated', ARGV[1],
            unpack(ARGV, 5))
-redis.call('expire', KEYS[1], ARGV[3])
-redis.call('expire', KEYS[2], ARGV[3])
 redis.call('zrem', KEYS[3], ARGV[4])
 redis.call('hdel', KEYS[4], ARGV[4])
 redis.call('zrem', 'gpserve:open:' .. redis.call('hget', KEYS[1], 'owner'), ARGV[4])
+redis.call('expire', KEYS[1], ARGV[3])
+redis.call('expire', KEYS[2], ARGV[3])
 return 1
 """
 _OPEN_UP_TO = """

@@ -90,3 +90,12 @@ def test_a_job_that_is_accepted_meanwhile_counts_as_open(
     assert ledger.open("first", OWNER, 1)
     _accept_between(ledger, monkeypatch)
     assert not ledger.open("second", OWNER, 1)
+
+
+def test_a_job_whose_record_expires_at_once_is_closed(ledger: Ledger) -> None:
+    brief = Ledger(ledger.redis, 0)
+    ledger.begin_upload("brief")
+    assert ledger.open("brief", OWNER, 1)
+    ledger.create("brief", OWNER, SPEC, 9)
+    assert brief.finish("brief", "failed", "for a test")
+    assert ledger.redis.zcard(f"gpserve:open:{OWNER}") == 0
