@@ -131,7 +131,7 @@ class Jobs:
             ledger.end_upload(id)
             raise
         self.queue.put(job, BEGIN)
-        ledger.mark_enqueued(id)
+        ledger.mark_sent(id)
         ledger.end_upload(id)
         return job
 

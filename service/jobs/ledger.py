@@ -23,14 +23,43 @@ _UPLOAD = "gpserve:upload:"
 _UPLOAD_SECONDS = 86_400
 
 LATER = "gpserve:later"
-"""How many parts of each job are not queued yet: a part queues the next one when it begins."""
+"""How many parts of each job are not sent yet: a part sends the next one when it begins."""
 
+# In the scripts, the names of the fields are those in Redis (see `Job`): `chunks` is the number of
+# parts, `queued` how many of them have been sent, and `enqueued` whether the first message has.
+
+_MARK_SENT = """
+if redis.call('exists', KEYS[1]) == 0 then return 0 end
+redis.call('hset', KEYS[1], 'enqueued', 1)
+return 1
+"""
 _BEGIN = """
-if redis.call('hget', KEYS[1], 'status') == 'accepted' then
+local status = redis.call('hget', KEYS[1], 'status')
+if status ~= 'accepted' and status ~= 'running' then return 0 end
+if status == 'accepted' then
   redis.call('hset', KEYS[1], 'status', 'running', 'started', ARGV[1], 'updated', ARGV[1],
-             'message', ARGV[2])
+             'message', 'running')
 end
-return redis.call('hget', KEYS[1], 'status')
+return redis.call('hincrby', KEYS[1], ARGV[2], 1)
+"""
+_ATTEMPTS = """
+if redis.call('exists', KEYS[1]) == 0 then return 0 end
+return redis.call('hincrby', KEYS[1], ARGV[1], ARGV[2])
+"""
+_AGREE = """
+if redis.call('hget', KEYS[1], 'status') ~= 'running' then return 0 end
+local rows = tonumber(redis.call('hget', KEYS[1], 'rows_per_part') or 0)
+if rows == 0 then
+  rows = tonumber(ARGV[1])
+  redis.call('hset', KEYS[1], 'rows_per_part', rows)
+end
+return rows
+"""
+_PLANNED = """
+if redis.call('hget', KEYS[1], 'status') == 'running' then
+  redis.call('hset', KEYS[1], 'points', ARGV[1], 'chunks', ARGV[2])
+end
+return tonumber(redis.call('hget', KEYS[1], 'queued') or 0)
 """
 _REPORT = """
 if redis.call('hget', KEYS[1], 'status') ~= 'running' then return 0 end
@@ -45,12 +74,14 @@ end
 redis.call('hset', KEYS[1], 'updated', ARGV[1])
 return redis.call('scard', KEYS[2])
 """
-_QUEUED = """
+_PARTS_SENT = """
 if redis.call('hget', KEYS[1], 'status') ~= 'running' then return 0 end
+local sent = tonumber(redis.call('hget', KEYS[1], 'queued') or 0)
+if tonumber(ARGV[2]) <= sent then return 0 end
 redis.call('hset', KEYS[1], 'queued', ARGV[2])
-local later = tonumber(redis.call('hget', KEYS[1], 'chunks')) - tonumber(ARGV[2])
-if later > 0 then
-  redis.call('hset', KEYS[2], ARGV[1], later)
+local parts = tonumber(redis.call('hget', KEYS[1], 'chunks'))
+if parts > tonumber(ARGV[2]) then
+  redis.call('hset', KEYS[2], ARGV[1], parts - ARGV[2])
 else
   redis.call('hdel', KEYS[2], ARGV[1])
 end
@@ -85,10 +116,14 @@ class Ledger:
     def __init__(self, redis: Redis, ttl_seconds: float) -> None:
         self.redis = redis
         self._ttl = int(ttl_seconds)
+        self._mark_sent = redis.register_script(_MARK_SENT)
         self._begin = redis.register_script(_BEGIN)
+        self._attempts = redis.register_script(_ATTEMPTS)
+        self._agree = redis.register_script(_AGREE)
+        self._planned = redis.register_script(_PLANNED)
         self._report = redis.register_script(_REPORT)
         self._part = redis.register_script(_PART)
-        self._queued = redis.register_script(_QUEUED)
+        self._parts_sent = redis.register_script(_PARTS_SENT)
         self._finish = redis.register_script(_FINISH)
         self._open_up_to = redis.register_script(_OPEN_UP_TO)
 
@@ -167,25 +202,37 @@ class Ledger:
         """Remove the id of an expired job from the open ones."""
         self.redis.zrem(_OPEN, id)
 
-    def mark_enqueued(self, id: str) -> None:
-        """Note that the queue has the job."""
-        self._set(id, enqueued=1)
+    def mark_sent(self, id: str) -> None:
+        """Note that the job's first message has been sent to the queue."""
+        self._mark_sent(keys=[_JOB + id])
 
-    def mark_planned(self, id: str, points: int, parts: int) -> None:
-        """Note how many points and parts there are."""
-        self._set(id, points=points, chunks=parts)
+    def begin(self, id: str, part: int) -> int:
+        """Count that a worker begins a part, of a job that is running from now on.
 
-    def mark_queued(self, id: str, parts: int) -> None:
-        """Note that the queue has had the first `parts` parts of a running job."""
-        self._queued(keys=[_JOB + id, LATER], args=[id, parts])
+        Returns the number of attempts at the part, with this one; 0 when the job has ended.
+        """
+        return cast(int, self._begin(keys=[_JOB + id], args=[now(), f"attempts:{part}"]))
 
-    def _set(self, id: str, **fields: int) -> None:
-        if self.redis.exists(_JOB + id):
-            self.redis.hset(_JOB + id, mapping=cast(dict[Any, Any], fields))
+    def attempts(self, id: str, part: int, by: int = 0) -> int:
+        """Correct the number of attempts at a part, and return it."""
+        return cast(int, self._attempts(keys=[_JOB + id], args=[f"attempts:{part}", by]))
 
-    def begin(self, id: str, message: str) -> str:
-        """Turn an accepted job into a running one; return the status."""
-        return cast(bytes, self._begin(keys=[_JOB + id], args=[now(), message]) or b"").decode()
+    def agree_on_rows(self, id: str, rows: int) -> int:
+        """Return how many rows each part of a running job has: those that were said first.
+
+        Two workers may plan the same job, since one that is silent for a while is thought to be
+        dead. Each measures another number; with the same one, their plans are the same. 0 when the
+        job has ended.
+        """
+        return cast(int, self._agree(keys=[_JOB + id], args=[rows]))
+
+    def mark_planned(self, id: str, points: int, parts: int) -> int:
+        """Note how many points and parts a running job has; return how many of them are sent."""
+        return cast(int, self._planned(keys=[_JOB + id], args=[points, parts]))
+
+    def mark_parts_sent(self, id: str, parts: int) -> None:
+        """Note that the first `parts` parts of a running job have been sent, if not more have."""
+        self._parts_sent(keys=[_JOB + id, LATER], args=[id, parts])
 
     def report(self, id: str, message: str, percent: float) -> None:
         """Note the progress of a running job."""
@@ -202,10 +249,6 @@ class Ledger:
     def parts_done(self, id: str) -> set[int]:
         """Read which parts have a stored result."""
         return {int(i) for i in cast(set[bytes], self.redis.smembers(_DONE + id))}
-
-    def count_attempt(self, id: str, part: int, by: int = 1) -> int:
-        """Count that a worker begins a part; return the number of attempts so far."""
-        return self.redis.hincrby(_JOB + id, f"attempts:{part}", by)
 
     def finish(self, id: str, status: Status, message: str, **fields: str | bytes) -> bool:
         """End a job; False, and nothing changes, when it has ended already."""

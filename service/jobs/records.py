@@ -25,15 +25,19 @@ OPEN = (ACCEPTED, RUNNING)
 class Job(msgspec.Struct):
     """A job as its record in Redis holds it; times are ISO 8601 in UTC.
 
+    Some fields have other names in Redis: those of version 0.1, whose workers and servers still run
+    while a release is rolled out.
+
     Attributes
     ----------
     spec : what is to be done, as `specs.encode` writes it
     percent : the progress of a training
+    rows_per_part : how a prediction is divided, agreed on once: all its plans are the same
     points, points_done : of a prediction, once it is planned
     parts : how many parts the prediction is divided into
-    queued : how many of the parts have been queued: each part queues the next one
+    parts_sent : how many of the parts have been sent to the queue: each part sends the next one
     size : of the uploaded input, in bytes
-    enqueued : 1 once the queue has the job
+    sent : 1 once the job's first message has been sent to the queue
     committing : 1 once it is too late to cancel the job
     version : the version that a training has stored
     problem : why the job failed, as a problem document
@@ -50,12 +54,13 @@ class Job(msgspec.Struct):
     started: str = ""
     finished: str = ""
     percent: float = 0.0
+    rows_per_part: int = 0
     points: int = 0
     points_done: int = 0
     parts: int = msgspec.field(default=0, name="chunks")
-    queued: int = 0
+    parts_sent: int = msgspec.field(default=0, name="queued")
     size: int = 0
-    enqueued: int = 0
+    sent: int = msgspec.field(default=0, name="enqueued")
     committing: int = 0
     version: str = ""
     problem: bytes = b""

@@ -96,8 +96,10 @@ class Computer:
         if task.part != BEGIN:
             rows = compute_part(blobs, read_plan(blobs), spec, task.part, *predictor)
             return messages.Computed(rows)
-        rows = rows_per_part(model, spec.options, self._predict, self._settings.chunk_seconds)
-        plan = make_plan(blobs, spec, model, rows, self._settings.max_points)
+        if not task.rows_per_part:
+            seconds = self._settings.chunk_seconds
+            return messages.Measured(rows_per_part(model, spec.options, self._predict, seconds))
+        plan = make_plan(blobs, spec, model, task.rows_per_part, self._settings.max_points)
         check_limits(plan.rows, spec.options, self._limits)
         write_plan(blobs, plan)
         small = len(plan.parts) == 1

@@ -65,7 +65,10 @@ class Deliveries:
         self._idle: set[bytes] = set()
 
     def begin(self, queue: str, id: str) -> bool:
-        """Note that a message is being worked on; False if it is no longer ours."""
+        """Note that a message is being worked on; False if it is no longer ours.
+
+        It may be given to another worker later, too: `Work` is made for that.
+        """
         self._working.add(id.encode())
         return bool(self._broker.client.sismember(self._key(queue), id))
 

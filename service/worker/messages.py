@@ -6,11 +6,17 @@ import msgspec
 
 
 class Task(msgspec.Struct):
-    """What the computing process is to do: a part of a job."""
+    """What the computing process is to do: a part of a job.
+
+    Attributes
+    ----------
+    rows_per_part : to plan a prediction; 0 when it is to be measured first
+    """
 
     id: str
     part: int
     spec: bytes
+    rows_per_part: int = 0
 
 
 class Progress(msgspec.Struct, tag=True):
@@ -18,6 +24,12 @@ class Progress(msgspec.Struct, tag=True):
 
     message: str
     percent: float
+
+
+class Measured(msgspec.Struct, tag=True):
+    """How many rows of a prediction take about as long as a part should."""
+
+    rows_per_part: int
 
 
 class Planned(msgspec.Struct, tag=True):
@@ -56,7 +68,7 @@ class Crashed(msgspec.Struct, tag=True):
     trace: str
 
 
-Message = Progress | Planned | Computed | Trained | Rejected | Crashed
+Message = Progress | Measured | Planned | Computed | Trained | Rejected | Crashed
 
 encode = msgspec.msgpack.encode
 decode_message: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -39,10 +39,10 @@ class Sweeper:
             job = self._ledger.get(id)
             if job is None:
                 self._ledger.forget_open(id)
-            elif (lost or not job.enqueued) and datetime.fromisoformat(job.updated) < overdue:
+            elif (lost or not job.sent) and datetime.fromisoformat(job.updated) < overdue:
                 log.warning("job %s was open but not in the queue: it is queued again", id)
-                self._work.put_missing(job)
-                self._ledger.mark_enqueued(id)
+                self._work.send_missing(job)
+                self._ledger.mark_sent(id)
 
     def delete_orphans(self) -> None:
         """Delete blobs of expired jobs and unfinished ones; one worker does it, each minute."""

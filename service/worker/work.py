@@ -35,6 +35,10 @@ class HandedBack(Exception):
 class Work:
     """Handles one message at a time.
 
+    Another worker may handle the same message: one that was silent for a while is thought to be
+    dead, and goes on when it is back. So whatever is done twice has the same outcome: the plan of a
+    job, the numbers of a part, and what the ledger counts.
+
     Attributes
     ----------
     stop_at : the monotonic time at which a part that is being computed is handed back
@@ -52,13 +56,18 @@ class Work:
         job = self.ledger.get(id)
         if job is None or job.final:
             return
-        self._queue_next(job, part)
-        if self._done_before(job, part):
+        if job.parts:
+            self._send_next(job, part)
+            done = self.ledger.parts_done(id)
+            if len(done) == job.parts:  # a worker died before it could say so
+                self._succeed(job)
+            if part == BEGIN or part in done:
+                return
+        attempts = self.ledger.begin(id, part)
+        if attempts == 0:
             return
-        if self.ledger.count_attempt(id, part) > ATTEMPTS:
+        if attempts > ATTEMPTS:
             self._end(job, FAILED, f"{ATTEMPTS} workers died or failed while computing a part")
-            return
-        if self.ledger.begin(id, "running") not in OPEN:
             return
         job = self.ledger.get(id) or job
         with self.metrics.busy.track_inprogress():
@@ -68,39 +77,37 @@ class Work:
                 log.exception("job %s, part %d", id, part)
                 self._retry(job, part, f"{type(error).__name__}: {error}")
 
-    def _done_before(self, job: Job, part: int) -> bool:
-        """Whether a dead worker finished this; finish its bookkeeping if so."""
-        if not job.parts:
-            return False
-        done = self.ledger.parts_done(job.id)
-        if len(done) == job.parts:
-            self._succeed(job)
-        return part == BEGIN or part in done
-
-    def put_missing(self, job: Job) -> None:
-        """Queue what an open job lacks, when all of its messages are lost."""
+    def send_missing(self, job: Job) -> None:
+        """Send what an open job lacks, when all of its messages are lost."""
         if not job.parts:
             self.queue.put(job, BEGIN)
             return
         done = self.ledger.parts_done(job.id)
-        job.queued = next((part for part in range(job.parts) if part not in done), job.parts - 1)
-        self._queue_next(job, job.queued - 1)
+        known = range(min(job.parts_sent + 1, job.parts))  # the last of them sends the next one
+        for part in [part for part in known if part not in done] or [job.parts - 1]:
+            self._send(job, part)
 
-    def _queue_next(self, job: Job, part: int) -> None:
-        """Queue the part after this one, unless that was done before.
+    def _send_next(self, job: Job, part: int) -> None:
+        """Send the part after this one, unless that was done before.
 
         So a large job has one waiting message at a time: jobs take turns, and any number of
-        workers can still compute parts of the same one. The message goes first: a worker that is
-        killed in between has queued it twice, which costs time, but no part is left out.
+        workers can still compute parts of the same one.
         """
         following = part + 1
-        if job.queued == following < job.parts:
-            self.queue.put(job, following)
-            job.queued = following + 1
-            self.ledger.mark_queued(job.id, job.queued)
+        if job.parts_sent <= following < job.parts:
+            self._send(job, following)
+
+    def _send(self, job: Job, part: int) -> None:
+        """Send a part to the queue.
+
+        The message goes first: a worker that is killed in between has it sent twice, which costs
+        time, but no part is left out.
+        """
+        self.queue.put(job, part)
+        self.ledger.mark_parts_sent(job.id, part + 1)
 
     def _compute(self, job: Job, part: int) -> None:
-        task = messages.Task(job.id, part, job.spec)
+        task = messages.Task(job.id, part, job.spec, job.rows_per_part)
         looked = time.monotonic()
 
         def watch() -> None:
@@ -116,9 +123,15 @@ class Work:
             self.ledger.report(job.id, progress.message, progress.percent)
 
         try:
-            self._settle(job, part, self.process.run(task, watch, on_progress))
+            outcome = self.process.run(task, watch, on_progress)
+            if isinstance(outcome, messages.Measured):
+                task.rows_per_part = self.ledger.agree_on_rows(job.id, outcome.rows_per_part)
+                if not task.rows_per_part:
+                    raise Cancelled
+                outcome = self.process.run(task, watch, on_progress)
+            self._settle(job, part, outcome)
         except HandedBack:
-            self.ledger.count_attempt(job.id, part, by=-1)
+            self.ledger.attempts(job.id, part, by=-1)
             self.queue.put(job, part)
             self.metrics.handed_back.inc()
         except Cancelled:
@@ -127,12 +140,12 @@ class Work:
     def _settle(self, job: Job, part: int, message: messages.Message) -> None:
         match message:
             case messages.Planned(points, parts, done):
-                self.ledger.mark_planned(job.id, points, parts)
                 job.parts, job.points = parts, points
+                job.parts_sent = self.ledger.mark_planned(job.id, points, parts)
                 if done:
                     self._part_done(job, 0, points)
                 else:
-                    self._queue_next(job, BEGIN)
+                    self._send_next(job, BEGIN)
             case messages.Computed(points):
                 self._part_done(job, part, points)
             case messages.Trained(version, summary, activate):
@@ -155,7 +168,7 @@ class Work:
         self._end(job, SUCCESSFUL, f"{job.points} points predicted")
 
     def _retry(self, job: Job, part: int, error: str) -> None:
-        if self.ledger.count_attempt(job.id, part, by=0) >= ATTEMPTS:
+        if self.ledger.attempts(job.id, part) >= ATTEMPTS:
             self._end(job, FAILED, f"failed {ATTEMPTS} times; the last error: {error}")
         else:
             self.queue.put(job, part)
