@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn, cast
+from typing import NamedTuple, NoReturn, cast
 
 from redis import Redis, RedisError
-from redis.client import Pipeline
 
 from service.services.body import DigestedBody
 from service.services.errors import Problem, malformed
@@ -19,7 +18,7 @@ _LONGEST = 200
 _LEASE_SECONDS = 5
 """How long a key stays reserved without a sign of the request, whose server may have died."""
 
-_IN_USE = "a request with this Idempotency-Key is being received"
+IN_USE = "a request with this Idempotency-Key is being received"
 
 _RELEASE = """
 if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end
@@ -56,6 +55,22 @@ class Key:
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
+class Binding(NamedTuple):
+    """What binds a key to its request, in the step that creates the job.
+
+    Attributes
+    ----------
+    name : of the key in Redis
+    reserved, bound : the key's value before and afterwards
+    ttl_seconds : how long the key stays bound
+    """
+
+    name: str
+    reserved: str
+    bound: str
+    ttl_seconds: int
+
+
 class Reservation:
     """The key of one owner in Redis; another owner's equal key is a different key."""
 
@@ -78,7 +93,7 @@ class Reservation:
         value = cast(bytes, self._redis.get(self._name) or b"? ").decode()
         fingerprint, _, job = value.partition(" ")
         if fingerprint == "?":
-            raise _again(_IN_USE)
+            raise again(IN_USE)
         if fingerprint != self._key.fingerprint():
             raise Problem(422, "this Idempotency-Key was used for a different request")
         return job
@@ -95,17 +110,12 @@ class Reservation:
 
         return renew
 
-    def settle(self, pipeline: Pipeline, id: str) -> None:
-        """Bind the key to its request, in the transaction that creates the job.
+    def binding(self, id: str) -> Binding:
+        """What binds the key to its request; reads the body to its end."""
+        return Binding(self._name, _reserved(id), self._bound(id), self._ttl)
 
-        Raises `Problem`: 409 when the reservation expired and a repeated request has the key now.
-        """
-        value = f"{self._key.fingerprint()} {id}"
-        pipeline.watch(self._name)  # type: ignore[no-untyped-call]
-        if cast(bytes | None, pipeline.get(self._name)) not in (None, _reserved(id).encode()):
-            raise _again(_IN_USE)
-        pipeline.multi()
-        pipeline.set(self._name, value, ex=self._ttl)
+    def _bound(self, id: str) -> str:
+        return f"{self._key.fingerprint()} {id}"
 
     def release(self, id: str) -> None:
         """Release the key of a request that was refused."""
@@ -117,13 +127,14 @@ class Reservation:
         Raises `Problem`: 409, always: the body of this request is consumed, so the caller must send
         it again.
         """
-        self._release(keys=[self._name], args=[f"{self._key.fingerprint()} {id}"])
-        raise _again("the job of this Idempotency-Key is lost: send the request again")
+        self._release(keys=[self._name], args=[self._bound(id)])
+        raise again("the job of this Idempotency-Key is lost: send the request again")
 
 
 def _reserved(id: str) -> str:
     return f"? {id}"
 
 
-def _again(detail: str) -> Problem:
+def again(detail: str) -> Problem:
+    """409 for a request that can be sent again in a second."""
     return Problem(409, detail, headers={"Retry-After": "1"})

@@ -12,7 +12,7 @@ from redis.exceptions import OutOfMemoryError
 
 from service.jobs.blobs import JobBlobs
 from service.jobs.idempotency import Key, Reservation
-from service.jobs.ledger import Extra, Ledger
+from service.jobs.ledger import Ledger
 from service.jobs.queue import Queue
 from service.jobs.records import DISMISSED, MOST_LISTED, Job, Listing
 from service.jobs.specs import BEGIN, INPUT, Spec
@@ -112,27 +112,44 @@ class Jobs:
                 reservation.forget(known)
             return job
         try:
-            return self._accept_new(id, caller, store, lambda p: reservation.settle(p, id))
+            return self._accept_new(id, caller, store, reservation)
         except BaseException:
             reservation.release(id)
             raise
 
-    def _accept_new(self, id: str, caller: Caller, store: Store, extra: Extra | None = None) -> Job:
+    def _accept_new(
+        self, id: str, caller: Caller, store: Store, reservation: Reservation | None = None
+    ) -> Job:
         ledger, owner, blobs = self.ledger, caller.owner, JobBlobs(self.blobs, id)
         self._refuse_many_bytes(caller)
         ledger.begin_upload(id)
         try:
             self._open(id, caller)
             spec = store(blobs)
-            job = ledger.create(id, owner, spec, blobs.size(INPUT), extra)
-        except BaseException:
-            blobs.delete(INPUT)
-            ledger.close(id, owner)
-            ledger.end_upload(id)
-            raise
+            binding = reservation.binding(id) if reservation else None
+            job = ledger.create(id, owner, spec, blobs.size(INPUT), binding)
+        except BaseException as error:
+            created = self._created_after_all(id, owner)
+            if created is None or not isinstance(error, RedisError):
+                raise
+            job = created
         self.queue.put(job, BEGIN)
         ledger.mark_sent(id)
         ledger.end_upload(id)
+        return job
+
+    def _created_after_all(self, id: str, owner: str) -> Job | None:
+        """The job of a request that failed, if only Redis's answer was lost.
+
+        Else the input is deleted: once the upload has ended, Redis refuses to create the job, also
+        when that command is still on its way. While Redis does not answer, the sweeper is left to
+        delete what it must.
+        """
+        self.ledger.end_upload(id)
+        job = self.ledger.get(id)
+        if job is None:
+            JobBlobs(self.blobs, id).delete(INPUT)
+            self.ledger.close(id, owner)
         return job
 
     def _open(self, id: str, caller: Caller) -> None:

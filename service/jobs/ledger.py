@@ -6,16 +6,16 @@ disagree. A record expires a set time after its job has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 from redis import Redis
-from redis.client import Pipeline
 
 from service.jobs import specs
+from service.jobs.idempotency import IN_USE, Binding, again
 from service.jobs.records import ACCEPTED, OPEN, Job, Status, fields_of, now, read_job
 from service.jobs.specs import Spec
+from service.services.errors import busy
 
 _JOB, _DONE, _OWNER = "gpserve:job:", "gpserve:done:", "gpserve:owner:"
 _OPEN, _OPEN_OF = "gpserve:open", "gpserve:open:"
@@ -28,6 +28,19 @@ LATER = "gpserve:later"
 # In the scripts, the names of the fields are those in Redis (see `Job`): `chunks` is the number of
 # parts, `queued` how many of them have been sent, and `enqueued` whether the first message has.
 
+_CREATE = """
+if redis.call('exists', KEYS[1]) == 0 then return 'upload' end
+if redis.call('exists', KEYS[2]) == 1 then return '' end
+if KEYS[5] then
+  local value = redis.call('get', KEYS[5])
+  if value and value ~= ARGV[3] then return 'key' end
+  redis.call('set', KEYS[5], ARGV[4], 'EX', ARGV[5])
+end
+redis.call('hset', KEYS[2], unpack(ARGV, 6))
+redis.call('zadd', KEYS[3], ARGV[2], ARGV[1])
+redis.call('zadd', KEYS[4], ARGV[2], ARGV[1])
+return ''
+"""
 _MARK_SENT = """
 if redis.call('exists', KEYS[1]) == 0 then return 0 end
 redis.call('hset', KEYS[1], 'enqueued', 1)
@@ -106,9 +119,6 @@ redis.call('zadd', KEYS[1], ARGV[2], ARGV[3])
 return 1
 """
 
-Extra = Callable[[Pipeline], object]
-"""Adds commands to a transaction; it may watch and read keys before."""
-
 
 class Ledger:
     """The records of all jobs."""
@@ -116,6 +126,7 @@ class Ledger:
     def __init__(self, redis: Redis, ttl_seconds: float) -> None:
         self.redis = redis
         self._ttl = int(ttl_seconds)
+        self._create = redis.register_script(_CREATE)
         self._mark_sent = redis.register_script(_MARK_SENT)
         self._begin = redis.register_script(_BEGIN)
         self._attempts = redis.register_script(_ATTEMPTS)
@@ -149,8 +160,15 @@ class Ledger:
         """Stop counting a job as open."""
         self.redis.zrem(_OPEN_OF + owner, id)
 
-    def create(self, id: str, owner: str, spec: Spec, size: int, extra: Extra | None = None) -> Job:
-        """Write the record of an accepted job, with the `extra` commands in one transaction."""
+    def create(
+        self, id: str, owner: str, spec: Spec, size: int, binding: Binding | None = None
+    ) -> Job:
+        """Write the record of a job whose upload has begun, and bind its Idempotency-Key to it.
+
+        Raises `Problem`: 409 when a repeated request has the key by now, 503 when Redis does not
+        know the upload any more.
+        Raises `RedisError`: also when all of it is written, but Redis's answer is late or lost.
+        """
         created = now()
         job = Job(
             id,
@@ -163,14 +181,17 @@ class Ledger:
             spec=specs.encode(spec),
             size=size,
         )
-        score = datetime.now(UTC).timestamp()
-        with self.redis.pipeline(transaction=True) as pipeline:
-            if extra:
-                extra(pipeline)
-            pipeline.hset(_JOB + id, mapping=cast(dict[Any, Any], fields_of(job)))
-            pipeline.zadd(_OPEN, {id: score})
-            pipeline.zadd(_OWNER + owner, {id: score})
-            pipeline.execute()
+        keys = [_UPLOAD + id, _JOB + id, _OPEN, _OWNER + owner]
+        key: list[str | int] = ["", "", 0]
+        if binding is not None:
+            keys.append(binding.name)
+            key = [binding.reserved, binding.bound, binding.ttl_seconds]
+        pairs = [part for pair in fields_of(job).items() for part in pair]
+        refused = self._create(keys=keys, args=[id, datetime.now(UTC).timestamp(), *key, *pairs])
+        if refused == b"key":
+            raise again(IN_USE)
+        if refused == b"upload":
+            raise busy("the job queue has lost this upload, or it took a day: send it again", 1.0)
         return job
 
     def get(self, id: str) -> Job | None:
@@ -262,7 +283,7 @@ class Ledger:
         self.redis.set(_UPLOAD + id, 1, ex=_UPLOAD_SECONDS)
 
     def end_upload(self, id: str) -> None:
-        """End what `begin_upload` began."""
+        """End what `begin_upload` began; the job cannot be created any more."""
         self.redis.delete(_UPLOAD + id)
 
     def is_uploading(self, id: str) -> bool:
