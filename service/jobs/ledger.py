@@ -75,9 +75,17 @@ end
 return tonumber(redis.call('hget', KEYS[1], 'queued') or 0)
 """
 _REPORT = """
-if redis.call('hget', KEYS[1], 'status') ~= 'running' then return 0 end
-redis.call('hset', KEYS[1], 'updated', ARGV[1], unpack(ARGV, 2))
+local status, committing = unpack(redis.call('hmget', KEYS[1], 'status', 'committing'))
+if status ~= 'running' or committing == '1' then return 0 end
+redis.call('hset', KEYS[1], 'updated', ARGV[1], 'message', ARGV[2], 'percent', ARGV[3])
 return 1
+"""
+_COMMIT = """
+if redis.call('hget', KEYS[1], 'status') ~= 'running' then return {} end
+if redis.call('hsetnx', KEYS[1], 'version', ARGV[2]) == 1 then
+  redis.call('hset', KEYS[1], 'committing', 1, 'updated', ARGV[1], 'message', ARGV[3])
+end
+return redis.call('hmget', KEYS[1], 'version', 'message')
 """
 _PART = """
 if redis.call('hget', KEYS[1], 'status') ~= 'running' then return 0 end
@@ -133,6 +141,7 @@ class Ledger:
         self._agree = redis.register_script(_AGREE)
         self._planned = redis.register_script(_PLANNED)
         self._report = redis.register_script(_REPORT)
+        self._commit = redis.register_script(_COMMIT)
         self._part = redis.register_script(_PART)
         self._parts_sent = redis.register_script(_PARTS_SENT)
         self._finish = redis.register_script(_FINISH)
@@ -256,12 +265,17 @@ class Ledger:
         self._parts_sent(keys=[_JOB + id, LATER], args=[id, parts])
 
     def report(self, id: str, message: str, percent: float) -> None:
-        """Note the progress of a running job."""
-        self._report(keys=[_JOB + id], args=[now(), "message", message, "percent", percent])
+        """Note the progress of a running training."""
+        self._report(keys=[_JOB + id], args=[now(), message, percent])
 
-    def commit(self, id: str) -> bool:
-        """Note that it is too late to cancel a job; False when the job has ended."""
-        return bool(self._report(keys=[_JOB + id], args=[now(), "committing", 1]))
+    def commit(self, id: str, version: str, message: str) -> tuple[str, str] | None:
+        """Note the version that a training has stored: it is too late to cancel the job.
+
+        Returns the version and the message that the job is to end with: those of the worker that
+        was first, as another one may have trained, too. None when the job has ended.
+        """
+        first = cast(list[bytes], self._commit(keys=[_JOB + id], args=[now(), version, message]))
+        return (first[0].decode(), first[1].decode()) if first else None
 
     def mark_part_done(self, id: str, part: int, points: int) -> int:
         """Note that a part's result is stored; return how many are, 0 when the job has ended."""

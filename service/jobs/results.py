@@ -29,9 +29,7 @@ from service.services.prediction import (
 )
 from service.services.writing import layout_of, written
 from service.storage.blobs import BlobMissing
-
-RESULT = "result"
-"""The blob that holds the result of a training."""
+from service.storage.versions import NoSuchVersion, Versions
 
 _ROWS = 4096
 """Rows that are formatted at once."""
@@ -91,7 +89,7 @@ def compute_part(
 
 def result_name(part: int) -> str:
     """The blob that holds the numbers of a part."""
-    return f"{RESULT}-{part:06d}"
+    return f"result-{part:06d}"
 
 
 def _encode(numbers: Numbers) -> bytes:
@@ -213,13 +211,12 @@ def prediction_pieces(blobs: JobBlobs, spec: Prediction, media_type: str) -> Ite
         raise Problem(410, f"the result is gone: {missing}") from None
 
 
-def training_document(blobs: JobBlobs, job: Job) -> bytes:
+def training_document(versions: Versions, job: Job) -> bytes:
     """The description of the version that a training has stored, as JSON.
 
     Raises `Problem`: 410 when it has been deleted.
     """
     try:
-        description = msgspec.json.decode(blobs.read_all(RESULT))
-    except BlobMissing:
+        return msgspec.json.encode(versions.described(job.version))
+    except NoSuchVersion:
         raise Problem(410, "the result is gone") from None
-    return msgspec.json.encode(description | {"version": job.version})

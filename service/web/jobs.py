@@ -42,6 +42,7 @@ from service.services.reading import only_file
 from service.services.trainingjson import table_of_json
 from service.services.trainingtables import TextTable, table_of_csv
 from service.settings import Settings
+from service.storage.versions import Versions
 from service.web import body
 from service.web.access import current_caller
 from service.web.headers import wait_seconds
@@ -283,7 +284,7 @@ def job_results(id: str) -> flask.Response:
         results.refuse_unready(job)
         spec, blobs = specs.decode(job.spec), JobBlobs(jobs.blobs, id)
         if isinstance(spec, Training):
-            document = results.training_document(blobs, job)
+            document = results.training_document(Versions(jobs.blobs), job)
             return flask.Response(document, content_type=negotiation.JSON)
         accept = request.headers.get("Accept", "*/*")
         media_type = spec.media_type if accept == "*/*" else negotiation.answer_type(accept)

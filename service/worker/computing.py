@@ -16,7 +16,6 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -24,7 +23,7 @@ from service.jobs import specs
 from service.jobs.blobs import JobBlobs
 from service.jobs.inputs import check_limits, training_table
 from service.jobs.plans import make_plan, read_plan, rows_per_part, write_plan
-from service.jobs.results import RESULT, compute_part
+from service.jobs.results import compute_part
 from service.jobs.specs import BEGIN, INPUT, SERVED, Training
 from service.model import FloatArray, Model, ModelFileError
 from service.runtime.live import model_class
@@ -143,7 +142,6 @@ class Computer:
             path = Path(folder) / "model.npz"
             model.save(path)
             version = self._versions.add(model, path)
-        blobs.write(RESULT, msgspec.json.encode(model.description.as_json()))
         scores, deviation = model.description.scores, np.std(table.y)
         remarks = " ".join([*scores["verdict"], *notes(table)])
         message = (

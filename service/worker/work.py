@@ -149,7 +149,8 @@ class Work:
             case messages.Computed(points):
                 self._part_done(job, part, points)
             case messages.Trained(version, summary, activate):
-                if self.ledger.commit(job.id):
+                if first := self.ledger.commit(job.id, version, summary):
+                    version, summary = first
                     if activate:
                         self.versions.activate(version)
                     self._end(job, SUCCESSFUL, summary, version=version)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import cast
 
 import httpx
 import numpy as np
 import pytest
 
+from service.gpr import GPR
 from service.jobs.ledger import Ledger
-from service.jobs.queue import JOBS, NAMESPACE, PARTS, Queue, make_broker
+from service.jobs.queue import NAMESPACE, PARTS, QUEUES, Queue, make_broker
 from service.jobs.records import Job
 from service.jobs.specs import BEGIN
 from service.settings import Settings
@@ -28,7 +30,8 @@ from service.worker.computing import Computer
 from service.worker.health import WorkerMetrics
 from service.worker.work import Work
 from tests.helpers import plainhttp
-from tests.helpers.stack import Stack, stack
+from tests.helpers.modelfiles import another
+from tests.helpers.stack import TOKEN, Stack, stack
 
 ROWS = 3000
 TILES, WHOLE = 1e-9, 1000.0
@@ -68,7 +71,7 @@ class Workers:
         self.redis = connect(system.url)
         self.ledger = Ledger(self.redis, 3600)
         broker = make_broker(self.redis)
-        self._consumers = [broker.consume(queue, 1, 0) for queue in (JOBS, PARTS)]
+        self._consumers = [broker.consume(queue, 1, 0) for queue in QUEUES]
 
     def add(self, chunk_seconds: float) -> tuple[Work, Here]:
         """A worker whose parts take so many seconds, and its computing process."""
@@ -283,3 +286,41 @@ def test_a_job_whose_last_worker_died_before_it_said_so_is_ended(
     work.send_missing(workers.job(id))
     _drain(workers, work)
     _check(http, id)
+
+
+class Trained(ComputingProcess):
+    """Has trained a version that is stored already."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+
+    def run(self, *_: object) -> messages.Message:
+        return messages.Trained(self._version, f"this is {self._version}", activate=True)
+
+
+def test_a_training_that_two_workers_finish_has_the_version_that_is_served(
+    workers: Workers, http: httpx.Client, gpr: GPR, tmp_path: Path
+) -> None:
+    """One is silent when it is too late to cancel the job, before it activates its version."""
+    (old, _), (new, _) = workers.add(WHOLE), workers.add(WHOLE)
+    paths = [another(gpr, tmp_path, shift) for shift in (1.0, 2.0)]
+    first, second = (old.versions.add(GPR.load(path), path) for path in paths)
+    old.process, new.process = Trained(first), Trained(second)
+    table = "x,y\n" + "".join(f"{i},{i % 7}\n" for i in range(30))
+    answer = http.post("/train", content=table, headers=CSV | TOKEN)
+    id = answer.json()["jobID"]
+    assert list(workers.messages()) == [(id, BEGIN)]
+    activate = old.versions.activate
+
+    def meanwhile(version: str) -> None:
+        new.do(id, BEGIN)
+        workers.ledger.report(id, "restart 1 of 3", 25)  # of yet another one
+        activate(version)
+
+    old.versions.activate = meanwhile  # type: ignore[method-assign]
+    old.do(id, BEGIN)
+    job = workers.job(id)
+    assert (job.status, job.version, job.message) == ("successful", first, f"this is {first}")
+    assert old.versions.current() == first
+    result = http.get(f"/jobs/{id}/results", headers=TOKEN).json()
+    assert result == old.versions.described(first)
