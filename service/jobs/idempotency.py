@@ -20,6 +20,12 @@ _LEASE_SECONDS = 5
 
 IN_USE = "a request with this Idempotency-Key is being received"
 
+_RENEW = """
+local value = redis.call('get', KEYS[1])
+if value and value ~= ARGV[1] then return 0 end
+redis.call('set', KEYS[1], ARGV[1], 'ex', ARGV[2])
+return 1
+"""
 _RELEASE = """
 if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end
 return 0
@@ -79,16 +85,18 @@ class Reservation:
         self._key = key
         self._name = f"gpserve:key:{owner}:{hashlib.sha256(key.text.encode()).hexdigest()}"
         self._ttl = int(ttl_seconds)
+        self._renew = redis.register_script(_RENEW)
         self._release = redis.register_script(_RELEASE)
 
     def reserve(self, id: str) -> str:
         """The id of the job that has this key; it is `id` if the key is new.
 
         Raises `Problem`: 422 when the key was used for another request, 409 while that is being
-        received.
+        received. Reading the body of a request whose key is new raises a `Problem` 409 when the
+        reservation expired and a repeated request has the key now.
         """
         if self._redis.set(self._name, _reserved(id), nx=True, ex=_LEASE_SECONDS):
-            self._key.body.on_read = self._renewal()
+            self._key.body.on_read = self._renewal(id)
             return id
         value = cast(bytes, self._redis.get(self._name) or b"? ").decode()
         fingerprint, _, job = value.partition(" ")
@@ -98,7 +106,7 @@ class Reservation:
             raise Problem(422, "this Idempotency-Key was used for a different request")
         return job
 
-    def _renewal(self) -> Callable[[], None]:
+    def _renewal(self, id: str) -> Callable[[], None]:
         renewed = time.monotonic()
 
         def renew() -> None:
@@ -106,9 +114,14 @@ class Reservation:
             if time.monotonic() - renewed > _LEASE_SECONDS / 10:
                 renewed = time.monotonic()
                 with suppress(RedisError):  # without Redis nobody else takes the key
-                    self._redis.expire(self._name, _LEASE_SECONDS)
+                    self._extend(id)
 
         return renew
+
+    def _extend(self, id: str) -> None:
+        """Reserve the key for longer, unless a repeated request took it while this one stalled."""
+        if not self._renew(keys=[self._name], args=[_reserved(id), _LEASE_SECONDS]):
+            raise again(IN_USE)
 
     def binding(self, id: str) -> Binding:
         """What binds the key to its request; reads the body to its end."""

@@ -20,6 +20,8 @@ IN_MEMORY = 1 << 20
 _PIECE = 1 << 16
 _DIGESTED_AT_ONCE = 1 << 20
 _MOST_DIGITS = 19
+_SOON = 1 << 10
+"""Bytes that even a slow body brings within seconds: servers wait for all that is asked for."""
 
 
 def length_in(header: bytes) -> int | None:
@@ -116,7 +118,7 @@ class DigestedBody(io.RawIOBase):
 
     Attributes
     ----------
-    on_read : called after each piece
+    on_read : called after each piece, of at most `_SOON` bytes
     """
 
     def __init__(self, source: IO[bytes]) -> None:
@@ -130,11 +132,16 @@ class DigestedBody(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill `buffer`."""
-        piece = self._source.read(len(buffer))
-        self._digest.update(piece)
-        buffer[: len(piece)] = piece
-        self.on_read()
-        return len(piece)
+        filled = 0
+        while filled < len(buffer):
+            piece = self._source.read(min(len(buffer) - filled, _SOON))
+            if not piece:
+                break
+            self._digest.update(piece)
+            buffer[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            self.on_read()
+        return filled
 
     def digest(self) -> str:
         """The digest of the whole body, whose rest is read now."""

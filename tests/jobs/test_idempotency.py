@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 
@@ -87,6 +87,41 @@ def test_a_request_that_lost_its_key_creates_no_second_job(jobs: Stack, http: ht
         winner = post(http, "lost").json()["jobID"]
         assert finish(wire).startswith(b"HTTP/1.1 409 ")
     assert post(http, "lost").json()["jobID"] == winner
+
+
+def test_a_request_that_stalled_ends_and_leaves_the_key_to_the_job_that_has_it(
+    jobs: Stack, http: httpx.Client
+) -> None:
+    with half_an_upload(jobs, "stalled") as wire:
+        jobs.client().delete(name_of("stalled"))  # as when the lease expires
+        winner = post(http, "stalled").json()["jobID"]
+        wire.setblocking(False)
+        answer = until(lambda: more_of_the_upload(wire))
+    assert answer.startswith(b"HTTP/1.1 409 ")
+    assert jobs.client().ttl(name_of("stalled")) > 5
+    assert post(http, "stalled").json()["jobID"] == winner
+
+
+def more_of_the_upload(wire: socket.socket) -> bytes:
+    """Send more rows, but never the end; return the answer once there is one."""
+    with suppress(BlockingIOError):
+        wire.sendall(CHUNK * 10)
+    with suppress(BlockingIOError):
+        return wire.recv(65536)
+    return b""
+
+
+def test_a_slow_upload_keeps_its_key(jobs: Stack, http: httpx.Client) -> None:
+    redis, name = jobs.client(), name_of("slow")
+    with half_an_upload(jobs, "slow") as wire:
+        redis.pexpire(name, 60_000)  # enough for this test, and more than any renewal
+
+        def renewed() -> bool:
+            wire.sendall(CHUNK * 10)  # far fewer bytes than a server reads at once
+            return bool(0 < redis.pttl(name) <= 5_000)
+
+        until(renewed)
+        assert post(http, "slow").status_code == 409
 
 
 def test_an_expired_lease_does_no_harm_if_the_key_is_unclaimed(
