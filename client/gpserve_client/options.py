@@ -70,10 +70,13 @@ class TrainingOptions(TypedDict, total=False):
     decimal : "point" or "comma", the decimal sign of a table; "auto", the default, finds it
     noise_column : name of a column with the known noise variance of each row
     kernel : a sum of kernels by name, as in ``"Matern52 + White"``
+    mean : "none", "constant" or "linear", the value that predictions approach far from the data
+    noise : "auto" is estimated, "none" is for simulators; or a share of the output's variance
     ard : whether each input has its own lengthscale
     restarts : number of starts of the optimiser
     inducing : number of inducing inputs of a sparse GP
     held_out : fraction of the rows that is held out to score the model
+    held_out_only : True keeps those rows out of the served model too
     name : name of the model
     activate : False stores the new version without serving it
     force : serve the new version even if its scores are clearly worse than the current one's
@@ -86,10 +89,13 @@ class TrainingOptions(TypedDict, total=False):
     decimal: str
     noise_column: str
     kernel: str
+    mean: str
+    noise: str | float
     ard: bool
     restarts: int
     inducing: int
     held_out: float
+    held_out_only: bool
     name: str
     activate: bool
     force: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_type_hints
 
 import httpx2
 import numpy as np
@@ -11,6 +11,9 @@ import pandas as pd
 import pytest
 from gpserve_client import AsyncClient, Client
 from gpserve_client._requests import train
+from gpserve_client.options import TrainingOptions
+
+from service.jobs.specs import Training
 
 BAD: list[tuple[str, Any]] = [
     ("rows", 0),
@@ -78,3 +81,12 @@ def test_features_in_any_iterable(hold: Any) -> None:
     features: Iterable[str] = hold(["depth", "stations"])
     call = train({"depth": [1]}, "mag", {"features": features, "ard": np.bool_(False)}, "key")
     assert call.params == {"target": "mag", "features": "depth,stations", "ard": "false"}
+
+
+def test_options_of_a_training_are_those_of_the_service() -> None:
+    ours, theirs = get_type_hints(TrainingOptions), get_type_hints(Training)
+    theirs = {name: theirs[name] for name in Training.__struct_fields__}
+    del theirs["target"]  # an argument of its own
+    assert ours.keys() == theirs.keys()
+    plain = {name: kind for name, kind in theirs.items() if kind in (bool, int, float)}
+    assert plain.items() <= ours.items()
