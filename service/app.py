@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -29,7 +30,7 @@ from service.web.hooks import (
 )
 from service.web.umbridge import umbridge
 from service.web.v2 import v2
-from service.web.versions import versions
+from service.web.versions import storing, versions
 
 if TYPE_CHECKING:
     from service.web.jobs import JobRoutes
@@ -174,11 +175,22 @@ def model_diagnostics() -> flask.Response:
 @api.get("/model.npz")
 def model_file() -> flask.Response:
     """Download the served model's file."""
-    served, path, _ = current_runtime().live.served
+    runtime = current_runtime()
+    served, path, version = runtime.live.served
     _of_the_version_asked(served)
-    response = flask.send_file(path, "application/octet-stream", as_attachment=True)
+    try:
+        response = _download(path)
+    except FileNotFoundError:  # other processes have needed the room in the cache of versions
+        if runtime.versions is None:
+            raise
+        with storing():
+            response = _download(runtime.versions.fetch(version))
     _describe(response, served)
     return cast(flask.Response, response.make_conditional(request))
+
+
+def _download(path: Path) -> flask.Response:
+    return flask.send_file(path, "application/octet-stream", as_attachment=True)
 
 
 @api.get("/healthz")

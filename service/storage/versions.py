@@ -6,6 +6,7 @@ import io
 import os
 import re
 import tempfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ from typing import Any
 import msgspec
 
 from service.model import Model, ModelFileError, version_of, write_file
-from service.storage.blobs import PIECE, BlobMissing, Blobs
+from service.storage.blobs import PIECE, BlobMissing, Blobs, storage_errors
 
 VERSION = re.compile(r"[0-9a-f]{12}")
 
 _FOLDER = "versions/"
 _description = msgspec.json.Decoder(dict[str, Any])
 _CURRENT = "current-version"
+
+_KEPT = 4
+"""How many files stay in the cache: a process that serves and one that works have two each."""
 
 
 class NoSuchVersion(KeyError):
@@ -99,6 +103,9 @@ class Versions:
     def fetch(self, version: str) -> Path:
         """Return the version as a file on this machine.
 
+        Where the store has no files, it is one of a cache that all processes of this user share.
+        Open it at once: when they need other versions, the cache forgets it.
+
         Raises `NoSuchVersion`: the version is not stored.
         Raises `ModelFileError`: the stored bytes do not match the version.
         """
@@ -106,21 +113,44 @@ class Versions:
         name = f"{_FOLDER}{version}.npz"
         path = self._blobs.local_path(name)
         if path is None:
-            path = self._cache / f"{version}.npz"
-            if not path.exists():
-                self._download(name, path)
+            return self._cached(name, version)
         if not _matches(path, version):
             raise ModelFileError("its file is missing or has changed since it was stored")
         return path
 
+    def _cached(self, name: str, version: str) -> Path:
+        path = self._cache / f"{version}.npz"
+        with suppress(FileNotFoundError):
+            os.utime(path)  # before it is read: no process forgets it now
+        if not _matches(path, version):
+            self._download(name, path)
+            self._forget_others(path)
+        return path
+
     def _download(self, name: str, path: Path) -> None:
-        self._cache.mkdir(mode=0o700, exist_ok=True)
         try:
             data = self._blobs.read_all(name)
         except BlobMissing:
             raise ModelFileError("its file is missing from the store") from None
-        if version_of(io.BytesIO(data)) == path.stem:
+        if version_of(io.BytesIO(data)) != path.stem:
+            raise ModelFileError("its file has changed since it was stored")
+        with storage_errors("write", str(path)):
+            self._cache.mkdir(mode=0o700, exist_ok=True)
             write_file(path, [data])
+
+    def _forget_others(self, path: Path) -> None:
+        """Remove the files that were needed least recently; whoever has one open can read on."""
+        with storage_errors("list", str(self._cache)):
+            others = sorted(set(self._cache.iterdir()) - {path}, key=_last_needed, reverse=True)
+            for other in others[_KEPT - 1 :]:
+                other.unlink(missing_ok=True)
+
+
+def _last_needed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process has removed it
+        return 0.0
 
 
 def _matches(path: Path, version: str) -> bool:

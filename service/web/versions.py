@@ -47,7 +47,7 @@ def publish() -> tuple[dict[str, Any], int, dict[str, str]]:
     runtime = current_runtime()
     store = _writable(runtime)
     options = converted(once(request.args.items(multi=True)), Publication, text=True)
-    with _received(runtime.settings.max_model_bytes) as path, _storing():
+    with _received(runtime.settings.max_model_bytes) as path, storing():
         description = _proven(path, runtime)
         runtime.store_initial()
         version = store.add_described(description, path)
@@ -61,7 +61,7 @@ def publish() -> tuple[dict[str, Any], int, dict[str, str]]:
 def version(version: str) -> flask.Response:
     """Describe a stored version."""
     runtime = current_runtime()
-    with _storing():
+    with storing():
         try:
             if runtime.versions is None:
                 raise NoSuchVersion(version)
@@ -113,7 +113,8 @@ def _writable(runtime: Runtime) -> Versions:
 
 
 @contextmanager
-def _storing() -> Iterator[None]:
+def storing() -> Iterator[None]:
+    """Turn an error of the store into a `Problem` 503, or 507 when it is full."""
     try:
         yield
     except StorageFull as error:
@@ -123,7 +124,7 @@ def _storing() -> Iterator[None]:
 
 
 def _activate(runtime: Runtime, store: Versions, version: str, force: bool) -> None:
-    with _storing():
+    with storing():
         try:
             runtime.store_initial()
             model, _ = load_version(store, version, runtime.live.class_name)
