@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, cast
 
 from service.storage.blobs import PIECE, Blobs
 
 
 class JobBlobs:
-    """The blobs of one job in the store, by name; those read must exist, else `BlobMissing`."""
+    """The blobs of one job in the store, by name; those read must exist, else `BlobMissing`.
 
-    def __init__(self, store: Blobs, id: str) -> None:
+    Parameters
+    ----------
+    before_write : called with the size of each piece; what it raises ends the writing
+    """
+
+    def __init__(self, store: Blobs, id: str, before_write: Callable[[int], object] = int) -> None:
         self._store = store
         self._prefix = f"jobs/{id}/"
+        self._before_write = before_write
 
     def write(self, blob: str, data: bytes | Iterator[bytes]) -> int:
         """Write a blob, whole or piece by piece, and return its size in bytes."""
-        return self._store.write(self._prefix + blob, [data] if isinstance(data, bytes) else data)
+        pieces = [data] if isinstance(data, bytes) else data
+        return self._store.write(self._prefix + blob, self._announced(pieces))
+
+    def _announced(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._before_write(len(piece))
+            yield piece
 
     def read_all(self, blob: str) -> bytes:
         """All bytes of a small blob."""

@@ -14,6 +14,7 @@ from service.jobs.blobs import JobBlobs
 from service.jobs.idempotency import Key, Reservation
 from service.jobs.ledger import Ledger
 from service.jobs.queue import Queue
+from service.jobs.quotas import Quotas
 from service.jobs.records import DISMISSED, MOST_LISTED, Job, Listing
 from service.jobs.specs import BEGIN, INPUT, Spec
 from service.runtime.callers import Caller
@@ -26,8 +27,8 @@ from service.storage.redis import SHORT_ANSWER_SECONDS, connect
 _RETRY_SECONDS = 2.0
 _QUOTA_RETRY_SECONDS = "60"
 
-MOST_COUNTED = 2000
-"""How many of a caller's newest jobs are counted for the size of their inputs."""
+_UNCOUNTED_BYTES = 8 << 20
+"""How much of an input may be stored before it counts: Redis may write each count to a disk."""
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Jobs:
         self._settings = settings
         self.blobs: Blobs = open_blobs(settings.store_url)
         self.ledger = Ledger(redis, settings.job_ttl_seconds)
+        self._quotas = Quotas(redis, settings.job_ttl_seconds)
         self.queue = Queue(redis)
 
     def find(self, id: str, caller: Caller) -> Job:
@@ -120,14 +122,15 @@ class Jobs:
     def _accept_new(
         self, id: str, caller: Caller, store: Store, reservation: Reservation | None = None
     ) -> Job:
-        ledger, owner, blobs = self.ledger, caller.owner, JobBlobs(self.blobs, id)
-        self._refuse_many_bytes(caller)
-        ledger.begin_upload(id)
+        ledger, owner = self.ledger, caller.owner
         try:
-            self._open(id, caller)
+            blobs = JobBlobs(self.blobs, id, self._counting(id, caller))
+            ledger.begin_upload(id)
             spec = store(blobs)
+            size = blobs.size(INPUT)
+            self._hold(id, caller, size)
             binding = reservation.binding(id) if reservation else None
-            job = ledger.create(id, owner, spec, blobs.size(INPUT), binding)
+            job = ledger.create(id, owner, spec, size, binding)
         except BaseException as error:
             created = self._created_after_all(id, owner)
             if created is None or not isinstance(error, RedisError):
@@ -149,23 +152,40 @@ class Jobs:
         job = self.ledger.get(id)
         if job is None:
             JobBlobs(self.blobs, id).delete(INPUT)
-            self.ledger.close(id, owner)
+            self._quotas.release(id, owner)
         return job
 
-    def _open(self, id: str, caller: Caller) -> None:
-        """Count a job as open; raise a `Problem` 429 beyond the caller's limit."""
-        limit = caller.limits.open_jobs
-        most = self._settings.max_open_jobs if limit is None else limit
-        if not self.ledger.open(id, caller.owner, most):
-            raise _too_many(caller, f"{most} open jobs", "wait for some to finish or cancel them")
+    def _counting(self, id: str, caller: Caller) -> Callable[[int], None]:
+        """Count a job as open; return a function that counts more bytes of its input.
 
-    def _refuse_many_bytes(self, caller: Caller) -> None:
-        limit = caller.limits.job_bytes
-        most = self._settings.max_job_bytes if limit is None else limit
-        jobs = self.ledger.jobs_of(caller.owner, MOST_COUNTED)
-        if sum(job.size for job in jobs) >= most:
-            have = f"inputs of jobs that take up {most} bytes"
-            raise _too_many(caller, have, "wait for some jobs to expire")
+        Both raise a `Problem` 429 beyond the caller's limits.
+        """
+        size, allowed = 0, self._hold(id, caller, 1)  # no input is empty
+
+        def count(more: int) -> None:
+            nonlocal size, allowed
+            size += more
+            if size > allowed:
+                allowed = self._hold(id, caller, size)
+
+        return count
+
+    def _hold(self, id: str, caller: Caller, size: int) -> int:
+        """Count so many bytes of a job's input; return up to how many need no other count."""
+        limits, settings = caller.limits, self._settings
+        most_open = settings.max_open_jobs if limits.open_jobs is None else limits.open_jobs
+        most = settings.max_job_bytes if limits.job_bytes is None else limits.job_bytes
+        if size > most:
+            detail = f"this input alone takes up more than the {most} bytes that all of a caller's"
+            raise Problem(429, f"{detail} jobs may: send fewer rows")
+        said = self._quotas.hold(id, caller.owner, size, most_open, most)
+        if said.refused == "open":
+            do = "wait for some to finish or cancel them"
+            raise _too_many(caller, f"{most_open} open jobs", do)
+        if said.refused == "bytes":
+            have = f"inputs of jobs that take up {said.others} of {most} bytes"
+            raise _too_many(caller, have, "wait for some jobs to expire, or send fewer rows")
+        return min(size + _UNCOUNTED_BYTES, most - said.others)
 
 
 def _too_many(caller: Caller, have: str, do: str) -> Problem:

@@ -13,12 +13,12 @@ from redis import Redis
 
 from service.jobs import specs
 from service.jobs.idempotency import IN_USE, Binding, again
-from service.jobs.records import ACCEPTED, OPEN, Job, Status, fields_of, now, read_job
+from service.jobs.records import ACCEPTED, Job, Status, fields_of, now, read_job
 from service.jobs.specs import Spec
 from service.services.errors import busy
 
 _JOB, _DONE, _OWNER = "gpserve:job:", "gpserve:done:", "gpserve:owner:"
-_OPEN, _OPEN_OF = "gpserve:open", "gpserve:open:"
+_OPEN = "gpserve:open"
 _UPLOAD = "gpserve:upload:"
 _UPLOAD_SECONDS = 86_400
 
@@ -121,11 +121,6 @@ redis.call('expire', KEYS[1], ARGV[3])
 redis.call('expire', KEYS[2], ARGV[3])
 return 1
 """
-_OPEN_UP_TO = """
-if redis.call('zcard', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
-redis.call('zadd', KEYS[1], ARGV[2], ARGV[3])
-return 1
-"""
 
 
 class Ledger:
@@ -145,29 +140,6 @@ class Ledger:
         self._part = redis.register_script(_PART)
         self._parts_sent = redis.register_script(_PARTS_SENT)
         self._finish = redis.register_script(_FINISH)
-        self._open_up_to = redis.register_script(_OPEN_UP_TO)
-
-    def open(self, id: str, owner: str, most: int) -> bool:
-        """Count a job as open, before its input arrives; False if its owner has `most` already.
-
-        It is one step in Redis, so that requests at the same time cannot pass the limit together.
-        """
-        args: list[int | float | str] = [most, datetime.now(UTC).timestamp(), id]
-        if self._open_up_to(keys=[_OPEN_OF + owner], args=args):
-            return True
-        self._close_lost(owner)
-        return bool(self._open_up_to(keys=[_OPEN_OF + owner], args=args))
-
-    def _close_lost(self, owner: str) -> None:
-        """Stop counting jobs whose server died before it could."""
-        for member in cast(list[bytes], self.redis.zrange(_OPEN_OF + owner, 0, -1)):
-            id = member.decode()
-            if not self.is_uploading(id) and self.status(id) not in OPEN:
-                self.close(id, owner)
-
-    def close(self, id: str, owner: str) -> None:
-        """Stop counting a job as open."""
-        self.redis.zrem(_OPEN_OF + owner, id)
 
     def create(
         self, id: str, owner: str, spec: Spec, size: int, binding: Binding | None = None

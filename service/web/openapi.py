@@ -102,7 +102,7 @@ _STATUSES = {
     415: "Unsupported media type, charset or encoding",
     416: "The range is outside the file",
     422: "Invalid points or options",
-    429: "Too many requests, points or open jobs; see Retry-After",
+    429: "Too many requests, points, open jobs or bytes of inputs; see Retry-After",
     431: "The header is too large",
     500: "The model's output is not finite",
     503: "Overloaded, shutting down or unavailable; see Retry-After",

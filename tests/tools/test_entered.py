@@ -11,7 +11,7 @@ from service.gpr import native
 from tests.docs.architecture import section
 from tests.tools.entered import entered
 
-MOST = {"one JSON point": 16, "one CSV upload": 25, "one job": 45}
+MOST = {"one JSON point": 16, "one CSV upload": 25, "one job": 46}
 
 
 @pytest.mark.skipif(native.library() is None, reason="NumPy's way enters other files of gpr/")

@@ -9,6 +9,7 @@ import pytest
 from service.jobs.blobs import JobBlobs
 from service.jobs.ledger import Ledger
 from service.jobs.queue import Queue
+from service.jobs.quotas import Quotas
 from service.jobs.specs import INPUT, Prediction
 from service.services.options import PLAIN
 from service.storage import open_blobs
@@ -83,19 +84,10 @@ def test_the_input_of_a_job_that_is_accepted_meanwhile_is_kept(
     assert blobs.names("jobs/") == ["jobs/kept/input"]
 
 
-def test_a_job_that_is_accepted_meanwhile_counts_as_open(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ledger.begin_upload("first")
-    assert ledger.open("first", OWNER, 1)
-    _accept_between(ledger, monkeypatch)
-    assert not ledger.open("second", OWNER, 1)
-
-
 def test_a_job_whose_record_expires_at_once_is_closed(ledger: Ledger) -> None:
     brief = Ledger(ledger.redis, 0)
     ledger.begin_upload("brief")
-    assert ledger.open("brief", OWNER, 1)
+    assert Quotas(ledger.redis, 3600).hold("brief", OWNER, 9, 1, 9).refused == ""
     ledger.create("brief", OWNER, SPEC, 9)
     assert brief.finish("brief", "failed", "for a test")
     assert ledger.redis.zcard(f"gpserve:open:{OWNER}") == 0
