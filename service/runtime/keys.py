@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 from datetime import time as midnight
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -61,6 +61,23 @@ class Entry(KeyLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return datetime.combine(self.expires, midnight.min, UTC).timestamp()
 
 
+_Callers = dict[bytes, Caller]
+
+
+class _Read(NamedTuple):
+    """What one reading of the file has found.
+
+    Attributes
+    ----------
+    callers : by the hashes of their keys
+    remembered : by the hash of an ``Authorization``. It belongs to these callers, so that whoever
+        still looks one up while the file is read again cannot leave a revoked key behind
+    """
+
+    callers: _Callers
+    remembered: _Callers
+
+
 class Keys:
     """The callers that this server knows.
 
@@ -74,13 +91,9 @@ class Keys:
         self._token = settings.token
         self._path = Path(settings.keys) if settings.keys else None
         self._issuer = _issuer(settings)
-        self._callers: dict[bytes, Caller] = {}
-        self._remembered: dict[bytes, Caller] = {}
-        self._seen: tuple[int, ...] = ()
+        self._seen: tuple[int, ...] = () if self._path is None else _stamp(self._path)
         self._look_again = 0.0
-        if self._path is not None:
-            self._read(self._path, _stamp(self._path))
-        self._add_token()
+        self._known = self._read()
         if not self.configured and settings.anonymous != "predict":
             raise SettingsError(
                 f"GPSERVE_ANONYMOUS={settings.anonymous} shuts everybody out: set GPSERVE_KEYS, "
@@ -98,7 +111,7 @@ class Keys:
         It takes a microsecond, so that the event loop can afford it.
         """
         self._follow()
-        caller = self._remembered.get(sha256(authorization).digest())
+        caller = self._known.remembered.get(sha256(authorization).digest())
         return caller if caller is not None and time.time() < caller.until else None
 
     def identify(self, authorization: str) -> Caller:
@@ -110,20 +123,21 @@ class Keys:
         Raises `Problem`: 401 for a wrong or expired token, 503 when its issuer does not answer.
         """
         self._follow()
+        known = self._known
         scheme, _, credentials = authorization.partition(" ")
         caller: Caller | None = None
         if scheme.lower() == "bearer" and self.configured:
-            caller = self._of_token(credentials.strip())
+            caller = self._of_token(credentials.strip(), known.callers)
         elif scheme.lower() == "basic":
-            caller = self._of_password(credentials.strip())
+            caller = _of_password(credentials.strip(), known.callers)
         if caller is None:
             return self.anonymous
         if not caller.limits.rated:
-            self._remember(authorization, caller)
+            _remember(authorization, caller, known.remembered)
         return caller
 
-    def _of_token(self, token: str) -> Caller:
-        caller = self._of_key(token)
+    def _of_token(self, token: str, callers: _Callers) -> Caller:
+        caller = _of_key(token, callers)
         if caller is None and self._issuer is not None and token.count(".") == 2:
             return self._issuer.caller(token)
         if caller is None:
@@ -131,25 +145,6 @@ class Keys:
         if time.time() >= caller.until:
             raise unauthorised(f"the {caller.owner.replace(':', ' ')} has expired")
         return caller
-
-    def _of_password(self, credentials: str) -> Caller | None:
-        try:
-            name_and_key = base64.b64decode(credentials, validate=True).decode()
-        except ValueError:  # not base64, not ASCII, or not UTF-8
-            return None
-        caller = self._of_key(name_and_key.partition(":")[2])
-        if caller is None or time.time() >= caller.until:
-            return None
-        return replace(caller, roles=caller.roles & _BASIC_ROLES)
-
-    def _of_key(self, key: str) -> Caller | None:
-        """Look a key up by its hash: how long that takes says nothing about any key."""
-        return self._callers.get(_digest(key))
-
-    def _remember(self, authorization: str, caller: Caller) -> None:
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            self._remembered = {}
-        self._remembered[sha256(authorization.encode("latin-1", "replace")).digest()] = caller
 
     def _follow(self) -> None:
         """Read the file again when it has changed; a broken one changes nothing."""
@@ -161,22 +156,40 @@ class Keys:
         if stamp == self._seen:
             return
         try:
-            self._read(self._path, stamp)
+            self._known = self._read()
         except SettingsError as error:
-            self._seen = stamp
             log.error("%s; the keys that were read before remain valid", error)
-            return
-        self._add_token()
-        log.info("read the keys again", extra={"keys": len(self._callers)})
-
-    def _read(self, path: Path, stamp: tuple[int, ...]) -> None:
-        self._callers = read_keys(path)
-        self._remembered = {}
+        else:
+            log.info("read the keys again", extra={"keys": len(self._known.callers)})
         self._seen = stamp
 
-    def _add_token(self) -> None:
+    def _read(self) -> _Read:
+        callers = read_keys(self._path) if self._path is not None else {}
         if self._token:
-            self._callers[_digest(self._token)] = Caller("key:GPSERVE_TOKEN", including(["admin"]))
+            callers[_digest(self._token)] = Caller("key:GPSERVE_TOKEN", including(["admin"]))
+        return _Read(callers, {})
+
+
+def _of_password(credentials: str, callers: _Callers) -> Caller | None:
+    try:
+        name_and_key = base64.b64decode(credentials, validate=True).decode()
+    except ValueError:  # not base64, not ASCII, or not UTF-8
+        return None
+    caller = _of_key(name_and_key.partition(":")[2], callers)
+    if caller is None or time.time() >= caller.until:
+        return None
+    return replace(caller, roles=caller.roles & _BASIC_ROLES)
+
+
+def _of_key(key: str, callers: _Callers) -> Caller | None:
+    """Look a key up by its hash: how long that takes says nothing about any key."""
+    return callers.get(_digest(key))
+
+
+def _remember(authorization: str, caller: Caller, remembered: _Callers) -> None:
+    if len(remembered) >= _MOST_REMEMBERED:
+        remembered.clear()
+    remembered[sha256(authorization.encode("latin-1", "replace")).digest()] = caller
 
 
 def _digest(key: str) -> bytes:

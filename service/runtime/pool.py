@@ -78,21 +78,21 @@ class TilePool:
 
     def predict(self, model: Model, X: FloatArray, noise: bool) -> FloatArray:
         """Return mean and variance, shape (n, 2), with the same bits as `model.predict`."""
-        executor = self._current()
-        cuts = _cuts(len(X), self.width, model.large_tile)
-        if len(cuts) == 1:
-            return executor.submit(model.predict, X, noise=noise).result()
-        parts = [executor.submit(model.predict, X[a:b], noise=noise) for a, b in cuts]
+        with self._lock:  # so that nobody shuts the executor down before it has all parts
+            executor = self._current()
+            cuts = _cuts(len(X), self.width, model.large_tile)
+            parts = [executor.submit(model.predict, X[a:b], noise=noise) for a, b in cuts]
+        if len(parts) == 1:
+            return parts[0].result()
         return np.concatenate([part.result() for part in parts])
 
     def _current(self) -> ThreadPoolExecutor:
-        with self._lock:
-            now = time.monotonic()
-            if now - self._checked >= _LIMIT_CHECK_SECONDS:
-                self._checked = now
-                self._resize(threads_for(cpu_limit()))
-            assert self._executor is not None
-            return self._executor
+        now = time.monotonic()
+        if now - self._checked >= _LIMIT_CHECK_SECONDS:
+            self._checked = now
+            self._resize(threads_for(cpu_limit()))
+        assert self._executor is not None
+        return self._executor
 
     def _resize(self, width: int) -> None:
         if width == self.width:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,6 +69,25 @@ def test_the_file_is_read_again_when_it_changes(file: Path) -> None:
     assert "wrong" in refusal(keys, MINE)
     assert keys.remembered(MINE.encode()) is None
     assert keys.identify("bearer secret").owner == "key:GPSERVE_TOKEN"
+
+
+def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_remembered(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = Keys(Settings(keys=str(file)))
+    now = time.time()
+
+    def revoked_meanwhile() -> float:
+        """The time that is asked for once the key has been found."""
+        monkeypatch.setattr("service.runtime.keys.time.time", lambda: now)
+        replace(file, file.read_text().replace("[mine]", "[renamed]"))
+        assert keys.remembered(b"of another request, which reads the file again") is None
+        return now
+
+    monkeypatch.setattr("service.runtime.keys.time.time", revoked_meanwhile)
+    assert keys.identify(MINE).owner == "key:mine"
+    assert keys.remembered(MINE.encode()) is None
+    assert keys.identify(MINE).owner == "key:renamed"
 
 
 @pytest.mark.parametrize("broken", ["[mine", "", None])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +65,22 @@ def test_the_pool_follows_the_limit_with_the_same_bits(
     for limit in (1.0, 3.0, 2.0, 1.0):
         assert np.array_equal(pool.predict(gpr, X, True), want)
         assert pool.width == threads_for(limit)
+
+
+def test_a_change_of_the_limit_fails_no_request_that_is_being_cut(
+    gpr: GPR, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call changes the limit, and so takes the threads away that others are about to use."""
+    limits = itertools.cycle((1.0, 2.0, 3.0))
+    monkeypatch.setattr(tilepool, "cpu_limit", lambda: next(limits))
+    monkeypatch.setattr(tilepool, "_LIMIT_CHECK_SECONDS", 0.0)
+    pool, X = TilePool(), gpr.description.points_across(2 * gpr.large_tile)
+    want = gpr.predict(X)
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as callers:
+            answers = list(callers.map(lambda _: pool.predict(gpr, X, True), range(100)))
+    finally:
+        sys.setswitchinterval(switching)
+    assert all(np.array_equal(P, want) for P in answers)
