@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from service.runtime.callers import Caller
@@ -22,6 +22,11 @@ Counted = Literal["requests", "points"]
 
 _WINDOW_SECONDS: dict[Counted, int] = {"requests": 1, "points": 10}
 """Points are counted over a longer time, so that one request may have more than a second's."""
+
+_LONGER_SECONDS = 10
+_CLOSE = 0.99
+"""A limit is a whole number. One that is less than this share of the rate over these windows is
+counted over a longer one, up to so many seconds."""
 
 _ANSWER_SECONDS = 0.25
 _UNCOUNTED_SECONDS = 2.0
@@ -78,14 +83,11 @@ class RateLimits:
         rate = limits.requests_per_second if counted == "requests" else limits.points_per_second
         if rate is None:
             return None
-        seconds = _WINDOW_SECONDS[counted]
-        if rate * seconds < 1:  # a limit is a whole number
-            seconds = math.ceil(1 / rate)
-        most = int(rate * seconds)
+        most, seconds = _quota(rate, _WINDOW_SECONDS[counted])
         if cost > most:
             raise too_large(
-                f"this key may predict {most} points in {seconds} s, and the request has {cost}: "
-                "send fewer at a time, or a job",
+                f"the request has {cost} points, but this key is limited to {most} per "
+                f"{seconds} s: send fewer points, or submit a job",
                 points=cost,
                 limit=most,
             )
@@ -109,7 +111,7 @@ class RateLimits:
         if not taken:
             raise Problem(
                 429,
-                f"this key may ask for {most} {counted} in {seconds} s: try again in {wait} s",
+                f"this key is limited to {_in_words(allowance)}: try again in {wait} s",
                 where={"limit": most},
                 headers={"Retry-After": str(wait), **rate_headers([allowance])},
             )
@@ -142,6 +144,24 @@ class RateLimits:
         )
         storage = RedisStorage("redis://", pool, key_prefix="", wrap_exceptions=True)
         return SlidingWindowCounterRateLimiter(storage)
+
+
+@lru_cache
+def _quota(rate: float, shortest: int) -> tuple[int, int]:
+    """Return a whole number, and in how many seconds, that come to the rate and never exceed it."""
+    found = 0, shortest
+    for seconds in (*range(shortest, shortest + _LONGER_SECONDS), math.ceil(1 / rate)):
+        most = math.floor(round(rate * seconds, 6))  # 100 times 0.29 is a little less than 29
+        if most >= _CLOSE * rate * seconds:
+            return most, seconds
+        found = max(found, (most, seconds), key=lambda quota: quota[0] / quota[1])
+    return found
+
+
+def _in_words(allowance: Allowance) -> str:
+    counted = allowance.counted.removesuffix("s") if allowance.most == 1 else allowance.counted
+    per = "second" if allowance.seconds == 1 else f"{allowance.seconds} s"
+    return f"{allowance.most} {counted} per {per}"
 
 
 def rate_headers(allowances: list[Allowance]) -> dict[str, str]:

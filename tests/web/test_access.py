@@ -216,12 +216,14 @@ def test_requests_beyond_the_limit_are_429_and_say_when_to_come_again(
     assert answers[0].headers["RateLimit"] == '"requests";r=1;t=1'
     assert answers[2].headers["RateLimit"].startswith('"requests";r=0')
     assert answers[2].headers["Retry-After"] == "1"
-    assert "2 requests in 1 s" in answers[2].get_json()["detail"]
+    said = answers[2].get_json()["detail"]
+    assert said == "this key is limited to 2 requests per second: try again in 1 s"
     assert limited.get("/model", headers=bearer("other")).status_code == 200
     assert limited.get("/model").status_code == 200
     assert limited.get("/model", headers=bearer("reader")).status_code == 200
     rarely = limited.get("/model", headers=bearer("reader"))
     assert (rarely.status_code, rarely.headers["RateLimit-Policy"]) == (429, '"requests";q=1;w=100')
+    assert "limited to 1 request per 100 s" in rarely.get_json()["detail"]
 
 
 TABLE = "lat,long,depth,stations\n" + "-20,181,500,30\n" * 6
@@ -254,6 +256,10 @@ def test_more_points_than_the_limit_ever_allows_are_413(limited: FlaskClient) ->
     answer = limited.post("/predict", json=rows, headers=bearer("mine"))
     assert answer.status_code == 413
     assert answer.get_json()["limit"] == 10
+    assert answer.get_json()["detail"] == (
+        "the request has 11 points, but this key is limited to 10 per 10 s: send fewer points, or "
+        "submit a job"
+    )
     assert limited.post("/predict", json=rows).status_code == 200
 
 
