@@ -186,11 +186,18 @@ def model_file() -> flask.Response:
         with storing():
             response = _download(runtime.versions.fetch(version))
     _describe(response, served)
-    return cast(flask.Response, response.make_conditional(request))
+    size = response.content_length
+    return cast(flask.Response, response.make_conditional(request, True, size))
 
 
 def _download(path: Path) -> flask.Response:
-    return flask.send_file(path, "application/octet-stream", as_attachment=True)
+    response = flask.send_file(
+        path, "application/octet-stream", as_attachment=True, conditional=False, etag=False
+    )
+    # The version alone says whether a copy or a part is of this file: that of an older version,
+    # which is served again, may be older or newer than it.
+    del response.headers["Last-Modified"]
+    return response
 
 
 @api.get("/healthz")

@@ -153,20 +153,32 @@ def _begin() -> None:
     request = current_request()
     g.request_id = request_id(request.headers.get("X-Request-Id", ""))
     current_runtime().requests.begin()
-    _forget_impossible_dates(request.environ)
+    _forget_impossible_conditions(request.environ)
     try:
         request.query_string.decode()
     except UnicodeDecodeError:
         raise malformed("the query string is not UTF-8: write such bytes as %XX") from None
 
 
-def _forget_impossible_dates(environ: dict[str, Any]) -> None:
-    """Ignore dates that are none (RFC 9110, section 13.1.3); Werkzeug fails for huge numbers."""
-    for name in environ.keys() & {"HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE"}:
-        try:
-            parse_date(environ[name])
-        except OverflowError:
-            del environ[name]
+def _forget_impossible_conditions(environ: dict[str, Any]) -> None:
+    """Ignore dates that are none (RFC 9110, section 13.1.3); Werkzeug fails for huge numbers.
+
+    A range whose ``If-Range`` is none, or weak, is ignored with it: the whole is sent (13.1.5).
+    """
+    if _is_huge(environ.get("HTTP_IF_MODIFIED_SINCE")):
+        del environ["HTTP_IF_MODIFIED_SINCE"]
+    condition = environ.get("HTTP_IF_RANGE", "")
+    if condition.startswith("W/") or _is_huge(condition):
+        del environ["HTTP_IF_RANGE"]
+        environ.pop("HTTP_RANGE", None)
+
+
+def _is_huge(date: str | None) -> bool:
+    try:
+        parse_date(date)
+    except OverflowError:
+        return True
+    return False
 
 
 def _end(response: flask.Response) -> flask.Response:
@@ -184,6 +196,7 @@ def _end(response: flask.Response) -> flask.Response:
         started=g.started,
         caller=_caller_name(runtime),
     )
+    response.direct_passthrough = False  # a file that bypasses the response never closes it
     if response.is_streamed and request.method != "HEAD":  # whose pieces nobody begins to read
         response.call_on_close(finish)
     else:

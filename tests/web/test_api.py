@@ -87,6 +87,31 @@ def test_model_file_can_be_taken_home(http: httpx.Client, gpr: GPR, tmp_path: Pa
     assert GPR.load(home).description.version == gpr.description.version
 
 
+CONDITIONS = {
+    "of this version": ('"{version}"', 206),
+    "of another version": ('"000000000000"', 200),
+    "weak": ('W/"{version}"', 200),
+    "of the mark that Werkzeug would have": ('"1700000000.0-123-456"', 200),
+    "a date, which two versions may share": ("Wed, 21 Oct 2099 07:28:00 GMT", 200),
+    "no date": ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", 200),
+    "nonsense": ("nonsense", 200),
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_download_is_resumed_for_the_same_file_only(
+    http: httpx.Client, gpr: GPR, condition: str
+) -> None:
+    text, status = CONDITIONS[condition]
+    headers = {"Range": "bytes=10-", "If-Range": text.format(version=gpr.description.version)}
+    answer = http.get("/model.npz", headers=headers)
+    assert answer.status_code == status
+    file = PRETRAINED.read_bytes()
+    assert answer.content == (file[10:] if status == 206 else file)
+    assert answer.headers["ETag"] == f'"{gpr.description.version}"'
+    assert "Last-Modified" not in answer.headers
+
+
 @pytest.mark.parametrize("path", ["/model", "/model.npz", "/model/diagnostics"])
 def test_not_modified(http: httpx.Client, gpr: GPR, path: str) -> None:
     headers = {"If-None-Match": f'"{gpr.description.version}"'}
@@ -184,18 +209,32 @@ def test_metrics_sum_over_workers(server: Server, http: httpx.Client, X: FloatAr
     assert counted() == before + 30
 
 
-def test_a_head_request_ends(http: httpx.Client) -> None:
-    """Nobody reads its pieces, so their end cannot be what counts it."""
+FILES: dict[str, tuple[str, str, dict[str, str], int]] = {
+    "whole": ("GET", "/model.npz", {}, 200),
+    "part": ("GET", "/model.npz", {"Range": "bytes=0-9"}, 206),
+    "no such part": ("GET", "/model.npz", {"Range": "bytes=999999999-"}, 416),
+    "not modified": ("GET", "/model.npz", {"If-None-Match": '"{version}"'}, 304),
+    "head": ("HEAD", "/model.npz", {}, 200),
+    "script": ("GET", "/docs/swagger-ui.css", {}, 200),
+    "predict": ("HEAD", "/predict?lat=-20&long=181&depth=500&stations=40", {}, 200),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_request_ends_and_is_counted(http: httpx.Client, gpr: GPR, name: str) -> None:
+    """Also one whose pieces nobody reads, or the server reads past our own."""
 
     def value(name: str) -> float:
         return sum(float(n) for n in re.findall(rf"^{name} (\S+)", http.get("/metrics").text, re.M))
 
-    counted = r'http_requests_total\{.*method="HEAD".*\}'
+    method, path, given, status = FILES[name]
+    headers = {key: text.format(version=gpr.description.version) for key, text in given.items()}
+    route = re.escape("/docs/<path:path>" if "docs" in path else path.partition("?")[0])
+    counted = rf'http_requests_total\{{code="{status}",method="{method}",route="{route}"\}}'
     before, running = value(counted), value("http_requests_in_progress")
-    answer = http.head("/predict", params={"lat": -20, "long": 181, "depth": 500, "stations": 40})
-    assert answer.status_code == 200
+    assert http.request(method, path, headers=headers).status_code == status
     until(lambda: value(counted) == before + 1)
-    assert value("http_requests_in_progress") == running
+    until(lambda: value("http_requests_in_progress") == running)
 
 
 def test_answers_are_not_to_be_guessed(http: httpx.Client) -> None:
