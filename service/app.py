@@ -98,8 +98,8 @@ def predict() -> flask.Response:
     refuse_other_version(request.headers.get("If-Match", ""), model.description.version)
     media_type = negotiation.answer_type(request.headers.get("Accept", ""))
     jobs: JobRoutes | None = flask.current_app.extensions["gpserve.jobs"]
-    if prefers_async(request):
-        return jobs.accept_prediction(model, media_type) if jobs else refuse_job()
+    if jobs and prefers_async(request):
+        return jobs.accept_prediction(model, media_type)
     counted = negotiation.begins_with_count(media_type) or access.counts_points()
     source, options = body.read(request, model, runtime.settings, counted)
     if jobs and (accepted := jobs.offer_job(model, source, options, media_type)):

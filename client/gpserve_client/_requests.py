@@ -136,7 +136,7 @@ def submit(X: FloatArray, options: Options, version: str, key: str) -> Request[J
         "If-Match": f'"{version}"',
         "Idempotency-Key": key,
     }
-    return Request("POST", "/predict", _job_status, options.query(), headers, npy(X))
+    return Request("POST", "/predict", _accepted_job, options.query(), headers, npy(X))
 
 
 def train(data: Any, target: str, options: Mapping[str, Any], key: str) -> Request[JobStatus]:
@@ -225,6 +225,13 @@ def _partial_answer(response: httpx2.Response, values: FloatArray) -> PartialAns
 
 def _document(response: httpx2.Response) -> Any:
     return response.json()
+
+
+def _accepted_job(response: httpx2.Response) -> JobStatus:
+    if response.status_code != 202:
+        detail = "the server has answered at once instead of accepting a job: it has no queue. "
+        raise ServiceError(response.status_code, {"detail": detail + "Use predict"})
+    return _job_status(response)
 
 
 def _job_status(response: httpx2.Response) -> JobStatus:

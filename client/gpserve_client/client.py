@@ -127,6 +127,8 @@ class Client(ClientBase):
         """Predict as a job, with the points and options of `predict`, except `covariance`.
 
         The job continues when this program ends; `job` finds it again by its ID.
+
+        Raises `ServiceError`: among others, the server has no queue for jobs; use `predict`.
         """
         retrying = Retrying(**self._retry_version_change())
         return retrying(self._submit, held(points), Options(**options), _requests.new_key())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 
-from werkzeug.http import parse_dict_header, parse_etags
+from werkzeug.http import parse_etags, parse_list_header
 from werkzeug.wrappers import Request, Response
 
-from service.services.errors import Problem, malformed
+from service.services.errors import Problem
 
 
 def refuse_other_version(if_match: str, version: str) -> None:
@@ -31,28 +31,34 @@ def mark_version(response: Response, version: str) -> None:
     response.headers["ETag"] = f'"{version}"'
 
 
+ASYNC = "respond-async"
+"""The preference for a job."""
+
+
 def prefers_async(request: Request) -> bool:
     """Whether ``Prefer`` asks to make this request a job at once."""
-    return "respond-async" in _preferences(request)
+    return ASYNC in _preferences(request)
 
 
 def wait_seconds(request: Request) -> float | None:
     """How long the caller is ready to wait before the request becomes a job.
 
-    Raises `Problem`: 400 when ``Prefer: wait`` is not a number of seconds.
+    None when ``Prefer`` does not say so, or not in seconds: a preference that cannot be honoured
+    is to be ignored (RFC 7240, section 2).
     """
-    wait = _preferences(request).get("wait")
-    if wait is None:
-        return None
     with suppress(ValueError):
-        seconds = float(wait)
+        seconds = float(_preferences(request).get("wait", ""))
         if 0 <= seconds < math.inf:
             return seconds
-    raise malformed(f"Prefer: wait={wait[:40]!r} is not a number of seconds")
+    return None
 
 
-def _preferences(request: Request) -> dict[str, str | None]:
+def _preferences(request: Request) -> dict[str, str]:
+    """Return the first value of each preference, without its parameters."""
     if request.method == "HEAD":  # it must not create a job
         return {}
-    preferences = parse_dict_header(request.headers.get("Prefer", ""))
-    return {name.lower(): value for name, value in preferences.items()}
+    found: dict[str, str] = {}
+    for item in parse_list_header(request.headers.get("Prefer", "")):
+        name, _, value = item.partition(";")[0].partition("=")
+        found.setdefault(name.strip().lower(), value.strip().strip('"'))
+    return found

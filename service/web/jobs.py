@@ -45,7 +45,7 @@ from service.settings import Settings
 from service.storage.versions import Versions
 from service.web import body
 from service.web.access import current_caller
-from service.web.headers import wait_seconds
+from service.web.headers import ASYNC, prefers_async, wait_seconds
 from service.web.hooks import Request, client_has_left, current_runtime
 
 COLUMN_LISTS = frozenset({"features", "categorical", "leave_out"})
@@ -66,20 +66,27 @@ class JobRoutes:
         """Made when first needed: gunicorn forks, and a connection must belong to one process."""
         return Jobs(self._runtime.settings)
 
-    def accept(self, store: Store) -> flask.Response:
-        """Answer 202 to a request that becomes a job; `store` stores its input."""
+    def accept(self, store: Store, preference: str | None) -> flask.Response:
+        """Answer 202 to a request that becomes a job.
+
+        Parameters
+        ----------
+        store : stores its input
+        preference : what the caller preferred, if that is why it becomes a job
+        """
         key = _key(cast(Request, request))
         with reachable():
             self._runtime.store_initial()
             job = self.jobs.accept(current_caller(), key, store)
         response = flask.make_response(_described(job), 202)
         response.headers["Location"] = f"/jobs/{job.id}"
-        response.headers["Preference-Applied"] = "respond-async"
+        if preference is not None:
+            response.headers["Preference-Applied"] = preference
         return response
 
     def accept_prediction(self, model: Model, media_type: str) -> flask.Response:
         """Make a job of a prediction whose body has not been read."""
-        return self.accept(partial(_store_request, self._runtime, model, media_type))
+        return self.accept(partial(_store_request, self._runtime, model, media_type), ASYNC)
 
     def offer_job(
         self, model: Model, source: Source, options: Options, media_type: str
@@ -107,7 +114,8 @@ class JobRoutes:
         check_limits(points, options, runtime.limits)
         version = model.description.version
         return self.accept(
-            lambda blobs: prediction_spec(blobs, source, options, version, media_type)
+            lambda blobs: prediction_spec(blobs, source, options, version, media_type),
+            f"wait={wait:.15g}",
         )
 
 
@@ -165,7 +173,8 @@ def train() -> flask.Response:
     """Fit a new version from uploaded data, as a job."""
     runtime = current_runtime()
     settings = runtime.settings
-    return _current().accept(partial(_store_training, settings, runtime.live.version))
+    preference = ASYNC if prefers_async(request) else None
+    return _current().accept(partial(_store_training, settings, runtime.live.version), preference)
 
 
 def _store_training(settings: Settings, served: str, blobs: JobBlobs) -> Training:

@@ -14,7 +14,7 @@ from service.storage import open_blobs
 from tests.helpers import plainhttp
 from tests.helpers.patience import report_if_late, until
 from tests.helpers.serving import FLASK_ALONE, serving
-from tests.helpers.stack import Stack, bearer, stack
+from tests.helpers.stack import TOKEN, Stack, bearer, stack
 
 CSV = {"Content-Type": "text/csv"}
 ASYNC = {"Prefer": "respond-async"}
@@ -134,15 +134,42 @@ def test_a_request_that_would_take_too_long_is_offered_as_a_job(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("wait", ["soon", "-1", "nan", "inf", ""])
-def test_an_invalid_wait_is_rejected(http: httpx.Client, wait: str) -> None:
+def test_an_invalid_wait_is_ignored(http: httpx.Client, wait: str) -> None:
     answer = http.post("/predict", json=POINT, headers={"Prefer": f"wait={wait}"})
-    assert answer.status_code == 400
-    assert "wait" in answer.json()["detail"]
+    assert answer.status_code == 200
+    assert "Preference-Applied" not in answer.headers
 
 
-def test_preferences_are_case_insensitive(http: httpx.Client) -> None:
-    answer = http.post("/predict", json=POINT, headers={"Prefer": "Respond-Async"})
+@pytest.mark.parametrize(
+    ("preference", "applied"),
+    [
+        ("Respond-Async", "respond-async"),
+        ("respond-async, wait=10", "respond-async"),
+        ("return=minimal, respond-async; why=because", "respond-async"),
+        ("wait=0", "wait=0"),
+        ("wait=0, wait=100", "wait=0"),
+        ('wait="0"; patiently', "wait=0"),
+    ],
+)
+def test_a_job_names_the_preference_that_made_it_one(
+    http: httpx.Client, preference: str, applied: str
+) -> None:
+    answer = http.post("/predict", json=POINT, headers={"Prefer": preference})
     assert answer.status_code == 202
+    assert answer.headers["Preference-Applied"] == applied
+
+
+@pytest.mark.parametrize(
+    ("preference", "applied"), [({}, None), (ASYNC, "respond-async"), ({"Prefer": "wait=5"}, None)]
+)
+def test_a_training_names_a_preference_only_if_there_was_one(
+    http: httpx.Client, preference: dict[str, str], applied: str | None
+) -> None:
+    table = b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(12))
+    answer = http.post("/train", content=table, headers=TOKEN | CSV | preference)
+    assert answer.status_code == 202
+    assert answer.headers.get("Preference-Applied") == applied
+    http.delete(answer.headers["Location"], headers=TOKEN)
 
 
 @pytest.mark.parametrize("arguments", [(), FLASK_ALONE])
@@ -151,10 +178,12 @@ def test_without_a_queue_predictions_work_and_job_requests_fail(
 ) -> None:
     with serving(tmp_path, *arguments, token="secret") as plain:
         assert plainhttp.post(f"{plain.url}/predict", json=POINT).status_code == 200
+        at_once = plainhttp.post(f"{plain.url}/predict", json=POINT, headers=ASYNC)
+        assert at_once.status_code == 200
+        assert "Preference-Applied" not in at_once.headers
         token = {"Authorization": "Bearer secret"}
         for method, path, headers in (
-            ("POST", "/predict", ASYNC),
-            ("POST", "/train", token),
+            ("POST", "/train", token | ASYNC),
             ("GET", "/jobs", {}),
             ("GET", "/jobs/1", {}),
             ("DELETE", "/jobs/1", {}),
