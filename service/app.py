@@ -26,6 +26,7 @@ from service.web.hooks import (
     client_has_left,
     current_request,
     current_runtime,
+    derive_while_connected,
     predict_while_connected,
 )
 from service.web.umbridge import umbridge
@@ -109,7 +110,13 @@ def predict() -> flask.Response:
         access.count_points(points)
     parsed = perf_counter()
     answer = writing.pieces(
-        model, source, options, media_type, predict_while_connected(), runtime.limits
+        model,
+        source,
+        options,
+        media_type,
+        predict_while_connected(),
+        runtime.limits,
+        derive_while_connected(),
     )
     pieces = writing.whole_if_few(_while_connected(answer, request.environ), points)
     response = flask.Response(pieces, content_type=media_type)

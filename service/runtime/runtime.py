@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from time import perf_counter
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from service.model import Diagnostics, FloatArray, Model
@@ -18,6 +19,7 @@ from service.runtime.logs import RequestLog
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
 from service.runtime.ratelimits import RateLimits
+from service.services.chunks import row_ranges
 from service.services.prediction import Limits
 from service.settings import Settings, SettingsError
 from service.storage import open_blobs
@@ -25,6 +27,10 @@ from service.storage.blobs import StorageError
 from service.storage.versions import Versions
 
 _MEASURED_POINTS = 64
+
+_DERIVED_AT_ONCE = 64
+"""A second derivative costs as much as some twenty predictions: so many take a fraction of a second
+for any model, and a multiple of what the model itself takes at once keeps the bits."""
 
 
 class Runtime:
@@ -47,6 +53,7 @@ class Runtime:
         cost = _measure(self.live.model)
         self.batcher = Batcher(Backlog(settings.max_backlog_seconds, cost), self.pool, self.metrics)
         self.uploads = Backlog(float("inf"), cost)
+        self.derivatives = Backlog(float("inf"), cost)
         self.limits = Limits(settings.max_covariance_points, settings.max_sample_values)
         self.draining = False
         self._started_in = 0
@@ -84,7 +91,7 @@ class Runtime:
 
     def backlog_seconds(self) -> float:
         """Return the estimated seconds of all accepted work."""
-        return self.batcher.backlog.seconds + self.uploads.seconds
+        return self.batcher.backlog.seconds + self.uploads.seconds + self.derivatives.seconds
 
     def diagnostics(self, model: Model) -> Diagnostics:
         """Return a model's diagnostics, on a thread: computed once, and kept for one version.
@@ -112,6 +119,33 @@ class Runtime:
         self.uploads.done(len(X), took)
         self.metrics.count_points(len(X), took)
         return P
+
+    def derive(
+        self,
+        proceed: Callable[[], None],
+        function: Callable[..., FloatArray],
+        /,
+        *arrays: FloatArray,
+    ) -> FloatArray:
+        """Return the values of a function at all rows, which are points that take long.
+
+        Parameters
+        ----------
+        proceed : called before each part; what it raises ends the computation
+        function : of as many arrays, of which it gets the same rows
+        """
+        left, parts = len(arrays[0]), []
+        self.derivatives.add(left)
+        try:
+            for a, b in row_ranges(left, _DERIVED_AT_ONCE):
+                proceed()
+                started = perf_counter()
+                parts.append(function(*(array[a:b] for array in arrays)))
+                self.derivatives.done(b - a, perf_counter() - started)
+                left -= b - a
+        finally:
+            self.derivatives.done(left)
+        return np.concatenate(parts)
 
 
 def _versions(settings: Settings, live: Live) -> tuple[Versions | None, Follower | None]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from statistics import NormalDist
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -18,6 +19,18 @@ from service.services.options import Options
 
 Predict = Callable[[Model, FloatArray, bool], FloatArray]
 """Mean and variance of (model, X, noise): the model's own, or one that uses all CPUs."""
+
+
+class Derive(Protocol):
+    """A call of a function of arrays: at once, or of few of their rows after the other."""
+
+    def __call__(self, function: Callable[..., FloatArray], /, *arrays: FloatArray) -> FloatArray:
+        """Return the values at all rows."""
+
+
+def at_once(function: Callable[..., FloatArray], /, *arrays: FloatArray) -> FloatArray:
+    """Call the function with the whole arrays."""
+    return function(*arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,9 @@ def column_names(features: Sequence[str], options: Options) -> list[str]:
     return names + [f"sample_{i + 1}" for i in range(options.samples)]
 
 
-def columns(model: Model, X: FloatArray, options: Options, predict: Predict) -> FloatArray:
+def columns(
+    model: Model, X: FloatArray, options: Options, predict: Predict, derive: Derive = at_once
+) -> FloatArray:
     """Return the numbers that were asked for, shape (n, len(column_names)).
 
     Raises `Problem`: 422 when the model has no gradient or samples.
@@ -53,7 +68,7 @@ def columns(model: Model, X: FloatArray, options: Options, predict: Predict) -> 
             half = z * np.sqrt(P[:, 1:])
             parts.append(np.hstack([P[:, :1] - half, P[:, :1] + half]))
         if options.gradient:
-            parts.append(model.gradient(X).reshape(len(X), -1))
+            parts.append(derive(model.gradient, X).reshape(len(X), -1))
         if options.samples:
             draws = model.samples(X, options.samples, options.seed, pathwise=options.pathwise)
             parts.append(draws.T)
@@ -63,7 +78,12 @@ def columns(model: Model, X: FloatArray, options: Options, predict: Predict) -> 
 
 
 def answered(
-    model: Model, chunks: Iterator[Chunk], options: Options, predict: Predict, limits: Limits
+    model: Model,
+    chunks: Iterator[Chunk],
+    options: Options,
+    predict: Predict,
+    limits: Limits,
+    derive: Derive = at_once,
 ) -> Iterator[Answered]:
     """Yield each chunk with its numbers; bad rows get NaN."""
     if options.samples:
@@ -74,7 +94,7 @@ def answered(
             yield Answered(chunk, np.empty((0, len(names))), np.empty(0, dtype=bool))
             continue
         refuse_many_samples(options, len(chunk.X), limits)
-        values = columns(model, chunk.X, options, predict)
+        values = columns(model, chunk.X, options, predict, derive)
         outside = extrapolated(model, chunk.X)
         if chunk.errors:
             bad = list(chunk.errors)

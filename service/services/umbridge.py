@@ -232,20 +232,20 @@ def _nonfinite() -> UMBridgeError:
 Columns = tuple[int, ...]
 
 
-def gradient(model: Model, X: FloatArray, columns: Columns, sens: FloatArray) -> FloatArray:
+def gradient(model: Model, columns: Columns, X: FloatArray, sens: FloatArray) -> FloatArray:
     """Return Jᵀ·sens, shape (n, d), for sens of shape (n, k) and k columns of (mean, variance)."""
     J = model.gradient(X)[:, columns]
     return _product("sens", "nkd,nk->nd", J, sens)
 
 
-def jacobian(model: Model, X: FloatArray, columns: Columns, vec: FloatArray) -> FloatArray:
+def jacobian(model: Model, columns: Columns, X: FloatArray, vec: FloatArray) -> FloatArray:
     """Return J·vec, shape (n, k), for vec of shape (n, d)."""
     J = model.gradient(X)[:, columns]
     return _product("vec", "nkd,nd->nk", J, vec)
 
 
 def hessian(
-    model: Model, X: FloatArray, columns: Columns, sens: FloatArray, vec: FloatArray
+    model: Model, columns: Columns, X: FloatArray, sens: FloatArray, vec: FloatArray
 ) -> FloatArray:
     """Return (Σₖ sensₖ Hₖ)·vec, shape (n, d): the Hessian of the functional that sens makes."""
     H = model.hessian(X)[:, columns]

@@ -17,7 +17,7 @@ from service.services.errors import Problem, malformed, unusable
 from service.services.features import Features, UnknownWord, features_of, listed
 from service.services.options import Options
 from service.services.points import refuse_too_many
-from service.services.prediction import Predict, columns, extrapolated
+from service.services.prediction import Derive, Predict, at_once, columns, extrapolated
 from service.services.v2data import read_arrays, wrong_input
 from service.services.v2tensors import (
     DATATYPES,
@@ -162,7 +162,7 @@ EXTRAPOLATED = "extrapolated"
 
 
 def infer(
-    model: Model, X: NDArray[Any], asked: Inference, predict: Predict
+    model: Model, X: NDArray[Any], asked: Inference, predict: Predict, derive: Derive = at_once
 ) -> tuple[list[Output], dict[str, Any]]:
     """Return the requested outputs, mean and variance when none is named, and parameters.
 
@@ -172,7 +172,7 @@ def infer(
     """
     gradient = needs_gradient(asked, len(model.description.feature_names))
     options = Options(noise=asked.parameters.noise, gradient=gradient)
-    return outputs(asked, *_predicted(model, X, options, predict))
+    return outputs(asked, *_predicted(model, X, options, predict, derive))
 
 
 _MEAN_AND_VARIANCE = [RequestedOutput(name="mean"), RequestedOutput(name="variance")]
@@ -235,7 +235,7 @@ def _refuse_impossible(output: RequestedOutput, names: Sequence[str]) -> None:
 
 
 def _predicted(
-    model: Model, X: NDArray[Any], options: Options, predict: Predict
+    model: Model, X: NDArray[Any], options: Options, predict: Predict, derive: Derive
 ) -> tuple[FloatArray, BoolArray]:
     """Return the numbers, shape (n, k), and which points are extrapolated, shape (n, 1)."""
     n, d = X.shape
@@ -244,7 +244,7 @@ def _predicted(
     for a, b in row_ranges(n, step):
         chunk = np.ascontiguousarray(X[a:b], dtype=np.float64)
         refuse_unusable(chunk, features_of(model), a)
-        values[a:b] = columns(model, chunk, options, predict)
+        values[a:b] = columns(model, chunk, options, predict, derive)
         outside[a:b, 0] = extrapolated(model, chunk)
     return values, outside
 

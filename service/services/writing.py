@@ -22,9 +22,11 @@ from service.services.errors import unusable
 from service.services.features import Features, features_of, listed
 from service.services.options import Options
 from service.services.prediction import (
+    Derive,
     Limits,
     Predict,
     answered,
+    at_once,
     column_names,
     covariance,
     extrapolated,
@@ -87,6 +89,7 @@ def pieces(
     media_type: str,
     predict: Predict,
     limits: Limits,
+    derive: Derive = at_once,
 ) -> Iterator[bytes]:
     """Return the answer's bytes; what can be refused is refused before the first one.
 
@@ -103,7 +106,7 @@ def pieces(
         K = covariance(model, np.concatenate([chunk.X for chunk in whole]), options)
         chunks = iter(whole)
     layout = layout_of(source, options, features_of(model), K)
-    return written(layout, answered(model, chunks, options, predict, limits), media_type)
+    return written(layout, answered(model, chunks, options, predict, limits, derive), media_type)
 
 
 def whole_if_few(pieces: Iterator[bytes], points: int | None) -> bytes | Iterator[bytes]:

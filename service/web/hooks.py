@@ -22,7 +22,7 @@ from service.runtime.runtime import Runtime
 from service.services.body import DigestedBody
 from service.services.chunks import CHUNK_TILES, row_ranges
 from service.services.errors import Problem, error_form, malformed
-from service.services.prediction import Predict
+from service.services.prediction import Derive, Predict
 from service.web.forms import FormParser
 
 CLIENT_LEFT = "gpserve.client_left"
@@ -119,14 +119,24 @@ def predict_while_connected() -> Predict:
     environ, runtime = flask.request.environ, current_runtime()
 
     def predict(model: Model, X: FloatArray, noise: bool) -> FloatArray:
-        if client_has_left(environ):
-            raise ClientLeftError
+        _refuse_if_left(environ)
         size = CHUNK_TILES * model.large_tile
         if len(X) < 2 * size:
             return runtime.predict(model, X, noise)
         return np.concatenate([predict(model, X[a:b], noise) for a, b in row_ranges(len(X), size)])
 
     return predict
+
+
+def derive_while_connected() -> Derive:
+    """Return a function that derives few points at a time, on the same condition."""
+    environ, runtime = flask.request.environ, current_runtime()
+    return partial(runtime.derive, lambda: _refuse_if_left(environ))
+
+
+def _refuse_if_left(environ: Mapping[str, Any]) -> None:
+    if client_has_left(environ):
+        raise ClientLeftError
 
 
 def client_has_left(environ: Mapping[str, Any]) -> bool:

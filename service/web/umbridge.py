@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import flask
 import numpy as np
@@ -17,7 +18,12 @@ from service.services.umbridge import Call, Feature
 from service.web.access import count_points
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
-from service.web.hooks import current_request, current_runtime, predict_while_connected
+from service.web.hooks import (
+    current_request,
+    current_runtime,
+    derive_while_connected,
+    predict_while_connected,
+)
 
 umbridge = Blueprint("umbridge", __name__)
 
@@ -111,10 +117,11 @@ def gradient() -> flask.Response:
 
 
 def _gradient(model: Model, call: Call) -> Compute:
+    derive = derive_while_connected()
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.check_indices(outWrt=call.out_wrt, inWrt=call.in_wrt)
     sens = calls.vector(call.sens, "sens", len(X), len(columns))
-    return lambda: calls.derived(calls.gradient(model, X, columns, sens))
+    return lambda: calls.derived(derive(partial(calls.gradient, model, columns), X, sens))
 
 
 @umbridge.post("/ApplyJacobian")
@@ -124,10 +131,11 @@ def apply_jacobian() -> flask.Response:
 
 
 def _jacobian(model: Model, call: Call) -> Compute:
+    derive = derive_while_connected()
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.check_indices(outWrt=call.out_wrt, inWrt=call.in_wrt)
     vec = calls.vector(call.vec, "vec", *X.shape)
-    return lambda: calls.derived(calls.jacobian(model, X, columns, vec))
+    return lambda: calls.derived(derive(partial(calls.jacobian, model, columns), X, vec))
 
 
 @umbridge.post("/ApplyHessian")
@@ -137,8 +145,9 @@ def apply_hessian() -> flask.Response:
 
 
 def _hessian(model: Model, call: Call) -> Compute:
+    derive = derive_while_connected()
     X, columns = _points(model, call), calls.columns(call.name, model)
     calls.check_indices(outWrt=call.out_wrt, inWrt1=call.in_wrt1, inWrt2=call.in_wrt2)
     sens = calls.vector(call.sens, "sens", len(X), len(columns))
     vec = calls.vector(call.vec, "vec", *X.shape)
-    return lambda: calls.derived(calls.hessian(model, X, columns, sens, vec))
+    return lambda: calls.derived(derive(partial(calls.hessian, model, columns), X, sens, vec))

@@ -24,7 +24,12 @@ from service.services.writing import whole_if_few
 from service.web.access import count_points
 from service.web.body import opened
 from service.web.headers import mark_version, refuse_other_version
-from service.web.hooks import current_request, current_runtime, predict_while_connected
+from service.web.hooks import (
+    current_request,
+    current_runtime,
+    derive_while_connected,
+    predict_while_connected,
+)
 
 v2 = Blueprint("v2", __name__)
 
@@ -133,7 +138,9 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     with parsing(len(text)):
         asked, X = protocol.read_request(text, raw, features, limit)
     count_points(len(X))
-    outputs, members = protocol.infer(served, X, asked, predict_while_connected())
+    outputs, members = protocol.infer(
+        served, X, asked, predict_while_connected(), derive_while_connected()
+    )
     return _answer(served, asked.id, outputs, members, points=len(X))
 
 

@@ -236,12 +236,12 @@ def _compute(feature: str, model: GPR, X: Any, call: umbridge.Call, columns: Any
     umbridge.check_indices(outWrt=call.out_wrt, inWrt=call.in_wrt)
     if feature == "ApplyJacobian":
         vec = umbridge.vector(call.vec, "vec", *X.shape)
-        return umbridge.derived(umbridge.jacobian(model, X, columns, vec))
+        return umbridge.derived(umbridge.jacobian(model, columns, X, vec))
     sens = umbridge.vector(call.sens, "sens", len(X), len(columns))
     if feature == "Gradient":
-        return umbridge.derived(umbridge.gradient(model, X, columns, sens))
+        return umbridge.derived(umbridge.gradient(model, columns, X, sens))
     vec = umbridge.vector(call.vec, "vec", *X.shape)
-    return umbridge.derived(umbridge.hessian(model, X, columns, sens, vec))
+    return umbridge.derived(umbridge.hessian(model, columns, X, sens, vec))
 
 
 def trainings() -> Reader:
