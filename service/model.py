@@ -139,6 +139,9 @@ class Model(ABC):
     exact_draws: int = 1000
     """Points up to which draws are made of their joint covariance."""
 
+    draw_size: int = 0
+    """Numbers that make one pathwise draw, at however few points: the service limits them."""
+
     @property
     @abstractmethod
     def trained(self) -> bool:

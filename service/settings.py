@@ -97,7 +97,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_covariance_points: Count = 1000
     """Points with `covariance=true`: the answer grows with the square."""
     max_sample_values: Count = 1_000_000
-    """Points times draws with `samples=n` in one request."""
+    """Points times draws with `samples=n` in one request. Pathwise draws may take 32 times as many
+    numbers, of which each has 4096 for each term of the kernel and three for each training row."""
     max_backlog_seconds: Seconds = 1.0
     """How much estimated work may be queued before small requests get 503 at once, since a late
     answer helps nobody."""

@@ -8,7 +8,7 @@ from ctypes import c_void_p
 
 import numpy as np
 
-from service.gpr.factors import Product, Single, StdPeriodic
+from service.gpr.factors import Single, StdPeriodic, factors_of
 from service.gpr.means import Trend
 from service.gpr.native import ROWS, Library, Term, Triangle, aligned, padded
 from service.gpr.posterior import Posterior
@@ -128,8 +128,7 @@ class CompiledPredictor(Predictor):
         self.arithmetic = f"compiled for {library.build}"
         self.triangle: PackedTriangle = PackedTriangle(library, p.factor, p.alpha, p.output_scale)
         self.terms = [
-            [self._compiled(f) for f in (term.factors if isinstance(term, Product) else (term,))]
-            for term in p.kernel.functions
+            [self._compiled(factor) for factor in factors_of(term)] for term in p.kernel.functions
         ]
         self.inputs = p.X.shape[1]
         self._scratches = _Scratches()

@@ -234,6 +234,11 @@ Function = Single | Product
 Term = Function | White
 
 
+def factors_of(term: Function) -> tuple[Single, ...]:
+    """Return the factors of a product; any other term is its own."""
+    return term.factors if isinstance(term, Product) else (term,)
+
+
 def product_of(a: Term, b: Term) -> Term:
     """Return the product of two terms; of White and another it is White.
 
@@ -241,11 +246,7 @@ def product_of(a: Term, b: Term) -> Term:
     """
     if isinstance(a, White) or isinstance(b, White):
         return White(_constant(a) * _constant(b))
-    return Product((*_factors(a), *_factors(b)))
-
-
-def _factors(term: Single | Product) -> tuple[Single, ...]:
-    return term.factors if isinstance(term, Product) else (term,)
+    return Product((*factors_of(a), *factors_of(b)))
 
 
 def _constant(term: Term) -> float:
@@ -253,7 +254,7 @@ def _constant(term: Term) -> float:
     if isinstance(term, White):
         return term.variance
     variance = 1.0
-    for factor in _factors(term):
+    for factor in factors_of(term):
         if isinstance(factor, Linear):
             raise ValueError("White * Linear is noise that grows with x, which is not supported")
         variance *= factor.variance

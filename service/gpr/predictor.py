@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from service.gpr.factors import Product, Single
+from service.gpr.factors import Single, factors_of
 from service.gpr.kernels import Kernel
 from service.gpr.means import Trend
 from service.gpr.posterior import Posterior
@@ -90,5 +90,5 @@ def _factors(kernel: Kernel) -> list[Single]:
     """Return the factors of all terms."""
     found: list[Single] = []
     for term in kernel.functions:
-        found += term.factors if isinstance(term, Product) else [term]
+        found += factors_of(term)
     return found

@@ -22,7 +22,13 @@ from service.gpr.means import Basis, Mean
 from service.gpr.parts import posterior_of_parts
 from service.gpr.posterior import Posterior
 from service.gpr.predictor import Predictor
-from service.gpr.sampling import PathwiseDraws, joint_draws
+from service.gpr.sampling import (
+    Drawing,
+    PathwiseDraws,
+    blocks,
+    joint_draws,
+    numbers_per_draw,
+)
 from service.gpr.tiles import TiledPredictor
 from service.gpr.toolkits import posterior_of_sklearn
 from service.model import (
@@ -38,8 +44,8 @@ from service.model import (
 
 _FLOAT64 = np.dtype(np.float64)
 
-RECENT_DRAWS = 4
-"""Draws to keep, so that the pieces of a large array share them."""
+RECENT_DRAWS = 2
+"""Sets of draws to keep, so that the pieces of a large array share them."""
 
 
 class GPR(Model):
@@ -68,7 +74,7 @@ class GPR(Model):
         self.output_name = output_name
         self._posterior: Posterior | None = None
         self._recent: dict[tuple[int, int], PathwiseDraws] = {}
-        self._lock = threading.Lock()
+        self._few, self._many = threading.Lock(), threading.Lock()
 
     @classmethod
     def from_posterior(cls, posterior: Posterior) -> Self:
@@ -194,6 +200,7 @@ class GPR(Model):
         self._encoding = posterior.encoding if posterior.categories else None
         self._predictor = _predictor(posterior)
         self.arithmetic = self._predictor.arithmetic
+        self.draw_size = numbers_per_draw(posterior)
         variance = posterior.output_scale**2
         self._floor = variance * posterior.least_variance
         self._noise = variance * posterior.noise_variance
@@ -300,9 +307,9 @@ class GPR(Model):
         They are exact unless `pathwise`; then each is a function of x, see `PathwiseDraws`.
         """
         if pathwise:
-            p, draws = self.posterior, self._draws(count, seed)
-            U = p.model_units(self._columns(X))
-            return p.output_offset + p.output_scale * draws.at(U)
+            p = self.posterior
+            draws = self._functions(p.model_units(self._columns(X)), count, seed)
+            return p.output_offset + p.output_scale * draws
         return joint_draws(self.predict(X)[:, 0], self._latent_covariance(X), count, seed)
 
     def diagnostics(self) -> Diagnostics:
@@ -312,12 +319,25 @@ class GPR(Model):
         """
         return validation.diagnose(self.posterior, self.description.scores)
 
-    def _draws(self, count: int, seed: int) -> PathwiseDraws:
-        with self._lock:
+    def _functions(self, U: FloatArray, count: int, seed: int) -> FloatArray:
+        """Return draws at U, shape (count, n): many of them in blocks, one caller at a time."""
+        parts = blocks(self.posterior, count)
+        if len(parts) == 1:
+            return self._kept(count, seed).at(U)
+        draws = np.empty((count, len(U)))
+        with self._many:
+            drawing = Drawing(self.posterior, seed)
+            for part in parts:
+                draws[part.start : part.stop] = PathwiseDraws(drawing, part).at(U)
+        return draws
+
+    def _kept(self, count: int, seed: int) -> PathwiseDraws:
+        with self._few:
             if (count, seed) not in self._recent:
+                made = PathwiseDraws(Drawing(self.posterior, seed), range(count))
                 while len(self._recent) >= RECENT_DRAWS:
                     del self._recent[next(iter(self._recent))]
-                self._recent[count, seed] = PathwiseDraws(self.posterior, count, seed)
+                self._recent[count, seed] = made
             return self._recent[count, seed]
 
     def _columns(self, X: Any) -> FloatArray:

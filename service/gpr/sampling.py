@@ -8,9 +8,11 @@ covariance of all points.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from service.gpr.factors import Bias, Function, Linear, Product, StdPeriodic
+from service.gpr.factors import Bias, Function, Linear, StdPeriodic, factors_of
 from service.gpr.means import Trend
 from service.gpr.posterior import Posterior
 from service.gpr.stationary import Stationary
@@ -25,6 +27,9 @@ FEATURE_ROWS = 256
 
 TILE = 8
 """Points and draws per product: in a fixed shape the bits do not depend on how X is cut."""
+
+BLOCK_NUMBERS = 4_000_000
+"""Numbers of the draws that are in memory at once: 32 MB."""
 
 
 _FEATURES = 2**63
@@ -101,6 +106,28 @@ def _spread(factor: Stationary, rng: np.random.Generator) -> FloatArray:
     raise Unsupported(f"draws as functions are not supported for the kernel {factor.name}")
 
 
+def _width(term: Function) -> int:
+    """Return the number of features of one term."""
+    factors = factors_of(term)
+    waves = any(isinstance(factor, Stationary | StdPeriodic) for factor in factors)
+    slopes = (len(factor.active_dims) for factor in factors if isinstance(factor, Linear))
+    return math.prod(slopes, start=2 * FREQUENCIES if waves else 1)
+
+
+def numbers_per_draw(posterior: Posterior) -> int:
+    """Return how many numbers one function takes, besides those that all of them share.
+
+    They are its weights, and three for each training or inducing input while it is made.
+    """
+    return sum(map(_width, posterior.kernel.functions)) + 3 * len(posterior.X)
+
+
+def blocks(posterior: Posterior, count: int) -> list[range]:
+    """Return the draws 0 to `count` in parts of at most `BLOCK_NUMBERS` numbers."""
+    size = max(1, BLOCK_NUMBERS // numbers_per_draw(posterior) // TILE) * TILE
+    return [range(i, min(i + size, count)) for i in range(0, count, size)]
+
+
 class _Features:
     """Features of one term: cos(ωx) and sin(ωx), times xᵢ for a linear factor.
 
@@ -109,7 +136,7 @@ class _Features:
     """
 
     def __init__(self, term: Function, d: int, rng: np.random.Generator) -> None:
-        factors = term.factors if isinstance(term, Product) else (term,)
+        factors = factors_of(term)
         waves = [f for f in factors if isinstance(f, Stationary | StdPeriodic)]
         self.frequencies = np.zeros((d, FREQUENCIES if waves else 0))
         for wave in waves:
@@ -121,9 +148,6 @@ class _Features:
                 variance *= factor.variance
         self.amplitude = float(np.sqrt(variance / (FREQUENCIES if waves else 1)))
         self.linear = [f for f in factors if isinstance(f, Linear)]
-        self.width = 2 * FREQUENCIES if waves else 1
-        for linear in self.linear:
-            self.width *= len(linear.active_dims)
 
     def at(self, X: FloatArray) -> FloatArray:
         """Return the features at X, shape (n, width)."""
@@ -138,42 +162,73 @@ class _Features:
         return F
 
 
-class PathwiseDraws:
-    """`count` functions of x in the model's units, the same for the same `seed`.
-
-    Draw i is the same, but for rounding, whatever `count` is. The kernel's white noise belongs to
-    observations, not to the function, and is left out.
+class Drawing:
+    """What the draws of one seed share while they are made; C takes N² numbers.
 
     Raises `Unsupported`: the kernel's spectral density is not known.
     """
 
-    def __init__(self, posterior: Posterior, count: int, seed: int) -> None:
-        self.posterior, self.count = posterior, count
+    def __init__(self, posterior: Posterior, seed: int) -> None:
+        p = self.posterior = posterior
+        self.seed = seed
         rng = _generator(seed, _FEATURES)
-        Z, N = posterior.X, len(posterior.X)
-        self.features = [_Features(f, Z.shape[1], rng) for f in posterior.kernel.functions]
-        columns = -(-count // TILE) * TILE
-        width = sum(features.width for features in self.features)
+        self.features = [_Features(f, p.X.shape[1], rng) for f in p.kernel.functions]
+        self.C = p.triangle()
+        self.trend = Trend(p.mean.design(p.X), self.C) if p.mean.estimated else None
+        self.root = self._root() if p.inducing else None
+
+    def noise(self, z: FloatArray) -> FloatArray:
+        """Return S^½ z; for an exact GP S is C diag(nugget) Cᵀ, as K + diag(nugget) is C⁻¹C⁻ᵀ."""
+        if self.root is not None:
+            return self.root @ z
+        return self.C @ (np.sqrt(self.posterior.nugget)[:, None] * z)
+
+    def _root(self) -> FloatArray:
+        p, C = self.posterior, self.C
+        values, U = np.linalg.eigh(np.eye(len(C)) - C @ p.kernel.K(p.X, p.X) @ C.T)
+        root: FloatArray = U * np.sqrt(np.maximum(values, 0))
+        return root
+
+
+class PathwiseDraws:
+    """Some draws of a seed: functions of x in the model's units.
+
+    Draw i is the same, but for rounding, with whichever others it is made. The kernel's white noise
+    belongs to observations, not to the function, and is left out.
+
+    Parameters
+    ----------
+    numbers : which draws, counted from 0
+    """
+
+    def __init__(self, drawing: Drawing, numbers: range) -> None:
+        self.posterior, self.features, self.count = (
+            drawing.posterior,
+            drawing.features,
+            len(numbers),
+        )
+        p, C = drawing.posterior, drawing.C
+        Z, N = p.X, len(p.X)
+        columns = -(-self.count // TILE) * TILE
+        width = sum(map(_width, p.kernel.functions))
         self.weights = np.zeros((width, columns))
         noise = np.zeros((N, columns))
-        for i in range(count):
-            own = _generator(seed, i)
-            self.weights[:, i] = own.standard_normal(width)
-            noise[:, i] = own.standard_normal(N)
+        for column, number in enumerate(numbers):
+            own = _generator(drawing.seed, number)
+            self.weights[:, column] = own.standard_normal(width)
+            noise[:, column] = own.standard_normal(N)
         # f(x) = prior(x) + k(x, Z) (α - Cᵀ [C prior(Z) + S^½ z]),  S = I - C K Cᵀ
-        C = posterior.triangle()
         prior = np.vstack([self._prior(Z[i : i + FEATURE_ROWS]) for i in range(0, N, FEATURE_ROWS)])
-        residual = C @ prior + self._noise(C, noise)
-        self.coefficients = np.zeros((posterior.mean.size(Z.shape[1]), columns))
-        if posterior.mean.estimated:
+        residual = C @ prior + drawing.noise(noise)
+        self.coefficients = np.zeros((p.mean.size(Z.shape[1]), columns))
+        if drawing.trend is not None:
             # The mean's coefficients are estimated anew from each draw's own data.
-            trend = Trend(posterior.mean.design(Z), C)
-            found = trend.Q.T @ residual
-            residual -= trend.Q @ found
-            self.coefficients -= trend.T.T @ found
-        self.coefficients += posterior.mean.coefficients[:, None]
-        self.update = posterior.alpha[:, None] - C.T @ residual
-        self.update[:, count:] = 0
+            found = drawing.trend.Q.T @ residual
+            residual -= drawing.trend.Q @ found
+            self.coefficients -= drawing.trend.T.T @ found
+        self.coefficients += p.mean.coefficients[:, None]
+        self.update = p.alpha[:, None] - C.T @ residual
+        self.update[:, self.count :] = 0
 
     def at(self, X: FloatArray) -> FloatArray:
         """Return the values at X, shape (count, n)."""
@@ -199,12 +254,3 @@ class PathwiseDraws:
     @staticmethod
     def _columns(A: FloatArray, j: int) -> FloatArray:
         return A[:, j : j + TILE]
-
-    def _noise(self, C: FloatArray, noise: FloatArray) -> FloatArray:
-        """Return S^½ z; for an exact GP S is C diag(nugget) Cᵀ, as K + diag(nugget) is C⁻¹C⁻ᵀ."""
-        p = self.posterior
-        if not p.inducing:
-            return C @ (np.sqrt(p.nugget)[:, None] * noise)
-        values, U = np.linalg.eigh(np.eye(len(C)) - C @ p.kernel.K(p.X, p.X) @ C.T)
-        root: FloatArray = (U * np.sqrt(np.maximum(values, 0))) @ noise
-        return root

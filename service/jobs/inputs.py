@@ -16,6 +16,7 @@ from service.jobs.blobs import JobBlobs
 from service.jobs.plans import row_bytes
 from service.jobs.specs import INPUT, Form, Prediction, Training
 from service.jobs.trainingrows import training_data
+from service.model import Model
 from service.services import arrays, negotiation, writing
 from service.services.chunks import Answered, Chunk, Source
 from service.services.errors import Problem, Where, unusable
@@ -72,9 +73,9 @@ class StoringReader(Reader):
         return self.blobs.write(INPUT, chain([head], rest))
 
 
-def check_limits(n: int, options: Options, limits: Limits) -> None:
+def check_limits(model: Model, n: int, options: Options, limits: Limits) -> None:
     """Raise a `Problem` 413 when too many draws or covariances of n points are asked for."""
-    refuse_many_samples(options, n, limits)
+    refuse_many_samples(model, options, n, limits)
     if options.covariance:
         refuse_large_covariance(n, limits)
 

@@ -41,6 +41,12 @@ class Limits:
     sample_values: int
 
 
+NUMBERS_PER_VALUE = 32
+"""Numbers of pathwise draws (`Model.draw_size`) that a request may have for each sample value that
+it may have. One takes a small part of a value's time, so that the most draws are made in a few
+seconds, like the most values."""
+
+
 def column_names(features: Sequence[str], options: Options) -> list[str]:
     """Return the names of `columns`, in order."""
     names = ["mean", "variance"]
@@ -93,7 +99,7 @@ def answered(
         if not len(chunk.X):  # a part of which every row is left out
             yield Answered(chunk, np.empty((0, len(names))), np.empty(0, dtype=bool))
             continue
-        refuse_many_samples(options, len(chunk.X), limits)
+        refuse_many_samples(model, options, len(chunk.X), limits)
         values = columns(model, chunk.X, options, predict, derive)
         outside = extrapolated(model, chunk.X)
         if chunk.errors:
@@ -141,14 +147,25 @@ def refuse_covariance_as(media_type: str) -> None:
         raise unusable("covariance=true is available as JSON only", option="covariance")
 
 
-def refuse_many_samples(options: Options, n: int, limits: Limits) -> None:
-    """Raise a `Problem` 413 when n points times the draws are more than the limit."""
-    if options.samples * n > limits.sample_values:
+def refuse_many_samples(model: Model, options: Options, n: int, limits: Limits) -> None:
+    """Raise a `Problem` 413 when n points times the draws, or the draws, are more than a limit."""
+    count = options.samples
+    if count * n > limits.sample_values:
         raise too_large(
-            f"{options.samples} samples of {n} points are more than "
-            f"{limits.sample_values} values: send fewer points at a time, with the same seed",
+            f"{count} samples of {n} points are more than {limits.sample_values} values: send "
+            "fewer points at a time, with the same seed",
             limit=limits.sample_values,
         )
+    if count > 1 and (options.pathwise or n > model.exact_draws):
+        most = max(1, NUMBERS_PER_VALUE * limits.sample_values // max(1, model.draw_size))
+        if count > most:
+            kind = "pathwise" if options.pathwise else f"of more than {model.exact_draws} points"
+            raise too_large(
+                f"{count} samples are more than {most}, the most {kind} that this model draws in "
+                "one request: ask for the others with another seed",
+                limit=most,
+                option="samples",
+            )
 
 
 def extrapolated(model: Model, X: FloatArray) -> BoolArray:

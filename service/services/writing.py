@@ -98,7 +98,7 @@ def pieces(
     shape, known = source.shape, math.prod(source.shape or ())
     if shape is not None and 0 < known <= _FEW and media_type == negotiation.JSON and options.plain:
         return iter((_predicted(model, shape, source.chunks, options, predict),))
-    refuse_many_samples(options, known, limits)
+    refuse_many_samples(model, options, known, limits)
     chunks, K = source.chunks, None
     if options.covariance:
         refuse_covariance_as(media_type)

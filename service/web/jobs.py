@@ -111,7 +111,7 @@ class JobRoutes:
                 where={"points": points, "limit": int(most)},
             )
         _refuse_truncated()
-        check_limits(points, options, runtime.limits)
+        check_limits(model, points, options, runtime.limits)
         version = model.description.version
         return self.accept(
             lambda blobs: prediction_spec(blobs, source, options, version, media_type),
@@ -156,8 +156,9 @@ def _store_request(runtime: Runtime, model: Model, media_type: str, blobs: JobBl
         reader, request, settings, negotiation.begins_with_count(media_type)
     )
     _refuse_truncated()
-    if source.shape is not None:  # a table is counted by the worker
-        check_limits(math.prod(source.shape), options, runtime.limits)
+    # A table is counted by the worker, which begins with a row of it.
+    points = 1 if source.shape is None else math.prod(source.shape)
+    check_limits(model, points, options, runtime.limits)
     form = stored[0] if stored else None
     return prediction_spec(blobs, source, options, version, media_type, form)
 

@@ -99,7 +99,7 @@ class Computer:
             seconds = self._settings.chunk_seconds
             return messages.Measured(rows_per_part(model, spec.options, self._predict, seconds))
         plan = make_plan(blobs, spec, model, task.rows_per_part, self._settings.max_points)
-        check_limits(plan.rows, spec.options, self._limits)
+        check_limits(model, plan.rows, spec.options, self._limits)
         write_plan(blobs, plan)
         small = len(plan.parts) == 1
         if small:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import GPy
 import numpy as np
 import pytest
 
-from service.gpr import GPR, kernels
+from service.gpr import GPR, kernels, sampling
 from service.gpr.kernels import Kernel
 from service.gpr.sampling import FREQUENCIES
 from service.model import FloatArray
@@ -122,6 +123,41 @@ def test_the_same_however_cut() -> None:
     assert np.array_equal(again.samples(X[::-1], 3, seed=5, pathwise=True)[:, ::-1], whole)
 
 
+@pytest.mark.parametrize("make", [exact, sparse])
+def test_draws_in_blocks_are_those_that_are_made_at_once(
+    make: Callable[[str], GPR], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, X = make("Matern52"), points()
+    whole = model.samples(X, 21, seed=5, pathwise=True)
+    monkeypatch.setattr(sampling, "BLOCK_NUMBERS", 8 * model.draw_size)
+    blocks = make("Matern52").samples(X, 21, seed=5, pathwise=True)
+    np.testing.assert_allclose(blocks, whole, rtol=1e-9, atol=1e-9)
+    cut = [model.samples(part, 21, seed=5, pathwise=True) for part in (X[:9], X[9:])]
+    assert np.array_equal(np.hstack(cut), blocks)
+
+
+def test_memory_does_not_grow_with_the_number_of_draws() -> None:
+    """One point's: each takes 4096 numbers and more, beside the one that is asked for."""
+    model = exact("RBF")
+    count = 2 * sampling.BLOCK_NUMBERS // model.draw_size
+    tracemalloc.start()
+    try:
+        model.samples(points()[:1], count, seed=1, pathwise=True)
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1.25 * 8 * sampling.BLOCK_NUMBERS
+    assert kept < 1e6
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_the_numbers_of_a_draw_are_known_before_it_is_made(name: str) -> None:
+    X = oracle.data(12, 2, seed=3)[0]
+    model = GPR.from_parts(X, X[:, 0], kernel=PRIORS[name](), noise_variance=0.1)
+    draws = sampling.PathwiseDraws(sampling.Drawing(model.posterior, 1), range(8))
+    assert draws.weights.size == 8 * (model.draw_size - 3 * len(X))
+
+
 @pytest.mark.parametrize("pathwise", [False, True])
 def test_seeds_and_counts(pathwise: bool) -> None:
     model, X = exact("RBF"), points()
@@ -133,4 +169,4 @@ def test_seeds_and_counts(pathwise: bool) -> None:
     assert not np.allclose(few[0], few[1])
     for seed in range(10):
         model.samples(X[:1], 1, seed, pathwise=pathwise)
-    assert len(model._recent) <= 4
+    assert len(model._recent) <= 2

@@ -202,3 +202,14 @@ def test_too_many_draws_of_an_array_are_rejected_at_once(http: httpx.Client) -> 
     )
     assert answer.status_code == 413
     assert "1000 samples of 1001 points are more than 1000000" in answer.json()["detail"]
+
+
+def test_too_many_draws_of_a_table_are_rejected_before_the_worker_makes_them(
+    http: httpx.Client, table: bytes
+) -> None:
+    """It would make them for one row, to see how long a row takes."""
+    headers = {"Content-Type": "text/csv"} | ASYNC
+    path = "/predict?samples=9999&pathwise=true"
+    answer = http.post(path, content=table, headers=headers)
+    assert answer.status_code == 413
+    assert "pathwise" in answer.json()["detail"]

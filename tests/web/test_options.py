@@ -10,8 +10,13 @@ import httpx
 import numpy as np
 import pytest
 
+from service.app import create_app
 from service.gpr import GPR
 from service.model import FloatArray
+from service.runtime.runtime import Runtime
+from service.services.prediction import NUMBERS_PER_VALUE
+from service.settings import Settings
+from tests.helpers.toys import Sum
 
 Names = tuple[str, ...]
 
@@ -93,6 +98,53 @@ def test_pathwise_samples_do_not_depend_on_the_cut(
     ]
     np.testing.assert_allclose(np.hstack(parts), whole, rtol=1e-9)
     np.testing.assert_allclose(whole, gpr.samples(X, 3, 7, pathwise=True), rtol=1e-12)
+
+
+def test_pathwise_samples_are_limited_at_one_point(
+    http: httpx.Client, gpr: GPR, X: FloatArray, names: Names
+) -> None:
+    """Each takes thousands of numbers, at however few points."""
+    most = NUMBERS_PER_VALUE * Settings().max_sample_values // gpr.draw_size
+    point = dict(zip(names, X[0].tolist(), strict=True))
+    ask = {**point, "samples": most + 1, "seed": 7}
+    refused = http.get("/predict", params={**ask, "pathwise": "true"})
+    assert refused.status_code == 413
+    assert refused.json()["limit"] == most
+    assert f"more than {most}, the most pathwise" in refused.json()["detail"]
+    assert len(http.get("/predict", params=ask).json()["samples"]) == most + 1  # exact ones
+
+
+def test_the_most_pathwise_samples_are_answered(X: FloatArray, names: Names) -> None:
+    client = create_app(Runtime(Settings(max_sample_values=1000))).test_client()
+    point = dict(zip(names, X[0].tolist(), strict=True))
+    ask = {**point, "samples": 9999 // 10, "pathwise": True}
+    most = client.post("/predict", json=ask).get_json()["limit"]
+    said = client.post("/predict", json={**ask, "samples": most}).get_json()
+    assert len(said["samples"]) == most
+
+
+class Functions(Sum):
+    """Draws 0, in a way that takes a tenth of what a request with the defaults may take."""
+
+    draw_size = NUMBERS_PER_VALUE * Settings().max_sample_values // 10
+
+    def samples(
+        self, X: FloatArray, count: int, seed: int, *, pathwise: bool = False
+    ) -> FloatArray:
+        return np.zeros((count, len(X)))
+
+
+@pytest.mark.parametrize(("points", "samples", "status"), [(1000, 11, 200), (1001, 11, 413)])
+def test_draws_of_many_points_are_limited_like_pathwise_ones(
+    points: int, samples: int, status: int
+) -> None:
+    model = f"{Functions.__module__}:{Functions.__name__}"
+    client = create_app(Runtime(Settings(model_class=model))).test_client()
+    table = "lat,long,depth,stations\n" + "1,2,3,4\n" * points
+    answer = client.post(f"/predict?samples={samples}", data=table, content_type="text/csv")
+    assert answer.status_code == status
+    if status == 413:
+        assert "the most of more than 1000 points" in answer.get_json()["detail"]
 
 
 def test_samples_change_with_the_seed(http: httpx.Client, X: FloatArray) -> None:
