@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import secrets
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -263,16 +264,23 @@ def version_of(file: BufferedIOBase) -> str:
 def write_file(path: Path, pieces: Iterable[bytes], mode: int = 0o666) -> int:
     """Write a file and return its size; a reader sees the old file or the new one, never a part.
 
-    It is on the disk when this returns, and survives a power cut.
+    It is on the disk when this returns, and survives a power cut. A link stays one, to the new
+    file. A pipe or a device, which cannot be replaced, is written piece by piece.
 
     Parameters
     ----------
-    mode : the permissions of the file, less the process's umask
+    mode : the permissions of a new file, less the process's umask; one that is replaced keeps its
     """
+    if is_stream(path):
+        with path.open("wb") as stream:
+            return sum(map(stream.write, pieces))
+    path = Path(os.path.realpath(path))
     part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     size = 0
     try:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
+            if path.exists():
+                part.chmod(stat.S_IMODE(path.stat().st_mode))
             for piece in pieces:
                 size += out.write(piece)
             out.flush()
@@ -283,6 +291,11 @@ def write_file(path: Path, pieces: Iterable[bytes], mode: int = 0o666) -> int:
         part.unlink(missing_ok=True)
         raise
     return size
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is that of a pipe or a device, which holds no content to keep."""
+    return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def sync_folder(folder: Path) -> None:

@@ -22,6 +22,7 @@ from service.commands.options import (
     OutputFile,
     decompressed,
     names_in,
+    refuse_input,
 )
 from service.gpr import GPR
 from service.gpr.means import BASES
@@ -74,7 +75,11 @@ BUNDLED_TARGET = "mag"
 @click.option("--held-out", default=0.2, show_default=True, type=click.FloatRange(0.01, 0.9))
 @click.option("--held-out-only", is_flag=True, help="Never use the held-out rows but for scores.")
 @click.option("--name", help="The model's name; default: the data's.")
-@click.option("--out", type=OutputFile(), help="The model file.")
+@click.option(
+    "--out",
+    type=OutputFile(),
+    help="The model file; default: DATA with .npz, or without DATA the bundled model.",
+)
 def train(data: Path | None, out: Path | None, target: str | None, **given: Any) -> None:
     """Fit a GP on the CSV DATA, or on the bundled data, and write it to a model file.
 
@@ -88,7 +93,10 @@ def train(data: Path | None, out: Path | None, target: str | None, **given: Any)
     for option in ("features", "categorical", "leave_out"):
         given[option] = names_in(given[option])
     given["noise_column"] = given["noise_column"] or ""
-    given["name"] = given["name"] or Path(source.name.removesuffix(".gz")).stem
+    unpacked = source.with_suffix("") if source.suffix == ".gz" else source
+    given["name"] = given["name"] or unpacked.stem
+    default = BUNDLED_MODEL if data is None else unpacked.with_suffix(".npz")
+    target_file = _output(out, default, source)
     try:
         options = msgspec.convert(given, TrainingOptions)
         check_model_name(options.name)
@@ -100,7 +108,6 @@ def train(data: Path | None, out: Path | None, target: str | None, **given: Any)
         raise click.ClickException(f"{source.name}: {problem.detail}") from None
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    target_file = out or (BUNDLED_MODEL if data is None else source.with_suffix(".npz"))
     model.save(target_file)
     if table.dropped:
         click.echo(f"{'left out':18} {table.dropped} rows with missing or unreadable cells")
@@ -109,6 +116,13 @@ def train(data: Path | None, out: Path | None, target: str | None, **given: Any)
     for note in _notes(table):
         click.echo(note)
     _print_written(target_file, model.description)
+
+
+def _output(out: Path | None, default: Path, source: Path) -> Path:
+    """Return the path of the output, which is not that of the source."""
+    target: Path = out or OutputFile().convert(default, None, None)
+    refuse_input(target, source)
+    return target
 
 
 def _notes(table: TrainingData) -> list[str]:
@@ -153,7 +167,9 @@ def _print_written(path: Path, description: Description) -> None:
 @click.argument("pickle_file", type=INPUT_FILE)
 @click.option("--features", help="Names of the inputs, with commas; default: the model's, or x1, …")
 @click.option("--output", "output_name", default="y", show_default=True)
-@click.option("--out", type=OutputFile(), help="The model file.")
+@click.option(
+    "--out", type=OutputFile(), help="The model file; default: PICKLE_FILE's name with .npz."
+)
 @click.option("--yes-i-trust-this-file", "trusted", is_flag=True, help="Do not ask.")
 def convert(
     pickle_file: Path, features: str | None, output_name: str, out: Path | None, trusted: bool
@@ -162,13 +178,13 @@ def convert(
 
     Reading a pickle runs any program that it contains, with your rights. The server never does.
     """
+    target = _output(out, pickle_file.with_suffix(".npz"), pickle_file)
     if not trusted:
         click.confirm(
             f"Reading {pickle_file.name} runs any program that it contains, with your rights.\n"
             "Do you trust its author?",
             abort=True,
         )
-    target = out or pickle_file.with_suffix(".npz")
     try:
         m = _unpickled(pickle_file)
         names = names_in(features)
@@ -205,7 +221,7 @@ def diagnose(model_file: Path, out: Path | None) -> None:
     An exact GP predicts each training row from all others. A sparse GP is judged by the rows that
     were held out when it was trained.
     """
-    target = out or model_file.with_suffix(".png")
+    target = _output(out, model_file.with_suffix(".png"), model_file)
     if target.suffix.lower() != ".png":
         raise click.UsageError(f"{target}: the picture is a PNG, so its name ends in .png")
     try:

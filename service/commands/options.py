@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, cast
 
 import click
 
+from service.model import is_stream
 from service.services.body import open_body, starts_like_gzip
 
 BUNDLED_MODEL = Path(__file__).resolve().parent.parent / "pretrained.npz"
@@ -17,20 +18,44 @@ UNLIMITED = 2**63
 """For limits that protect a server."""
 
 
-class OutputFile(click.Path):
-    """The path of a file in a folder that exists and is writable: checked before the work."""
+STDOUT = Path("-")
 
-    def __init__(self) -> None:
-        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+class OutputFile(click.Path):
+    """The path of a file in a folder that exists and is writable: checked before the work.
+
+    Parameters
+    ----------
+    dash : whether it may be standard output, which is then `STDOUT`, whatever it is called
+    """
+
+    def __init__(self, *, dash: bool = False) -> None:
+        super().__init__(dir_okay=False, writable=True, allow_dash=dash, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Fail for a path without such a folder."""
+        """Fail for a path without such a folder; a pipe or a device needs none."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        folder = path.parent
-        if not os.access(folder, os.W_OK):
+        if self.allow_dash and (path == STDOUT or _is_standard_output(path)):
+            return STDOUT
+        folder = Path(os.path.realpath(path)).parent
+        if not is_stream(path) and not os.access(folder, os.W_OK):
             why = "is not writable" if folder.is_dir() else "does not exist"
             self.fail(f"{path}: the folder {folder} {why}", param, ctx)
         return path
+
+
+def _is_standard_output(path: Path) -> bool:
+    """Whether a path is that of our standard output, as /dev/stdout is, also where it is a file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:
+        return False
+
+
+def refuse_input(target: Path, source: Path) -> None:
+    """Raise a `click.UsageError` for an output that would replace an input of another kind."""
+    if target.exists() and target.samefile(source):
+        raise click.UsageError(f"{target} is the input, which would be lost: choose another --out")
 
 
 DECIMAL = click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -9,9 +10,18 @@ from typing import BinaryIO, Literal
 import click
 from threadpoolctl import threadpool_limits
 
-from service.commands.options import BUNDLED_MODEL, DECIMAL, INPUT_FILE, UNLIMITED, decompressed
+from service.commands.options import (
+    BUNDLED_MODEL,
+    DECIMAL,
+    INPUT_FILE,
+    STDOUT,
+    UNLIMITED,
+    OutputFile,
+    decompressed,
+    refuse_input,
+)
 from service.gpr import GPR
-from service.model import Model
+from service.model import Model, write_file
 from service.runtime.pool import TilePool
 from service.services import negotiation, writing
 from service.services.chunks import CHUNK_TILES
@@ -31,7 +41,12 @@ from service.services.reading import Reader
     type=INPUT_FILE,
     help="The model file; default: the bundled one.",
 )
-@click.option("--out", default="-", type=click.File("wb"), help="Default: standard output.")
+@click.option(
+    "--out",
+    default=STDOUT,
+    type=OutputFile(dash=True),
+    help="The file of the answers; default: -, the standard output.",
+)
 @click.option("--interval", type=float, help="Add the bounds of this probability, as 0.95.")
 @click.option(
     "--on-bad-row",
@@ -45,7 +60,7 @@ from service.services.reading import Reader
 def predict(
     points: BinaryIO,
     model_file: Path,
-    out: BinaryIO,
+    out: Path,
     interval: float | None,
     on_bad_row: Literal["fail", "nan", "drop"],
     columns: str,
@@ -54,9 +69,14 @@ def predict(
     """Append mean and variance to the rows of the CSV POINTS (- is standard input)."""
     if interval is not None and not 0 < interval < 1:
         raise click.UsageError("--interval must be a probability between 0 and 1")
+    refuse_input(out, model_file)
     options = Options(interval=interval, on_bad_row=on_bad_row, columns=columns, decimal=decimal)
     try:
-        out.writelines(predict_table(GPR.load(model_file), points, options))
+        pieces = predict_table(GPR.load(model_file), points, options)
+        if out == STDOUT:
+            sys.stdout.buffer.writelines(pieces)
+        else:
+            write_file(out, pieces)
     except Problem as problem:
         raise click.ClickException(_with_line(problem)) from None
     except ValueError as error:
