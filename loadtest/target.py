@@ -39,7 +39,9 @@ class Target:
         urllib.error.URLError
             The service does not answer.
         """
-        request = urllib.request.Request(f"{self.url.rstrip('/')}/model", headers=self.headers)
+        request = urllib.request.Request(f"{self.url.rstrip('/')}/model")
+        for name, value in self.headers.items():  # which are for this server alone
+            request.add_unredirected_header(name, value)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return dict(json.load(answer))
 

@@ -6,8 +6,9 @@ import sys
 
 import click
 
-from service.commands.models import convert, diagnose, publish, train
+from service.commands.models import convert, diagnose, train
 from service.commands.predicting import predict
+from service.commands.publishing import publish
 from service.commands.running import key, serve, settings, up, valkey, worker
 
 

@@ -1,15 +1,11 @@
-"""Commands of modellers: train, convert, diagnose and publish a model."""
+"""Commands of modellers: train, convert and diagnose a model."""
 
 from __future__ import annotations
 
 import pickle
 from contextlib import suppress
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
 
 import click
 import msgspec
@@ -235,39 +231,3 @@ def diagnose(model_file: Path, out: Path | None) -> None:
         raise click.ClickException(str(error)) from error
     write_file(target, [picture])
     click.echo(str(target))
-
-
-@click.command()
-@click.argument("model_file", metavar="MODEL", type=INPUT_FILE)
-@click.argument("url")
-@click.option("--token", envvar="GPSERVE_TOKEN", required=True, help="Default: GPSERVE_TOKEN.")
-@click.option("--activate", is_flag=True, help="Serve it at once.")
-@click.option("--force", is_flag=True, help="Even if its scores are clearly worse.")
-def publish(model_file: Path, url: str, token: str, activate: bool, force: bool) -> None:
-    """Send the model in the file MODEL to the service at URL, which stores it as a version."""
-    if force and not activate:
-        raise click.UsageError("--force has no effect without --activate")
-    if not url.startswith(("http://", "https://")):
-        raise click.UsageError(f"{url} is no URL: it must begin with http:// or https://")
-    query = {"activate": "true"} if activate else {}
-    query |= {"force": "true"} if force else {}
-    head = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
-    address = f"{url.rstrip('/')}/models?{urlencode(query)}"
-    with model_file.open("rb") as stream:
-        head["Content-Length"] = str(model_file.stat().st_size)
-        try:
-            with urlopen(Request(address, stream, head, method="POST"), timeout=300) as answer:
-                said = msgspec.json.decode(answer.read())
-        except HTTPError as error:
-            raise click.ClickException(_reason(error)) from None
-        except (OSError, HTTPException) as error:
-            raise click.ClickException(f"{url} does not answer: {error}") from None
-    served = "serves it now" if said["current"] else "stores it; activate it to serve it"
-    click.echo(f"{model_file}: version {said['version']}; {url} {served}")
-
-
-def _reason(error: HTTPError) -> str:
-    """Return what the service says, or its status where another program answers."""
-    with suppress(msgspec.DecodeError, KeyError, TypeError):
-        return f"{error.code}: {msgspec.json.decode(error.read())['detail']}"
-    return f"the answer is {error.code} {error.reason}"

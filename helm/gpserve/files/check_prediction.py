@@ -18,9 +18,9 @@ base, token = sys.argv[1], os.environ.get("GPSERVE_TOKEN")
 def ask(path: str, body: bytes | None = None) -> bytes:
     """Return what the service answers."""
     headers = {"Content-Type": "application/json"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
     request = urllib.request.Request(base + path, data=body, headers=headers)
+    if token:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     with urllib.request.urlopen(request, timeout=30) as answer:
         content: bytes = answer.read()
     return content

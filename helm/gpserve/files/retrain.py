@@ -10,9 +10,9 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import sys
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -21,15 +21,38 @@ PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "5"))
 LOOKS = 12  # a minute: replicas follow within seconds, and try a version that failed every 10 s
 
 
+class SameServer(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, to another server without the password."""
+
+    def redirect_request(self, request, answer, code, message, headers, url):
+        """Return the request to the new address."""
+        new = super().redirect_request(request, answer, code, message, headers, url)
+        here, there = map(urllib.parse.urlsplit, (request.full_url, url))
+        if new and (here.scheme, here.netloc) != (there.scheme, there.netloc):
+            new.remove_header("Authorization")
+        return new
+
+
+class AnyAnswer(urllib.request.HTTPErrorProcessor):
+    """Takes a redirect as an answer like others: the token is for the service alone."""
+
+    def http_response(self, request, response):
+        """Return the answer as it is."""
+        return response
+
+    https_response = http_response
+
+
 def read_table(place):
     """Return the bytes of a file, or of what is at a URL."""
     try:
         if "://" not in place:
             with open(place, "rb") as file:
                 return file.read()
-        with urllib.request.urlopen(with_password(place), timeout=60) as answer:
+        opener = urllib.request.build_opener(SameServer)
+        with opener.open(with_password(place), timeout=60) as answer:
             return answer.read()
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         sys.exit(f"the table cannot be read: {error}")
 
 
@@ -45,33 +68,57 @@ def with_password(url):
 
 def ask(url, body=None, key=""):
     """Return an answer's JSON; ask again while the service is busy, restarting or unreachable."""
-    head = {"Authorization": f"Bearer {os.environ['GPSERVE_TOKEN']}"}
+    head = {"Authorization": f"Bearer {token()}"}
     if body is not None:
         head |= {"Content-Type": "text/csv", "Idempotency-Key": key}
         head |= {"Content-Encoding": "gzip"} if body.startswith(b"\x1f\x8b") else {}
-    said = ""
+    opener, said = urllib.request.build_opener(AnyAnswer), ""
     while True:
         try:
             request = urllib.request.Request(url, body, head)
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            why = f"{error.code}: {reason(error.read())}"
-            if error.code not in BUSY:
-                sys.exit(f"the service refuses: {why}")
+            with opener.open(request, timeout=60) as answer:
+                content = answer.read()
         except (OSError, http.client.HTTPException) as error:
             why = f"the service does not answer: {error}"
+        else:
+            if answer.status < 300:
+                return document(url, content)
+            why = f"{answer.status}: {reason(answer, content)}"
+            if answer.status not in BUSY:
+                sys.exit(f"the service refuses: {why}")
         if why != said:
             print(why, "- trying again", flush=True)
             said = why
         time.sleep(PAUSE_SECONDS)
 
 
-def reason(body):
-    """Return the detail of a problem document, or the start of another answer."""
+def token():
+    """Return the token, unless a header cannot hold it: then an error would show it."""
+    found = os.environ["GPSERVE_TOKEN"]
+    if not re.fullmatch(r"[ -~\x80-\xff]*", found):
+        sys.exit("GPSERVE_TOKEN has characters that a header cannot hold, such as a line break")
+    return found
+
+
+def document(url, content):
+    """Return the JSON object in an answer."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        sys.exit(f"{url} answers, but is not gpserve")
+    return found
+
+
+def reason(answer, body):
+    """Return where a redirect points, what a problem document says, or how an answer begins."""
+    location = answer.headers["Location"]
+    if answer.status < 400 and location:
+        return f"a redirect to {location!r}, where the token is not sent"
     try:
         return json.loads(body)["detail"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         return body[:200].decode(errors="replace")
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from service.gpr import GPR
 from tests.deploy.chart.conftest import CHART, ROOT
+from tests.helpers.scripted import answering
 
 
 @contextmanager
@@ -76,3 +77,14 @@ def test_a_service_that_needs_a_key_is_asked_with_the_token(
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
     assert said in done.stdout + done.stderr
     assert done.returncode == code
+
+
+def test_a_redirect_gets_no_key() -> None:
+    with answering((200, {}), (404, b"")) as (other, seen):
+        moved = {"Location": f"{other}/elsewhere"}
+        with answering((302, b"", moved), (302, b"", moved)) as (url, _):
+            command = [sys.executable, str(CHART / "files" / "check_prediction.py"), url]
+            environ = os.environ | {"GPSERVE_TOKEN": "secret"}
+            subprocess.run(command, env=environ, capture_output=True, check=False)
+    assert [path for path, *_ in seen] == ["/elsewhere", "/elsewhere"]
+    assert all("Authorization" not in head for _, head, _ in seen)

@@ -6,10 +6,6 @@ import gzip
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests.deploy.chart.conftest import CHART, Render, only
+from tests.helpers.scripted import answering
 
 ON = (
     "jobs.enabled=true",
@@ -100,43 +97,11 @@ def test_network_policies_admit_the_retraining(render: Render) -> None:
     assert outgoing["to"][0]["podSelector"]["matchLabels"].items() <= pods
 
 
-class Service(BaseHTTPRequestHandler):
-    """Answers in the order of a script; remembers the requests."""
-
-    script: list[tuple[int, Any]]
-    seen: list[tuple[str, dict[str, str], bytes]]
-
-    def do_GET(self) -> None:
-        self.do_POST()
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.seen.append((self.path, dict(self.headers), body))
-        status, answer = self.script.pop(0)
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def answering(*script: tuple[int, Any]) -> Iterator[tuple[str, list[Any]]]:
-    """Run a service that gives these answers; its URL, and the list of requests."""
-    seen: list[Any] = []
-    handler = type("Scripted", (Service,), {"script": list(script), "seen": seen})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
-    finally:
-        server.shutdown()
-
-
-def retrain(url: str, table: str, **options: str) -> subprocess.CompletedProcess[str]:
+def retrain(
+    url: str, table: str, token: str = "let-me-in", **options: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(CHART / "files" / "retrain.py"), url, table, json.dumps(options)]
-    given = {"GPSERVE_TOKEN": "let-me-in", "IDEMPOTENCY_KEY": "nightly-1", "PAUSE_SECONDS": "0.01"}
+    given = {"GPSERVE_TOKEN": token, "IDEMPOTENCY_KEY": "nightly-1", "PAUSE_SECONDS": "0.01"}
     return subprocess.run(
         command, env=given, capture_output=True, text=True, check=False, timeout=60
     )
@@ -218,3 +183,46 @@ def test_a_table_that_is_not_there(tmp_path: Path) -> None:
     done = retrain("http://127.0.0.1:1", str(tmp_path / "none.csv"))
     assert done.returncode == 1
     assert done.stderr.startswith("the table cannot be read: ")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_named_and_gets_no_token(table: str, status: int) -> None:
+    with answering((200, DONE), (200, DONE)) as (thief, stolen):
+        for location in (f"{thief}/train", "http://["):
+            with answering((status, b"", {"Location": location})) as (url, _):
+                done = retrain(url, table)
+            assert done.returncode == 1
+            [line] = done.stderr.splitlines()
+            assert f"a redirect to '{location}', where the token is not sent" in line
+    assert not stolen
+
+
+def test_a_redirect_of_the_table_is_followed_and_another_server_gets_no_password() -> None:
+    with answering((200, TABLE), (200, TABLE)) as (other, seen):
+        for to in ("{url}/there.csv", f"{other}/there.csv"):
+            moved = {"Location": to}
+            with answering((302, b"", moved), (200, TABLE), (422, b"seen")) as (url, asked):
+                moved["Location"] = to.format(url=url)
+                retrain(url, url.replace("//", "//me:pass@") + "/here.csv")
+            heads = [head.get("Authorization", "") for path, head, _ in asked if "csv" in path]
+            assert heads == ["Basic bWU6cGFzcw=="] * (2 if "{url}" in to else 1)
+    [(path, head, _)] = seen
+    assert path == "/there.csv"
+    assert "Authorization" not in head
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"[" * 9000, b"\xff"])
+def test_a_server_that_is_not_gpserve(table: str, answer: bytes) -> None:
+    with answering((200, answer)) as (url, _):
+        [line] = retrain(url, table).stderr.splitlines()
+    assert line == f"{url}/train? answers, but is not gpserve"
+
+
+def test_a_token_that_no_header_holds_is_not_shown(table: str) -> None:
+    [line] = retrain("http://127.0.0.1:1", table, token="secret\n").stderr.splitlines()
+    assert line.startswith("GPSERVE_TOKEN has characters that a header cannot hold")
+
+
+def test_an_address_of_a_table_that_is_none() -> None:
+    [line] = retrain("http://127.0.0.1:1", "http://[").stderr.splitlines()
+    assert line.startswith("the table cannot be read: ")

@@ -10,6 +10,7 @@ import pytest
 
 from loadtest.target import Target
 from tests.helpers.inprocess import WSGI, in_process
+from tests.helpers.scripted import answering
 from tests.helpers.serving import free_port
 
 READY = "200 OK", b'{"training_range": {"x": [0, 1]}}'
@@ -63,3 +64,14 @@ def test_a_closed_service_is_asked_with_the_key() -> None:
     with in_process(application) as url:
         Target(url, token="secret").model()
     assert seen == ["Bearer secret"]
+
+
+def test_a_redirect_gets_no_key() -> None:
+    with (
+        answering((200, {"training_range": {}})) as (other, seen),
+        answering((302, b"", {"Location": f"{other}/model"})) as (url, _),
+    ):
+        Target(url, token="secret").model()
+    [(path, head, _)] = seen
+    assert path == "/model"
+    assert "Authorization" not in head
