@@ -234,7 +234,7 @@ def _application() -> Flask:
     """
     try:
         return create_app(Runtime(Settings.from_environ()))
-    except (SettingsError, ModelFileError, FileNotFoundError) as error:
+    except (SettingsError, ModelFileError) as error:
         raise RuntimeError(f"gpserve cannot start: {error}") from None
 
 

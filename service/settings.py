@@ -6,6 +6,7 @@ import ast
 import inspect
 import os
 import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -17,6 +18,13 @@ from msgspec import Meta
 PREFIX = "GPSERVE_"
 _SERVICE_LINK = re.compile(r"(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)")
 """The variables that Kubernetes sets for a Service named gpserve."""
+
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
+_HOST_AND_PORT = re.compile(
+    r"(?P<host>\[[0-9a-f:.]+(%[\w.-]+)?\]|[\w.-]*):(?P<port>\d{1,5})", re.ASCII | re.IGNORECASE
+)
+_OTHER_ADDRESS = re.compile(r"unix:.+|fd://[0-9]+")
+_LARGEST_PORT = 65535
 
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -136,6 +144,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Where versions and the jobs' data are stored, or empty."""
         return self.store or self.redis_url
 
+    @property
+    def server_addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each of the server's addresses that is no Unix socket or descriptor."""
+        given = [address.strip() for address in self.bind.split(",")]
+        named = [address for address in given if not _OTHER_ADDRESS.fullmatch(address)]
+        return [host_and_port("bind", address.removeprefix("tcp://")) for address in named]
+
+    @property
+    def worker_address(self) -> tuple[str, int]:
+        """Host and port of a worker's health."""
+        return host_and_port("worker_bind", self.worker_bind)
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read the settings from the environment.
@@ -149,35 +169,81 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         }
         if environ.get("REDIS_URL"):
             given.setdefault("redis_url", environ["REDIS_URL"])
+        for name in ("bind", "worker_bind"):
+            if not given.get(name, name):
+                del given[name]
         unknown = sorted(given.keys() - set(cls.__struct_fields__))
         if unknown:
             raise SettingsError(f"{PREFIX}{unknown[0].upper()} is not a setting")
-        check_redis_url(given.get("redis_url", ""))
+        check_redis_url("redis_url", given.get("redis_url", ""))
+        if given.get("store", "").partition("://")[0] in _REDIS_SCHEMES:
+            check_redis_url("store", given["store"])
         try:
-            return msgspec.convert(given, cls, strict=False, dec_hook=lambda kind, text: kind(text))
+            settings = msgspec.convert(
+                given, cls, strict=False, dec_hook=lambda kind, text: kind(text)
+            )
         except msgspec.ValidationError as error:
             reason, _, where = str(error).partition(" - at `$.")
             raise SettingsError(f"{PREFIX}{where.rstrip('`').upper()}: {reason}") from None
+        settings.server_addresses, settings.worker_address  # noqa: B018 - reading checks them
+        return settings
 
 
-def check_redis_url(url: str) -> None:
+def host_and_port(setting: str, address: str) -> tuple[str, int]:
+    """Return the parts of an address in a setting, the host without brackets; it may be empty.
+
+    Raises `SettingsError`: it is not HOST:PORT.
+    """
+    found = _HOST_AND_PORT.fullmatch(address)
+    if not found or int(found["port"]) > _LARGEST_PORT:
+        raise SettingsError(
+            f"{PREFIX}{setting.upper()} is {address!r}: it must be HOST:PORT with a port of at "
+            f"most {_LARGEST_PORT}, as 127.0.0.1:5001 or [::1]:5001"
+        )
+    return found["host"].strip("[]"), int(found["port"])
+
+
+def listening(setting: str, host: str, port: int) -> socket.socket:
+    """Return a socket that listens at the address of a setting.
+
+    Raises `SettingsError`: it is in use, or not an address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+    try:
+        return socket.create_server((host, port), family=family, dualstack_ipv6=both)
+    except OSError as error:
+        reason = str(error.strerror or error).partition(" (while attempting")[0]
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {reason}; choose another address with "
+            f"{PREFIX}{setting.upper()}, for instance 127.0.0.1:5001"
+        ) from None
+
+
+def check_redis_url(setting: str, url: str) -> None:
     """Raise a `SettingsError` for an address that no Redis can have; it shows no password."""
     if not url:
         return
+    name = PREFIX + setting.upper()
     scheme, separator, rest = url.partition("://")
     wanted = "it must begin with redis://, rediss:// or unix://, as redis://host:6379/0"
     if not separator:
-        raise SettingsError(f"{PREFIX}REDIS_URL is no URL: {wanted}")
-    if scheme not in ("redis", "rediss", "unix"):
-        raise SettingsError(f"{PREFIX}REDIS_URL has the scheme {scheme[:20]}://: {wanted}")
+        raise SettingsError(f"{name} is no URL: {wanted}")
+    if scheme not in _REDIS_SCHEMES:
+        raise SettingsError(f"{name} has the scheme {scheme[:20]}://: {wanted}")
     if rest.partition("/")[0].count("@") > 1 or "#" in rest:
-        raise SettingsError(
-            f"{PREFIX}REDIS_URL has an @, / or # in its password: write %40, %2F or %23"
-        )
+        raise SettingsError(f"{name} has an @, / or # in its password: write %40, %2F or %23")
     try:
         urlsplit(url).port  # noqa: B018 - reading it checks it
     except ValueError:
-        raise SettingsError(f"{PREFIX}REDIS_URL has a port that is no number: {wanted}") from None
+        raise SettingsError(f"{name} has a port that is no number: {wanted}") from None
+    # Imported here: a pod without a queue saves the time and memory that Redis takes.
+    from redis import ConnectionPool
+
+    try:
+        ConnectionPool.from_url(url).make_connection()
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{name} has a wrong option after the ?: {error}") from None
 
 
 def as_markdown() -> str:

@@ -9,7 +9,7 @@ import click
 
 from service.runtime.callers import ROLES
 from service.runtime.keys import new_key
-from service.settings import SettingsError, as_markdown
+from service.settings import Settings, SettingsError, as_markdown
 
 # Gunicorn and dramatiq are imported when they are needed: they would cost the others half a second.
 
@@ -33,8 +33,12 @@ def worker(tied: bool) -> None:
 def up() -> None:
     """Run the server, a worker and, without a Redis, a private Valkey; Ctrl-C stops everything."""
     from service.local.up import run_all
+    from service.runtime.live import open_store
 
     try:
+        settings = Settings.from_environ()
+        if settings.store_url:
+            open_store(settings)
         run_all()
     except SettingsError as error:
         raise click.ClickException(str(error)) from error

@@ -18,9 +18,9 @@ from service.jobs.quotas import Quotas
 from service.jobs.records import DISMISSED, MOST_LISTED, Job, Listing
 from service.jobs.specs import BEGIN, INPUT, Spec
 from service.runtime.callers import Caller
+from service.runtime.live import open_store
 from service.services.errors import Problem, busy, full, ogc_problem
 from service.settings import Settings
-from service.storage import open_blobs
 from service.storage.blobs import Blobs, StorageError, StorageFull
 from service.storage.redis import SHORT_ANSWER_SECONDS, connect
 
@@ -56,7 +56,7 @@ class Jobs:
     def __init__(self, settings: Settings) -> None:
         redis = connect(settings.redis_url, answer_seconds=SHORT_ANSWER_SECONDS)
         self._settings = settings
-        self.blobs: Blobs = open_blobs(settings.store_url)
+        self.blobs: Blobs = open_store(settings)
         self.ledger = Ledger(redis, settings.job_ttl_seconds)
         self._quotas = Quotas(redis, settings.job_ttl_seconds)
         self.queue = Queue(redis)

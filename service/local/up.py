@@ -5,16 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NoReturn
 
-from gunicorn.util import parse_address
-
 from service.local.valkey import command, is_running, url_of
-from service.settings import Settings, SettingsError
+from service.settings import Settings, SettingsError, listening
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 
@@ -39,7 +37,7 @@ def run_all() -> NoReturn:
     if not settings.model.is_file():
         raise SettingsError(f"GPSERVE_MODEL names no file: {settings.model}")
     folder = data_folder(settings)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     added = environment(settings, folder)
     if not settings.redis_url:
         command(folder)
@@ -48,10 +46,10 @@ def run_all() -> NoReturn:
                 f"another gpserve is already using {folder}: for a second one set another folder "
                 "with GPSERVE_DATA and another address with GPSERVE_BIND, as 127.0.0.1:5001"
             )
-    refuse_used_address("GPSERVE_BIND", added.get("GPSERVE_BIND", settings.bind))
-    refuse_used_address(
-        "GPSERVE_WORKER_BIND", added.get("GPSERVE_WORKER_BIND", settings.worker_bind)
-    )
+    settings = Settings.from_environ(os.environ | added)
+    for address in settings.server_addresses:
+        listening("bind", *address).close()
+    listening("worker_bind", *settings.worker_address).close()
     let_output_be_opened()
     program = Path(sys.executable).with_name("supervisord")
     options = ["-n", "-c", str(CONFIGURATION)]
@@ -83,19 +81,15 @@ def environment(settings: Settings, folder: Path) -> dict[str, str]:
     return added | {k: v for k, v in _LOCAL_DEFAULTS.items() if not os.environ.get(k)}
 
 
-def refuse_used_address(setting: str, bind: str) -> None:
-    """Raise a `SettingsError` when the address in a setting is in use."""
-    address = parse_address(bind)
-    if not isinstance(address, tuple):  # a Unix socket, or one that is handed down
-        return
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+def make_folder(folder: Path) -> None:
+    """Make the data folder; raise a `SettingsError` where nothing can be written to it."""
     try:
-        socket.create_server(address, family=family).close()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
         raise SettingsError(
-            f"cannot listen on {bind}: {reason}; choose another address with {setting}, "
-            "for instance 127.0.0.1:5001"
+            f"{folder} cannot be the data folder: {error.strerror}; set GPSERVE_DATA to a folder "
+            "that you can write to"
         ) from None
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import quote
 
 from service.settings import SettingsError
 
@@ -62,13 +63,18 @@ def _binary() -> Path:
 
 def url_of(folder: Path) -> str:
     """Return the Redis URL of the Valkey whose data are in `folder`."""
-    return f"unix://{socket_of(folder)}"
+    return f"unix://{quote(os.fsencode(socket_of(folder)))}"
 
 
 def socket_of(folder: Path) -> Path:
-    """Return the Unix socket of the Valkey whose data are in `folder`."""
+    """Return the Unix socket of the Valkey whose data are in `folder`.
+
+    It is among the temporary files where its path would be too long, or is not UTF-8: clients take
+    it from a URL.
+    """
     path = folder / "valkey.sock"
-    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
+    written = os.fsencode(path)
+    if len(written) <= _LONGEST_ADDRESS and written == str(path).encode(errors="replace"):
         return path
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"gpserve-{os.getuid()}-{digest}.sock"

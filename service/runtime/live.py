@@ -15,7 +15,8 @@ from typing import NamedTuple
 from service.model import Model, ModelFileError, version_of
 from service.runtime.pool import yield_priority
 from service.settings import Settings, SettingsError
-from service.storage.blobs import StorageError
+from service.storage import open_blobs
+from service.storage.blobs import Blobs, StorageError
 from service.storage.versions import NoSuchVersion, Versions
 
 POLL_SECONDS = 0.5
@@ -40,6 +41,17 @@ def model_class(dotted: str) -> type[Model]:
     if not (isinstance(found, type) and issubclass(found, Model)):
         raise SettingsError(f"GPSERVE_MODEL_CLASS {dotted!r} is not a subclass of Model")
     return found
+
+
+def open_store(settings: Settings, *, patient: bool = False) -> Blobs:
+    """Return the storage that the settings name; with `patient` it waits for it, as `open_blobs`.
+
+    Raises `SettingsError`: its kind is unknown, or needs a package that is not installed.
+    """
+    try:
+        return open_blobs(settings.store_url, patient=patient)
+    except StorageError as error:
+        raise SettingsError(f"GPSERVE_STORE: {error}") from error
 
 
 def load_version(versions: Versions, version: str, class_name: str) -> tuple[Model, Path]:
@@ -78,7 +90,8 @@ class Live:
     served : both of one moment, and their file
     initial : the model in the settings
 
-    Raises `ModelFileError`: the model in the settings cannot be loaded.
+    Raises `SettingsError`: the file in the settings cannot be read.
+    Raises `ModelFileError`: it cannot be served.
     """
 
     served: Served
@@ -90,6 +103,9 @@ class Live:
             model = model_class(settings.model_class).load(path)
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SettingsError(f"GPSERVE_MODEL: {path} cannot be read: {reason}") from None
         with path.open("rb") as file:
             self.serve(model, path, version_of(file))
         self.initial = self.served

@@ -14,16 +14,14 @@ from service.model import Diagnostics, FloatArray, Model
 from service.runtime.backlog import Backlog
 from service.runtime.batching import Batcher
 from service.runtime.keys import Keys
-from service.runtime.live import Follower, Live
+from service.runtime.live import Follower, Live, open_store
 from service.runtime.logs import RequestLog
 from service.runtime.metrics import Metrics
 from service.runtime.pool import TilePool
 from service.runtime.ratelimits import RateLimits
 from service.services.chunks import row_ranges
 from service.services.prediction import Limits
-from service.settings import Settings, SettingsError
-from service.storage import open_blobs
-from service.storage.blobs import StorageError
+from service.settings import Settings
 from service.storage.versions import Versions
 
 _MEASURED_POINTS = 64
@@ -36,8 +34,8 @@ for any model, and a multiple of what the model itself takes at once keeps the b
 class Runtime:
     """The settings, the callers, the served model, the batcher, the thread pool and the metrics.
 
-    Raises `SettingsError`, `ModelFileError`, `OSError`: the model in the settings cannot be served,
-    or its keys cannot be read.
+    Raises `SettingsError`, `ModelFileError`: the model in the settings cannot be served, or the
+    keys or the store cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -152,10 +150,7 @@ def _versions(settings: Settings, live: Live) -> tuple[Versions | None, Follower
     """Return the configured model store and its follower, which serves the current version now."""
     if not settings.store_url:
         return None, None
-    try:
-        versions = Versions(open_blobs(settings.store_url))
-    except StorageError as error:
-        raise SettingsError(f"GPSERVE_STORE: {error}") from error
+    versions = Versions(open_store(settings))
     follower = Follower(live, versions)
     follower.check()
     return versions, follower

@@ -10,7 +10,7 @@ from service.storage.blobs import PIECE, Blobs, StorageError, resized, storage_e
 try:
     import fsspec
 except ImportError as error:
-    raise StorageError(f"this kind of store requires fsspec: {error}") from error
+    raise StorageError(f"this kind of store needs the extra `stores`: {error}") from error
 
 
 class ObjectBlobs(Blobs):
@@ -19,7 +19,10 @@ class ObjectBlobs(Blobs):
     def __init__(self, url: str) -> None:
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
+        except ImportError as error:
+            scheme = url.partition("://")[0]
+            raise StorageError(f"{scheme}:// needs the extra `stores`: {error}") from error
+        except ValueError as error:
             raise StorageError(f"{url.partition('://')[0]}://: {error}") from error
 
     def _path(self, name: str) -> str:

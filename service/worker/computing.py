@@ -26,12 +26,11 @@ from service.jobs.plans import make_plan, read_plan, rows_per_part, write_plan
 from service.jobs.results import compute_part
 from service.jobs.specs import BEGIN, INPUT, SERVED, Training
 from service.model import FloatArray, Model, ModelFileError
-from service.runtime.live import model_class
+from service.runtime.live import model_class, open_store
 from service.runtime.pool import TilePool, cpu_limit, threads_for, yield_priority
 from service.services.errors import Problem, full, unusable
 from service.services.prediction import Limits
 from service.settings import Settings
-from service.storage import open_blobs
 from service.storage.blobs import BlobMissing, Blobs, StorageFull
 from service.storage.comparison import clearly_worse
 from service.storage.versions import NoSuchVersion, Versions
@@ -65,7 +64,7 @@ class Computer:
     def __init__(self, settings: Settings, connection: Connection) -> None:
         self._settings = settings
         self._connection = connection
-        self._blobs: Blobs = open_blobs(settings.store_url, patient=True)
+        self._blobs: Blobs = open_store(settings, patient=True)
         self._versions = Versions(self._blobs)
         self._models: dict[str, Model] = {}
         self._pool = TilePool()

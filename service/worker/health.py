@@ -14,6 +14,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from service.jobs.queue import QUEUED, RUNNING
 from service.jobs.records import Job, now
 from service.runtime.metrics import METRICS_TYPE
+from service.settings import listening
 
 _DURATIONS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)
 
@@ -51,10 +52,12 @@ class _SilentHandler(WSGIRequestHandler):
         """Log nothing: probes are frequent."""
 
 
-def serve(address: str, metrics: WorkerMetrics, why_unready: Callable[[], str]) -> None:
+def serve(address: tuple[str, int], metrics: WorkerMetrics, why_unready: Callable[[], str]) -> None:
     """Answer /healthz, /readyz and /metrics on a thread.
 
     `why_unready` returns the reason why the worker is not ready, or "".
+
+    Raises `SettingsError`: the address cannot be listened on.
     """
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -69,8 +72,12 @@ def serve(address: str, metrics: WorkerMetrics, why_unready: Callable[[], str]) 
         start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
         return [body]
 
-    host, _, port = address.rpartition(":")
-    server = make_server(
-        host, int(port), application, threaded=True, request_handler=_SilentHandler
-    )
+    with listening("worker_bind", *address) as listener:
+        server = make_server(
+            *address,
+            application,
+            threaded=True,
+            request_handler=_SilentHandler,
+            fd=listener.fileno(),
+        )
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()

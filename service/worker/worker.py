@@ -12,9 +12,9 @@ from types import FrameType
 
 from service.jobs.ledger import Ledger
 from service.jobs.queue import JOBS, PARTS, TRAININGS, Queue, make_broker, queue_depth
+from service.runtime.live import open_store
 from service.runtime.logs import log_config
 from service.settings import Settings, SettingsError
-from service.storage import open_blobs
 from service.storage.redis import FOREVER, connect, explained
 from service.storage.versions import Versions
 from service.worker.childprocess import ComputingProcess
@@ -35,7 +35,7 @@ class JobWorker:
 
     So a prediction does not wait for a training, which may take half an hour.
 
-    Raises `SettingsError`: no Redis is configured.
+    Raises `SettingsError`: no Redis is configured, or the store cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -51,7 +51,7 @@ class JobWorker:
         )
         self._metrics = metrics = WorkerMetrics()
         queue = Queue(ledger.redis)
-        versions = Versions(open_blobs(settings.store_url, patient=True))
+        versions = Versions(open_store(settings, patient=True))
         self._lanes = [
             Lane(
                 broker,
@@ -63,7 +63,7 @@ class JobWorker:
             )
             for queues in ((JOBS, PARTS), (TRAININGS,))
         ]
-        self._sweeper = Sweeper(self._lanes[0].work, open_blobs(settings.store_url))
+        self._sweeper = Sweeper(self._lanes[0].work, open_store(settings))
         self._redis_answered = 0.0
         self._problem = "not yet"
         self._stop = threading.Event()
@@ -73,7 +73,7 @@ class JobWorker:
         """Work until SIGTERM or SIGINT; then finish the part, or hand it back when time is up."""
         signal.signal(signal.SIGTERM, self._begin_stop)
         signal.signal(signal.SIGINT, self._begin_stop)
-        serve(self._settings.worker_bind, self._metrics, self._why_unready)
+        serve(self._settings.worker_address, self._metrics, self._why_unready)
         threading.Thread(target=self._maintain, name="sweeper", daemon=True).start()
         self._ledger.redis.ping()  # wait for a Redis that starts at the same time
         self._started = True

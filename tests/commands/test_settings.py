@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings, SettingsError, as_markdown
+from service.settings import Settings, SettingsError, as_markdown, listening
 from tests.helpers.serving import ROOT
 
 
@@ -61,11 +61,15 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str) -> None:
         "redis://:sec@ret@host:6379/0",
         "redis://:sec#ret@host:6379/0",
         "redis://:secret@host:port/0",
+        "redis://:secret@host/0?db=x",
+        "redis://:secret@host/0?nosuch=1",
     ],
 )
 def test_an_address_that_no_redis_has_is_refused_without_its_password(url: str) -> None:
-    for name in ("GPSERVE_REDIS_URL", "REDIS_URL"):
-        with pytest.raises(SettingsError, match="GPSERVE_REDIS_URL") as refused:
+    for name in ("GPSERVE_REDIS_URL", "REDIS_URL", "GPSERVE_STORE"):
+        if name == "GPSERVE_STORE" and not url.startswith("redis://"):
+            continue
+        with pytest.raises(SettingsError, match=name) as refused:
             Settings.from_environ({name: url})
         assert "sec" not in str(refused.value)
 
@@ -82,6 +86,54 @@ def test_an_address_that_no_redis_has_is_refused_without_its_password(url: str) 
 )
 def test_an_address_of_a_redis(url: str) -> None:
     assert Settings.from_environ({"REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1:abc",
+        "127.0.0.1:99999",
+        "127.0.0.1:",
+        "127.0.0.1:-1",
+        "foo",
+        "5000",
+        "::1:5000",
+        "[::1]",
+        "[::1:5000",
+        "a b:5000",
+        "ä..b:5000",
+    ],
+)
+def test_an_address_without_a_host_and_a_port_is_refused(address: str) -> None:
+    for name in ("GPSERVE_BIND", "GPSERVE_WORKER_BIND"):
+        with pytest.raises(SettingsError, match=f"{name} is .*: it must be HOST:PORT with"):
+            Settings.from_environ({name: address})
+    with pytest.raises(SettingsError, match="GPSERVE_BIND is"):
+        Settings.from_environ({"GPSERVE_BIND": f"127.0.0.1:5000,{address}"})
+
+
+def test_addresses() -> None:
+    """gunicorn knows more kinds of them than a worker."""
+    given = "localhost:5000, tcp://[::1]:80, :0, unix:/run/gpserve.sock, fd://3"
+    settings = Settings.from_environ({"GPSERVE_BIND": given, "GPSERVE_WORKER_BIND": "[::]:5002"})
+    assert settings.bind == given
+    assert settings.server_addresses == [("localhost", 5000), ("::1", 80), ("", 0)]
+    assert settings.worker_address == ("::", 5002)
+    for other in ("unix:/run/gpserve.sock", "fd://3"):
+        with pytest.raises(SettingsError, match="GPSERVE_WORKER_BIND"):
+            Settings.from_environ({"GPSERVE_WORKER_BIND": other})
+    with pytest.raises(SettingsError, match="GPSERVE_BIND"):
+        Settings.from_environ({"GPSERVE_BIND": "fd://three"})
+    empty = Settings.from_environ({"GPSERVE_BIND": "", "GPSERVE_WORKER_BIND": ""})
+    assert (empty.bind, empty.worker_bind) == (Settings().bind, Settings().worker_bind)
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"), [("nosuch.invalid", "Name or service"), ("192.0.2.1", "Cannot assign")]
+)
+def test_an_address_of_another_machine_is_refused_with_the_reason(host: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=f"on {host}:5000: {reason}.*GPSERVE_WORKER_BIND"):
+        listening("worker_bind", host, 5000)
 
 
 def test_the_page_of_settings_is_current() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -19,11 +20,14 @@ import pytest
 from service.local import valkey
 from service.local.up import environment
 from service.settings import Settings, SettingsError
+from service.storage.redis import connect
 from tests.helpers import plainhttp
 from tests.helpers.patience import PATIENCE_SECONDS, until
 from tests.helpers.serving import ROOT, children_of, free_port
 
 PROCESSES = ("valkey-server", "gunicorn", "worker")
+DATA = "da#ta ?%41"
+"""The name of a data folder, which is a part of URLs."""
 POINT = {"points": [-20, 181, 500, 30]}
 
 
@@ -91,7 +95,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Up]]:
     """Starts it on the same data each time, or on others; what a failed test leaves is ended."""
     started: list[Up] = []
 
-    def begin(data: str = "data") -> Up:
+    def begin(data: str = DATA) -> Up:
         started.append(Up(tmp_path / data))
         return started[-1]
 
@@ -129,7 +133,7 @@ def test_up(tmp_path: Path, start: Callable[..., Up]) -> None:
     page = up.url.replace("127.0.0.1", "localhost")
     assert f"the page is {page}," in up.server_log()[-1]["message"]
     first = up.job()
-    said = refusal(GPSERVE_DATA=str(tmp_path / "data"))
+    said = refusal(GPSERVE_DATA=str(tmp_path / DATA))
     assert "another gpserve is already using" in said
     assert "GPSERVE_BIND" in said
     taken = up.url.removeprefix("http://")
@@ -160,8 +164,8 @@ def test_up(tmp_path: Path, start: Callable[..., Up]) -> None:
     assert again.get("/healthz") == 0
 
     packing, *unpacking = backup_commands()
-    for command, data in ((packing, "data"), *((each, "restored") for each in unpacking)):
-        text = command.replace("~/.local/share/gpserve", data)
+    for command, data in ((packing, DATA), *((each, "restored") for each in unpacking)):
+        text = command.replace("~/.local/share/gpserve", shlex.quote(data))
         subprocess.run(["sh", "-c", text], cwd=tmp_path, check=True)
     assert start("restored").get(f"/jobs/{first}/results") == 200
 
@@ -180,6 +184,16 @@ def backup_commands() -> list[str]:
         ("GPSERVE_MODEL", "/nowhere/model.npz", "GPSERVE_MODEL names no file: /nowhere/model.npz"),
         ("GPSERVE_REDIS_URL", "127.0.0.1:6379", "must begin with redis://"),
         ("GPSERVE_REDIS_URL", "redis+sentinel://a/b", "has the scheme redis+sentinel://"),
+        ("GPSERVE_BIND", "127.0.0.1:abc", "GPSERVE_BIND is '127.0.0.1:abc': it must be HOST:PORT"),
+        ("GPSERVE_WORKER_BIND", "foo", "GPSERVE_WORKER_BIND is 'foo': it must be HOST:PORT"),
+        (
+            "GPSERVE_DATA",
+            __file__,
+            "test_up.py cannot be the data folder: File exists; set GPSERVE",
+        ),
+        ("GPSERVE_DATA", "/proc/foo", "/proc/foo cannot be the data folder: No such file"),
+        ("GPSERVE_DATA", "/proc", "/proc cannot be the data folder"),
+        ("GPSERVE_STORE", "nosuch://a", "GPSERVE_STORE: nosuch://: Protocol not known"),
     ],
 )
 def test_what_cannot_start_says_so_in_one_line(setting: str, value: str, says: str) -> None:
@@ -216,7 +230,15 @@ def test_an_output_that_cannot_be_opened_is_passed_on() -> None:
 def test_gunicorn_says_in_one_line_why_it_cannot_start(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.npz"
     wrong.write_text("lat,long")
-    for setting, value in (("MODEL", "/nowhere"), ("MODEL", str(wrong)), ("WORKERS", "two")):
+    for setting, value in (
+        ("MODEL", "/nowhere"),
+        ("MODEL", str(tmp_path)),
+        ("MODEL", str(wrong)),
+        ("WORKERS", "two"),
+        ("BIND", "127.0.0.1:abc"),
+        ("BIND", "127.0.0.1:99999"),
+        ("STORE", "nosuch://a"),
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "gunicorn", "service.app:app"],
             cwd=ROOT,
@@ -227,8 +249,50 @@ def test_gunicorn_says_in_one_line_why_it_cannot_start(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 1
-        [line] = done.stderr.strip().splitlines()
-        assert "gpserve cannot start" in line
+        [line] = [each for each in done.stderr.splitlines() if each and '"INFO"' not in each]
+        assert f"gpserve cannot start: GPSERVE_{setting}" in line or str(wrong) in line
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("WORKER_BIND", "foo", "GPSERVE_WORKER_BIND is 'foo': it must be HOST:PORT"),
+        ("WORKER_BIND", "nosuch.invalid:1", "cannot listen on nosuch.invalid:1: Name or service"),
+        ("STORE", "nosuch://a", "GPSERVE_STORE: nosuch://: Protocol not known"),
+    ],
+)
+def test_a_worker_says_in_one_line_why_it_cannot_start(setting: str, value: str, says: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "worker"],
+        cwd=ROOT,
+        env=os.environ
+        | {"GPSERVE_REDIS_URL": "redis://127.0.0.1:1/0", f"GPSERVE_{setting}": value},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert says in line
+
+
+@pytest.mark.parametrize(
+    "name", ["a#b", "a?b", "a%41b", 'a "b', "a\\b", "äb", "a\udcffb", "a" * 99]
+)
+def test_clients_find_the_valkey_of_any_folder(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    url = valkey.url_of(folder)
+    assert Settings.from_environ({"GPSERVE_REDIS_URL": url}).redis_url == url
+    process = subprocess.Popen(valkey.command(folder), stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: valkey.is_running(folder))
+        assert connect(url).ping()
+        assert (folder / "appendonlydir").is_dir()
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
 
 
 def test_a_valkey_of_the_system_serves_where_the_package_has_none(
