@@ -79,7 +79,10 @@ def key(name: str, roles: tuple[str, ...]) -> None:
 
     The key itself is printed once, on standard error: only its hash is stored.
     """
-    secret, entry = new_key(name, roles)
+    try:
+        secret, entry = new_key(name, roles)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     click.echo(entry)
     click.echo(f"The key of {name}, which is not stored anywhere: {secret}", err=True)
 

@@ -37,7 +37,8 @@ LOOK_SECONDS = 1.0
 _MOST_REMEMBERED = 10_000
 
 _Digest = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
-_Name = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,62}[!-~])?$")]
+_LONGEST_NAME = 64
+_Name = Annotated[str, Meta(pattern=rf"^[!-~]([ -~]{{0,{_LONGEST_NAME - 2}}}[!-~])?\Z")]
 
 
 class Entry(KeyLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -240,7 +241,16 @@ def new_key(name: str, roles: Iterable[str]) -> tuple[str, str]:
     """Return a new key of 256 random bits, and its entry for the file, with its hash.
 
     Such a key cannot be guessed from its SHA-256; a password that people choose could.
+
+    Raises `ValueError`: `read_keys` would refuse the name.
     """
+    try:
+        msgspec.convert(name, _Name)
+    except msgspec.ValidationError:
+        raise ValueError(
+            f"{name!r} cannot be the name of a key: a name has 1 to {_LONGEST_NAME} letters, "
+            "digits, signs or inner blanks of ASCII, for logs and headers"
+        ) from None
     key = f"gps_{secrets.token_urlsafe(32)}"
     listed = ", ".join(f'"{role}"' for role in roles)
     digest = sha256(key.encode()).hexdigest()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from service.runtime import keys as module
 from service.runtime.keys import Keys, new_key
 from service.services.errors import Problem
 from service.settings import Settings, SettingsError
+from tests.commands.commandline import run
 from tests.helpers.stack import bearer, write_keys
 
 MINE = bearer("mine")["Authorization"]
@@ -43,11 +46,34 @@ def test_a_new_key_opens_and_its_entry_does_not_contain_it(tmp_path: Path) -> No
         assert caller.roles == {"read", "train"}
 
 
-def test_names_are_ascii_for_logs_and_headers(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["Jürgen Müller", "", " ", " ada", "ada ", "a\nb", "ada\n", "a\tb", "\x7f", "a" * 65]
+)
+def test_a_name_that_logs_and_headers_cannot_hold_is_refused_everywhere(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{name!r} cannot be the name of a key")):
+        new_key(name, ["read"])
     file = tmp_path / "keys.toml"
-    file.write_text(new_key("Böhm", ["read"])[1])
+    file.write_text(new_key("ada", ["read"])[1].replace("ada", json.dumps(name)))
     with pytest.raises(SettingsError, match="not valid"):
         Keys(Settings(keys=str(file)))
+
+
+@pytest.mark.parametrize("name", ["ada", "a", "~", 'the "good" lab', "a\\b", "a" * 64])
+def test_a_name_of_a_new_key_can_be_read(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "keys.toml"
+    key, entry = new_key(name, ["read"])
+    file.write_text(entry)
+    assert Keys(Settings(keys=str(file))).identify(f"Bearer {key}").owner == f"key:{name}"
+
+
+def test_the_command_makes_no_key_for_a_name_that_is_refused() -> None:
+    assert run("key", "ada").output.startswith("[ada]\n")
+    done = run("key", "Jürgen Müller")
+    assert done.exit_code == 2
+    assert "Error: 'Jürgen Müller' cannot be the name of a key" in done.output
+    assert "gps_" not in done.output
 
 
 def test_a_caller_is_remembered_once_checked(file: Path) -> None:
