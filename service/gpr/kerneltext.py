@@ -12,21 +12,29 @@ from service.gpr.kernels import SUPPORTED, TERMS, Kernel
 MAX_FUNCTIONS = 10
 """A kernel of more functions has more hyperparameters than most tables can determine."""
 
+MAX_LENGTH = 500
+"""Characters of the text, which is parsed before its functions can be counted."""
+
 HOW = 'write it like "RBF", "Matern52 + White" or "RBF * Linear"'
 
 
 def build(text: str, make: Callable[[str], Any]) -> Any:
     """Return the sum of products that the text describes, of what `make` returns for each name.
 
-    Raises `ValueError`: the text is no sum of products, has an unknown name, or too many.
+    Raises `ValueError`: the text is no sum of products, has an unknown name, or is too long.
     """
+    if len(text) > MAX_LENGTH:
+        raise ValueError(
+            f"the kernel has {len(text)} characters, more than {MAX_LENGTH}: name fewer functions"
+        )
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(f"the kernel {text[:80]!r} cannot be read: {HOW}") from None
-    names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    if len(names) > MAX_FUNCTIONS:
-        raise ValueError(f"the kernel has {len(names)} functions, more than {MAX_FUNCTIONS}")
+    # Counted by the operators: other nodes are refused where `_evaluate` meets the first.
+    functions = 1 + sum(isinstance(node, ast.BinOp) for node in ast.walk(tree))
+    if functions > MAX_FUNCTIONS:
+        raise ValueError(f"the kernel has {functions} functions, more than {MAX_FUNCTIONS}")
     return _evaluate(tree, text, make)
 
 

@@ -169,7 +169,13 @@ def test_a_kernel_that_cannot_be_read_or_served_is_refused_before_the_fit() -> N
         "Cubic": "unknown kernel 'Cubic'",
         "__import__('os')": "no sum of products",
         "Linear * White": "White",
-        " + ".join(["RBF"] * 11): "11 functions",
+        " + ".join(["RBF"] * 11): "the kernel has 11 functions, more than 10",
+        "+".join("1" * 11): "the kernel has 11 functions, more than 10",
+        "+".join("1" * 1500): "the kernel has 2999 characters, more than 500",
+        "(" * 499: "cannot be read",
+        "-" * 499 + "1": "no sum of products",
+        "RBF" + "()" * 240: "no sum of products",
+        "9" * 500: "no sum of products",
     }
     for text, reason in wrong.items():
         with pytest.raises(TrainingDataError, match=re.escape(reason)):

@@ -125,6 +125,8 @@ def _train(jobs: Stack, http: httpx.Client, query: dict[str, Any], table: str) -
         (_table(), {"target": "depth"}, 422, "column 'depth' is missing"),
         (_table(), {"features": "left,height"}, 422, "'height' is named twice"),
         (_table(), {"kernel": "Cubic"}, 422, "unknown kernel 'Cubic'"),
+        (_table(), {"kernel": "+".join("1" * 1500)}, 422, "has 2999 characters, more than 500"),
+        (_table(), {"kernel": "+".join("1" * 250)}, 422, "has 250 functions, more than 10"),
         (_table(), {"restarts": "many"}, 422, "restarts"),
         (_table(), {"restarts": "0"}, 422, "restarts"),
         (_table(), {"colour": "red"}, 422, "colour"),
