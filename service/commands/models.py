@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from service.commands.options import (
 )
 from service.gpr import GPR
 from service.gpr.means import BASES
-from service.gpr.trainingdata import TrainingData, TrainingOptions
+from service.gpr.trainingdata import TrainingData, TrainingOptions, check_table
 from service.jobs.trainingrows import training_data
 from service.model import Description, Unsupported, check_model_name, write_file
 from service.runtime.pool import cpu_limit, threads_for
@@ -40,9 +41,12 @@ BUNDLED_TARGET = "mag"
 @click.command()
 @click.argument("data", required=False, type=INPUT_FILE)
 @click.option("--target", help="Column of the output; required with DATA.")
-@click.option("--features", help="Columns of the inputs, with commas; default: all others.")
-@click.option("--categorical", help="Columns of words, or of numbers that stand for kinds.")
-@click.option("--leave-out", help="Columns that are not used.")
+@click.option("--features", help="Input columns, separated by commas; default: all others.")
+@click.option(
+    "--categorical",
+    help="Columns of words, or of numbers that stand for kinds, separated by commas.",
+)
+@click.option("--leave-out", help="Columns that are not used, separated by commas.")
 @click.option("--drop-missing", is_flag=True, help="Leave out rows with missing cells.")
 @click.option("--noise-column", help="Column of the known noise variance of each row.")
 @DECIMAL
@@ -66,15 +70,23 @@ BUNDLED_TARGET = "mag"
     help="auto; none, for simulators; or a share of the output's variance.",
 )
 @click.option("--ard/--no-ard", default=True, show_default=True, help="One lengthscale per input.")
-@click.option("--inducing", default=0, type=click.IntRange(0), help="Inducing inputs; 0: exact GP.")
-@click.option("--restarts", default=3, show_default=True, type=click.IntRange(1))
-@click.option("--held-out", default=0.2, show_default=True, type=click.FloatRange(0.01, 0.9))
-@click.option("--held-out-only", is_flag=True, help="Never use the held-out rows but for scores.")
+@click.option("--inducing", default=0, help="Inducing inputs; 0: exact GP.")
+@click.option(
+    "--restarts", default=3, show_default=True, help="Starts of the optimiser; the best is kept."
+)
+@click.option(
+    "--held-out", default=0.2, show_default=True, help="Share of the rows that score the model."
+)
+@click.option(
+    "--held-out-only",
+    is_flag=True,
+    help="Use the held-out rows for scoring only; do not add them to the final model.",
+)
 @click.option("--name", help="The model's name; default: the data's.")
 @click.option(
     "--out",
     type=OutputFile(),
-    help="The model file; default: DATA with .npz, or without DATA the bundled model.",
+    help="The model file; default: DATA's name with .npz, or without DATA the bundled model.",
 )
 def train(data: Path | None, out: Path | None, target: str | None, **given: Any) -> None:
     """Fit a GP on the CSV DATA, or on the bundled data, and write it to a model file.
@@ -99,7 +111,10 @@ def train(data: Path | None, out: Path | None, target: str | None, **given: Any)
         with source.open("rb") as stream:
             content = decompressed(stream).read()
         table = training_data(table_of_csv(content), options)
+        check_table(table, options)
         model = _fit(table, options)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(_limit(str(error))) from None
     except Problem as problem:
         raise click.ClickException(f"{source.name}: {problem.detail}") from None
     except ValueError as error:
@@ -119,6 +134,18 @@ def _output(out: Path | None, default: Path, source: Path) -> Path:
     target: Path = out or OutputFile().convert(default, None, None)
     refuse_input(target, source)
     return target
+
+
+def _limit(error: str) -> str:
+    """Return msgspec's error about a training option in words."""
+    reason, _, path = error.partition(" - at `$.")
+    name = path.rstrip("`").replace("_", "-")
+    limit = re.fullmatch(r"Expected `\w+` (of length )?([<>])= ([\d.]+)", reason)
+    if not limit:
+        return f"--{name}: {reason}"
+    most = "at most" if limit[2] == "<" else "at least"
+    must = f"have {most} {limit[3]} characters" if limit[1] else f"be {most} {limit[3]}"
+    return f"--{name} must {must}"
 
 
 def _notes(table: TrainingData) -> list[str]:
@@ -161,8 +188,8 @@ def _print_written(path: Path, description: Description) -> None:
 
 @click.command()
 @click.argument("pickle_file", type=INPUT_FILE)
-@click.option("--features", help="Names of the inputs, with commas; default: the model's, or x1, …")
-@click.option("--output", "output_name", default="y", show_default=True)
+@click.option("--features", help="Input names, separated by commas; default: the model's, or x1, …")
+@click.option("--output", "output_name", default="y", show_default=True, help="The output's name.")
 @click.option(
     "--out", type=OutputFile(), help="The model file; default: PICKLE_FILE's name with .npz."
 )

@@ -69,7 +69,7 @@ INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def names_in(text: str | None) -> tuple[str, ...]:
-    """Return the names in a list with commas."""
+    """Return the names in a list that is separated by commas."""
     return tuple(part.strip() for part in text.split(",")) if text else ()
 
 

@@ -47,7 +47,11 @@ from service.services.reading import Reader
     type=OutputFile(dash=True),
     help="The file of the answers; default: -, the standard output.",
 )
-@click.option("--interval", type=float, help="Add the bounds of this probability, as 0.95.")
+@click.option(
+    "--interval",
+    type=float,
+    help="Add the lower and upper bound of the central interval with this probability, e.g. 0.95.",
+)
 @click.option(
     "--on-bad-row",
     type=click.Choice(["fail", "nan", "drop"]),
@@ -55,7 +59,11 @@ from service.services.reading import Reader
     show_default=True,
     help="nan: answer it with the reason; drop: leave it out.",
 )
-@click.option("--columns", default="", help="Columns of the features, as in lat=latitude,long=lon.")
+@click.option(
+    "--columns",
+    default="",
+    help="Columns of the features, separated by commas, as in lat=latitude,long=lon.",
+)
 @DECIMAL
 def predict(
     points: BinaryIO,

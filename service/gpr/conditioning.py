@@ -18,6 +18,7 @@ from service.gpr.encoding import Encoding
 from service.gpr.kernels import Kernel
 from service.gpr.means import Mean, Trend
 from service.gpr.posterior import Posterior
+from service.gpr.trainingdata import option
 from service.model import FloatArray, check_feature_names
 
 MAX_CONDITION = 1e14
@@ -221,7 +222,8 @@ def _singular(condition_number: float, largest: float) -> str:
         f"the kernel matrix cannot be inverted in double precision ({size}; at most "
         f"{MAX_CONDITION:.0e} is accepted): rows are too nearly equal for so little noise. Give "
         f"the model a noise variance of at least {10 * largest / MAX_CONDITION:.1g} in its own "
-        "units (train --noise auto does), or leave out rows that are nearly the same"
+        f"units, as a training with {option('noise', 'auto')} does, or leave out rows that are "
+        "nearly the same"
     )
 
 

@@ -13,16 +13,13 @@ from service.gpr.conditioning import Stated, condition
 from service.gpr.posterior import Posterior
 from service.gpr.scaling import constant_columns, without_rounding
 from service.gpr.training import fit
-from service.gpr.trainingdata import Progress, TrainingData, TrainingOptions
+from service.gpr.trainingdata import Progress, TrainingData, TrainingOptions, held_out_rows
 
 
 def split(n: int, share: float, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Shuffle n rows and return those to train on and those held out, each in file order.
-
-    At least one row is held out.
-    """
+    """Shuffle n rows and return those to train on and those held out, each in file order."""
     order = np.random.default_rng(seed).permutation(n)
-    held_out = max(1, round(n * share))
+    held_out = held_out_rows(n, share)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 

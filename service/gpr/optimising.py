@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.gpr.trainingdata import option
 from service.model import FloatArray
 
 SEED = 0
@@ -260,8 +261,8 @@ def explore(
         progress(done)
     if best is None:
         raise ValueError(
-            "no start of the optimiser gave a kernel matrix that can be factored: give more noise "
-            "(--noise 0.001), or leave out rows that are nearly the same"
+            "no start of the optimiser gave a kernel matrix that can be factored: give more noise, "
+            f"as {option('noise', '0.001')}, or leave out rows that are nearly the same"
         )
     objective.set(best[1])
 

@@ -24,7 +24,6 @@ from service.gpr.scaling import Standardised, without_rounding
 from service.gpr.stationary import FORMS
 from service.gpr.trainingdata import (
     Progress,
-    TrainingDataError,
     TrainingOptions,
     check_outputs,
     check_trainable,
@@ -92,12 +91,9 @@ def fit(
     """
     names = tuple(feature_names or (f"x{i + 1}" for i in range(X.shape[1])))
     check_feature_names(names, X.shape[1])
-    check_trainable(X, names, len(X), options)
+    check_trainable(X, names, len(X), options, known_noise=row_noise is not None)
     check_outputs(X, y, options)
     noise = np.zeros(0) if row_noise is None else row_noise
-    if noise.size and options.inducing:
-        detail = "a sparse GP cannot have known noise: leave out --noise-column or --inducing"
-        raise TrainingDataError(detail, option="noise_column")
     X, words = without_rounding(X), dict(categories or {})
     units = Standardised(Encoding(X.shape[1], words).expand(X), y, noise)
     with warnings.catch_warnings():

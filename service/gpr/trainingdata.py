@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -126,6 +127,16 @@ class TrainingData:
     dropped: int = 0
 
 
+def option(name: str, value: str) -> str:
+    """Return an option as requests and the command have it: ``mean=linear (--mean linear)``."""
+    return f"{name}={value} (--{name.replace('_', '-')} {shlex.quote(value)})"
+
+
+def held_out_rows(n: int, share: float) -> int:
+    """Return how many of n rows are held out, of which there is at least one."""
+    return max(1, round(n * share))
+
+
 def noise_share(text: str) -> float | None:
     """Return the noise variance as a share of the output's, or None to estimate it.
 
@@ -146,8 +157,20 @@ def noise_share(text: str) -> float | None:
     return share
 
 
+def check_table(table: TrainingData, options: TrainingOptions) -> None:
+    """Raise a `TrainingDataError` for a table that cannot train a model, before it is divided."""
+    known = len(table.y) - held_out_rows(len(table.y), options.held_out)
+    noise = table.noise is not None
+    check_trainable(table.X, table.feature_names, known, options, known_noise=noise)
+
+
 def check_trainable(
-    X: FloatArray, feature_names: Sequence[str], rows: int, options: TrainingOptions
+    X: FloatArray,
+    feature_names: Sequence[str],
+    rows: int,
+    options: TrainingOptions,
+    *,
+    known_noise: bool,
 ) -> None:
     """Raise a `TrainingDataError` for what would fail, or take too long, after the first restart.
 
@@ -155,6 +178,7 @@ def check_trainable(
     ----------
     X : shape (n, d), all inputs
     rows : how many of them train the model
+    known_noise : whether the noise of each row is known
     """
     noise_share(options.noise)
     try:
@@ -162,26 +186,31 @@ def check_trainable(
     except ValueError as error:
         raise TrainingDataError(str(error), option="kernel") from None
     if rows < LEAST_TRAINING_ROWS:
+        few = f"{rows} of {len(X)} rows are left to train on; at least {LEAST_TRAINING_ROWS} are "
+        fewer = option("held_out", "0.2")
+        raise TrainingDataError(f"{few}required: hold fewer out, {fewer}", option="held_out")
+    if options.inducing and known_noise:
         raise TrainingDataError(
-            f"{rows} of {len(X)} rows are left to train on; at least {LEAST_TRAINING_ROWS} are "
-            "required: hold fewer out (--held-out 0.2)",
-            option="held_out",
+            "a sparse GP cannot have known noise: leave out `noise_column` (--noise-column) or "
+            "`inducing` (--inducing)",
+            option="noise_column",
         )
     if options.inducing and options.noise == "none":
         raise TrainingDataError(
             "a sparse GP needs noise, which stands for what its inducing inputs cannot express: "
-            "use --noise auto, or leave out --inducing",
+            f"use {option('noise', 'auto')}, or leave out `inducing` (--inducing)",
             option="noise",
         )
     if options.inducing and options.mean != "none":
         raise TrainingDataError(
-            f"a sparse GP has no estimated mean: leave out --mean {options.mean} or --inducing",
+            f"a sparse GP has no estimated mean: leave out {option('mean', options.mean)} or "
+            "`inducing` (--inducing)",
             option="mean",
         )
     if not options.inducing and rows > EXACT_ROWS:
         raise TrainingDataError(
             f"{rows} rows are too many for an exact GP (at most {EXACT_ROWS}): use inducing "
-            "inputs, for instance inducing=200 (--inducing 200)",
+            f"inputs, for instance {option('inducing', '200')}",
             option="inducing",
         )
     if len(constant := constant_columns(X)) and constant.all():
@@ -201,7 +230,8 @@ def check_outputs(X: FloatArray, y: FloatArray, options: TrainingOptions) -> Non
     if constant_columns(y[:, None]).all():
         raise TrainingDataError(
             f"the output is {y[0]:g} in all {len(y)} rows that train the model: there is nothing "
-            "to learn; hold fewer rows out (--held-out), or choose another target",
+            f"to learn; hold fewer rows out, as {option('held_out', '0.1')}, or choose another "
+            "target",
             option="target",
         )
     scale = float(deviation(y))
@@ -221,6 +251,6 @@ def check_outputs(X: FloatArray, y: FloatArray, options: TrainingOptions) -> Non
         inputs = ", ".join(f"{x:g}" for x in X[order[first]])
         raise TrainingDataError(
             f"two rows have the same inputs ({inputs}) but the outputs {one:g} and {other:g}, "
-            "which no function without noise has: use --noise auto",
+            f"which no function without noise has: use {option('noise', 'auto')}",
             option="noise",
         )

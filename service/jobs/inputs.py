@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from service.gpr.trainingdata import TrainingData, TrainingDataError, check_trainable
+from service.gpr.trainingdata import TrainingData, TrainingDataError, check_table
 from service.jobs.blobs import JobBlobs
 from service.jobs.plans import row_bytes
 from service.jobs.specs import INPUT, Form, Prediction, Training
@@ -142,8 +142,7 @@ def checked_training_data(table: TextTable, spec: Training) -> TrainingData:
     """
     rows = training_data(table, spec)
     try:
-        known = round(len(rows.y) * (1 - spec.held_out))
-        check_trainable(rows.X, rows.feature_names, known, spec)
+        check_table(rows, spec)
     except TrainingDataError as error:
         raise unusable(str(error), **cast(Where, error.where)) from None
     return rows

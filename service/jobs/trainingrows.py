@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.gpr.trainingdata import MAX_CATEGORIES, MIN_ROWS, TrainingData, TrainingOptions
+from service.gpr.trainingdata import (
+    MAX_CATEGORIES,
+    MIN_ROWS,
+    TrainingData,
+    TrainingOptions,
+    option,
+)
 from service.model import FloatArray, check_feature_names
 from service.services.badrows import (
     MISSING,
@@ -102,7 +107,8 @@ def _roles(table: TextTable, options: TrainingOptions) -> Roles:
     try:
         check_feature_names(features, len(features))
     except ValueError as error:
-        raise unusable(f"{error}, or leave the column out (--leave-out)") from None
+        out = option("leave_out", "NAME")
+        raise unusable(f"{error}, or leave the column out: {out}") from None
     return roles
 
 
@@ -163,11 +169,16 @@ class _Column:
         self.kinds = tuple(sorted(set(given), key=_numbers_first))
         leave = f"leave it out: {_option('leave_out', [self.name])}"
         if len(self.kinds) < 2:
-            detail = f"{self.name} has a single word, {self.kinds[0]!r}: {leave}"
+            detail = f"{self.name} has a single value, {self.kinds[0]!r}: {leave}"
             raise unusable(detail, column=self.name)
         if len(self.kinds) > MAX_CATEGORIES:
-            detail = f"{self.name} has {len(self.kinds)} words, more than {MAX_CATEGORIES}: {leave}"
-            raise unusable(detail, column=self.name)
+            numeric = math.isfinite(_numbers_first(self.kinds[-1])[0])
+            number = "remove it from `categorical` to use it as a number, or " if numeric else ""
+            raise unusable(
+                f"{self.name} has {len(self.kinds)} different values, and a categorical column "
+                f"may have {MAX_CATEGORIES}: {number}{leave}",
+                column=self.name,
+            )
         codes = {word: float(code) for code, word in enumerate(self.kinds)}
         return np.array([codes[word] for word in given])
 
@@ -305,5 +316,4 @@ def _few_words(table: TextTable, name: str) -> bool:
 
 
 def _option(name: str, columns: Iterable[str]) -> str:
-    listed = ",".join(columns)
-    return f"{name}={listed} (--{name.replace('_', '-')} {shlex.quote(listed)})"
+    return option(name, ",".join(columns))

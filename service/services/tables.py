@@ -392,6 +392,10 @@ def _missing(header: list[str], wanted: dict[str, str], missing: list[str], line
     return unusable(detail, line=line, missing=missing)
 
 
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def _wanted(names: Sequence[str], columns: str) -> dict[str, str]:
     """Return the column of each feature by name, as the option `columns` says.
 
@@ -407,7 +411,8 @@ def _wanted(names: Sequence[str], columns: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in parts]
     if not any(name.strip() in names and equals for name, equals, _ in pairs):
         if len(parts) != len(names):
-            detail = f"columns has {len(parts)} names, the model has {len(names)} features"
+            named, has = _counted(len(parts), "column"), _counted(len(names), "feature")
+            detail = f"`columns` names {named}, but the model has {has}"
             example = ", ".join(names)[:200]
             raise unusable(f"{detail}: {example}; or say feature=column", option="columns")
         return dict(zip(names, parts, strict=True))

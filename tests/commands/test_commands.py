@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
+from service.__main__ import main
 from service.commands.options import BUNDLED_MODEL
 from service.gpr import GPR
 from tests.commands.commandline import run
@@ -85,6 +87,46 @@ def test_target_must_be_named(tmp_path: Path) -> None:
     done = run("train", table(tmp_path / "data.csv"))
     assert done.exit_code == 2
     assert "--target" in done.output
+
+
+WRONG_OPTIONS = {
+    "many restarts": (("--restarts", 101), 2, "Error: --restarts must be at most 100"),
+    "no restart": (("--restarts", 0), 2, "Error: --restarts must be at least 1"),
+    "all held out": (("--held-out", 1), 2, "Error: --held-out must be at most 0.9"),
+    "none held out": (("--held-out", 0), 2, "Error: --held-out must be at least 0.01"),
+    "NaN held out": (("--held-out", "nan"), 2, "Error: --held-out must be at least 0.01"),
+    "many inputs": (("--inducing", 5001), 2, "Error: --inducing must be at most 5000"),
+    "fewer than none": (("--inducing", -1), 2, "Error: --inducing must be at least 0"),
+    "a long name": (("--name", "a" * 81), 2, "Error: --name must have at most 80 characters"),
+    "few rows": (("--held-out", 0.9), 1, "Error: 4 of 40 rows are left to train on; at least 5"),
+    "a kernel": (("--kernel", "foo"), 1, "Error: unknown kernel 'foo'"),
+    "a sum": (("--kernel", "+".join("1" * 1500)), 1, "Error: the kernel has 2999 characters"),
+    "a sparse mean": (
+        ("--mean", "linear", "--inducing", 9),
+        1,
+        "leave out mean=linear (--mean linear) or `inducing` (--inducing)",
+    ),
+    "sparse noise": (
+        ("--noise-column", "number", "--inducing", 9),
+        1,
+        "leave out `noise_column` (--noise-column) or `inducing` (--inducing)",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_OPTIONS)
+def test_what_cannot_be_trained_is_said_before_the_fit(tmp_path: Path, what: str) -> None:
+    given, code, reason = WRONG_OPTIONS[what]
+    done = run("train", table(tmp_path / "data.csv", 40), "--target", "y", *given)
+    assert done.exit_code == code, done.output
+    assert reason in done.output.splitlines()[-1]
+    assert "fitting" not in done.output
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    for name, command in main.commands.items():
+        for each in command.params:
+            assert not isinstance(each, click.Option) or each.help, f"{name} {each.opts[0]}"
 
 
 def test_a_gzipped_table_is_read(tmp_path: Path) -> None:

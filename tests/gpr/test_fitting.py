@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,12 @@ import numpy as np
 import pytest
 
 from service.gpr import fitting
-from service.gpr.trainingdata import TrainingData, TrainingOptions
+from service.gpr.trainingdata import (
+    TrainingData,
+    TrainingDataError,
+    TrainingOptions,
+    check_table,
+)
 from tests.gpr import oracle
 
 
@@ -57,6 +63,16 @@ def test_held_out_rows_with_known_noise_are_scored_with_it() -> None:
     )
     alone = trained.predict(_table().X[unseen])[:, 1]
     np.testing.assert_allclose(found.posterior.held_out[:, 2], alone + 0.01)
+
+
+@pytest.mark.parametrize("n", range(10, 60))
+def test_a_table_is_refused_where_its_parts_are_too_small(n: int) -> None:
+    """What is checked before the table is divided is what the division gives."""
+    options = TrainingOptions(held_out=0.9)
+    known, _ = fitting.split(n, options.held_out)
+    too_few = f"{len(known)} of {n} rows are left to train on; at least 5"
+    with pytest.raises(TrainingDataError, match=too_few) if len(known) < 5 else nullcontext():
+        check_table(_table(n), options)
 
 
 def test_at_least_one_row_is_held_out() -> None:

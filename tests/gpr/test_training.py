@@ -205,13 +205,19 @@ def test_what_no_model_fits_is_refused_before_the_fit() -> None:
     X[3] = X[4]
     cases = {
         "same inputs": (y[:, 0], TrainingOptions(noise="none")),
-        "the output is 1 in all 30 rows": (np.ones(30), TrainingOptions()),
+        "hold fewer rows out, as held_out=0.1 (--held-out 0.1)": (np.ones(30), TrainingOptions()),
         "use another unit": (1e-200 * y[:, 0], TrainingOptions()),
-        "a sparse GP needs noise": (y[:, 0], TrainingOptions(noise="none", inducing=5)),
-        "a sparse GP has no estimated mean": (y[:, 0], TrainingOptions(mean="linear", inducing=5)),
+        "use noise=auto (--noise auto), or leave out `inducing` (--inducing)": (
+            y[:, 0],
+            TrainingOptions(noise="none", inducing=5),
+        ),
+        "leave out mean=linear (--mean linear) or `inducing` (--inducing)": (
+            y[:, 0],
+            TrainingOptions(mean="linear", inducing=5),
+        ),
     }
     for reason, (outputs, options) in cases.items():
-        with pytest.raises(TrainingDataError, match=reason):
+        with pytest.raises(TrainingDataError, match=re.escape(reason)):
             fit(X, outputs, options)
 
 

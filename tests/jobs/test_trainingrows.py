@@ -203,9 +203,17 @@ def test_words_beside_missing_cells() -> None:
 def test_categories_of_one_word_or_too_many() -> None:
     text = "who,what,y\n" + "".join(f"P{i},one,{i}\n" for i in range(60))
     detail = refused(text, categorical=("who", "what")).detail
-    assert detail == "who has 60 words, more than 50: leave it out: leave_out=who (--leave-out who)"
+    assert detail == (
+        "who has 60 different values, and a categorical column may have 50: leave it out: "
+        "leave_out=who (--leave-out who)"
+    )
+    detail = refused(text.replace("P", ""), categorical=("who",), leave_out=("what",)).detail
+    assert detail == (
+        "who has 60 different values, and a categorical column may have 50: remove it from "
+        "`categorical` to use it as a number, or leave it out: leave_out=who (--leave-out who)"
+    )
     detail = refused(text, categorical=("what",), leave_out=("who",)).detail
-    assert detail.startswith("what has a single word, 'one': leave it out")
+    assert detail.startswith("what has a single value, 'one': leave it out")
     assert "categorical=what (" in refused(text).detail  # not who, which has too many
 
 

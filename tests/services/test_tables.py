@@ -276,7 +276,8 @@ def test_a_header_of_numbers_is_one_when_columns_are_chosen() -> None:
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
-        ("latitude", "columns has 1 names, the model has 2 features: a, b"),
+        ("latitude", "`columns` names 1 column, but the model has 2 features: a, b; or say"),
+        ("a,b,c", "`columns` names 3 columns, but the model has 2 features"),
         ("a=latitude,c=lon", "'c' is not a feature; features: a, b"),
         ("a=latitude,lon", "'lon' is not a feature"),
         ("latitude,north", "missing columns north (found: lon, y, latitude)"),
