@@ -128,7 +128,7 @@ class FastEvaluate(FastRoute):
         model = runtime.live.model
         refuse_other_version(request.header(b"if-match"), model.description.version)
         call = umbridgecalls.read(body, model, "Evaluate")
-        columns = umbridgecalls.columns(call.name, model)
+        columns = umbridgecalls.columns_of(call.name, model)
         rows = umbridgecalls.rows(call, features_of(model), runtime.settings.max_points)
         return Asked(
             model, rows, call.config.noisy, partial(_write_outputs, request, model, columns)

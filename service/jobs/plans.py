@@ -19,7 +19,7 @@ from service.services.body import Spool
 from service.services.chunks import Chunk, refuse_unusable, row_ranges
 from service.services.features import Features, features_of
 from service.services.options import Options
-from service.services.prediction import Predict, columns
+from service.services.prediction import Predict, column_values
 from service.services.tables import Place, Table
 
 _POINTS = "points"
@@ -187,7 +187,7 @@ def _seconds_per_row(model: Model, options: Options, predict: Predict) -> float:
     def timed(count: int) -> float:
         X = model.description.points_across(count)
         started = perf_counter()
-        columns(model, X, options, predict)
+        column_values(model, X, options, predict)
         return perf_counter() - started
 
     count = 1

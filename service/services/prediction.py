@@ -48,7 +48,7 @@ seconds, like the most values."""
 
 
 def column_names(features: Sequence[str], options: Options) -> list[str]:
-    """Return the names of `columns`, in order."""
+    """Return the names of `column_values`, in order."""
     names = ["mean", "variance"]
     if options.interval is not None:
         names += ["lower", "upper"]
@@ -57,7 +57,7 @@ def column_names(features: Sequence[str], options: Options) -> list[str]:
     return names + [f"sample_{i + 1}" for i in range(options.samples)]
 
 
-def columns(
+def column_values(
     model: Model, X: FloatArray, options: Options, predict: Predict, derive: Derive = at_once
 ) -> FloatArray:
     """Return the numbers that were asked for, shape (n, len(column_names)).
@@ -100,7 +100,7 @@ def answered(
             yield Answered(chunk, np.empty((0, len(names))), np.empty(0, dtype=bool))
             continue
         refuse_many_samples(model, options, len(chunk.X), limits)
-        values = columns(model, chunk.X, options, predict, derive)
+        values = column_values(model, chunk.X, options, predict, derive)
         outside = extrapolated(model, chunk.X)
         if chunk.errors:
             bad = list(chunk.errors)

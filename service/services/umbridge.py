@@ -125,7 +125,7 @@ def _name_alone(body: bytes) -> str:
 
 
 def _check(name: str, model: Model, feature: Feature | None) -> None:
-    columns(name, model)
+    columns_of(name, model)
     if feature and feature != "Evaluate" and not support(model)[feature]:
         raise UMBridgeError("UnsupportedFeature", 400, f"{name[:80]} does not support {feature}")
 
@@ -135,7 +135,7 @@ def model_names(model: Model) -> list[str]:
     return [model.description.name + suffix for suffix in _COLUMNS]
 
 
-def columns(name: str, model: Model) -> tuple[int, ...]:
+def columns_of(name: str, model: Model) -> tuple[int, ...]:
     """Return which of mean and variance the model of this name returns."""
     base = model.description.name
     found = _COLUMNS.get(name[len(base) :]) if name.startswith(base) else None

@@ -17,7 +17,7 @@ from service.services.errors import Problem, malformed, unusable
 from service.services.features import Features, UnknownWord, features_of, listed
 from service.services.options import Options
 from service.services.points import refuse_too_many
-from service.services.prediction import Derive, Predict, at_once, columns, extrapolated
+from service.services.prediction import Derive, Predict, at_once, column_values, extrapolated
 from service.services.v2data import read_arrays, wrong_input
 from service.services.v2tensors import (
     DATATYPES,
@@ -244,7 +244,7 @@ def _predicted(
     for a, b in row_ranges(n, step):
         chunk = np.ascontiguousarray(X[a:b], dtype=np.float64)
         refuse_unusable(chunk, features_of(model), a)
-        values[a:b] = columns(model, chunk, options, predict, derive)
+        values[a:b] = column_values(model, chunk, options, predict, derive)
         outside[a:b, 0] = extrapolated(model, chunk)
     return values, outside
 

@@ -94,7 +94,7 @@ def input_sizes() -> flask.Response:
 def output_sizes() -> flask.Response:
     """Return the length of each output vector."""
     model, call = _read()
-    size = call.config.points * len(calls.columns(call.name, model))
+    size = call.config.points * len(calls.columns_of(call.name, model))
     return flask.jsonify(outputSizes=[size])
 
 
@@ -106,7 +106,7 @@ def evaluate() -> flask.Response:
 
 def _evaluation(model: Model, call: Call) -> Compute:
     predict = predict_while_connected()
-    X, columns, noisy = _points(model, call), calls.columns(call.name, model), call.config.noisy
+    X, columns, noisy = _points(model, call), calls.columns_of(call.name, model), call.config.noisy
     return lambda: calls.evaluated_pieces(predict(model, X, noisy), columns)
 
 
@@ -118,7 +118,7 @@ def gradient() -> flask.Response:
 
 def _gradient(model: Model, call: Call) -> Compute:
     derive = derive_while_connected()
-    X, columns = _points(model, call), calls.columns(call.name, model)
+    X, columns = _points(model, call), calls.columns_of(call.name, model)
     calls.check_indices(outWrt=call.out_wrt, inWrt=call.in_wrt)
     sens = calls.vector(call.sens, "sens", len(X), len(columns))
     return lambda: calls.derived(derive(partial(calls.gradient, model, columns), X, sens))
@@ -132,7 +132,7 @@ def apply_jacobian() -> flask.Response:
 
 def _jacobian(model: Model, call: Call) -> Compute:
     derive = derive_while_connected()
-    X, columns = _points(model, call), calls.columns(call.name, model)
+    X, columns = _points(model, call), calls.columns_of(call.name, model)
     calls.check_indices(outWrt=call.out_wrt, inWrt=call.in_wrt)
     vec = calls.vector(call.vec, "vec", *X.shape)
     return lambda: calls.derived(derive(partial(calls.jacobian, model, columns), X, vec))
@@ -146,7 +146,7 @@ def apply_hessian() -> flask.Response:
 
 def _hessian(model: Model, call: Call) -> Compute:
     derive = derive_while_connected()
-    X, columns = _points(model, call), calls.columns(call.name, model)
+    X, columns = _points(model, call), calls.columns_of(call.name, model)
     calls.check_indices(outWrt=call.out_wrt, inWrt1=call.in_wrt1, inWrt2=call.in_wrt2)
     sens = calls.vector(call.sens, "sens", len(X), len(columns))
     vec = calls.vector(call.vec, "vec", *X.shape)

@@ -220,7 +220,7 @@ def _read_call(data: bytes) -> str:
     model = models.words() if b'"gp' in data else models.numbers()
     feature = _FEATURES[variant(data) % len(_FEATURES)]
     call = umbridge.read(data, model, feature)
-    columns = umbridge.columns(call.name, model)
+    columns = umbridge.columns_of(call.name, model)
     if feature is None:
         return "sizes"
     X = np.array(umbridge.rows(call, features_of(model), MOST_POINTS))
