@@ -16,6 +16,7 @@ from service.commands.options import (
     BUNDLED_MODEL,
     DECIMAL,
     INPUT_FILE,
+    FileCommand,
     OutputFile,
     decompressed,
     names_in,
@@ -38,7 +39,7 @@ BUNDLED_DATA = Path(__file__).resolve().parent.parent.parent / "data" / "quakes.
 BUNDLED_TARGET = "mag"
 
 
-@click.command()
+@click.command(cls=FileCommand)
 @click.argument("data", required=False, type=INPUT_FILE)
 @click.option("--target", help="Column of the output; required with DATA.")
 @click.option("--features", help="Input columns, separated by commas; default: all others.")
@@ -186,7 +187,7 @@ def _print_written(path: Path, description: Description) -> None:
     click.echo(f"{path}: {description.kernel}, version {description.version}")
 
 
-@click.command()
+@click.command(cls=FileCommand)
 @click.argument("pickle_file", type=INPUT_FILE)
 @click.option("--features", help="Input names, separated by commas; default: the model's, or x1, …")
 @click.option("--output", "output_name", default="y", show_default=True, help="The output's name.")
@@ -235,7 +236,7 @@ def _unpickled(path: Path) -> Any:
     return m
 
 
-@click.command()
+@click.command(cls=FileCommand)
 @click.argument("model_file", metavar="MODEL", type=INPUT_FILE)
 @click.option("--out", type=OutputFile(), help="The picture; default: MODEL with .png.")
 def diagnose(model_file: Path, out: Path | None) -> None:

@@ -21,6 +21,20 @@ UNLIMITED = 2**63
 STDOUT = Path("-")
 
 
+class FileCommand(click.Command):
+    """A command that says in one line why a file cannot be read or written."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what the system refuses, such as more on a full disk, is said."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # which Click ends quietly
+            raise
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
+
+
 class OutputFile(click.Path):
     """The path of a file in a folder that exists and is writable: checked before the work.
 

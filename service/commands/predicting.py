@@ -16,6 +16,7 @@ from service.commands.options import (
     INPUT_FILE,
     STDOUT,
     UNLIMITED,
+    FileCommand,
     OutputFile,
     decompressed,
     refuse_input,
@@ -32,7 +33,7 @@ from service.services.prediction import Limits
 from service.services.reading import Reader
 
 
-@click.command()
+@click.command(cls=FileCommand)
 @click.argument("points", type=click.File("rb"))
 @click.option(
     "--model",

@@ -12,7 +12,7 @@ from urllib.request import HTTPErrorProcessor, Request, build_opener
 import click
 import msgspec
 
-from service.commands.options import INPUT_FILE
+from service.commands.options import INPUT_FILE, FileCommand
 
 _HEADER_VALUE = re.compile(r"[ -~\x80-\xff]*")
 _ANSWER_SECONDS = 300
@@ -36,7 +36,7 @@ class _AnyAnswer(HTTPErrorProcessor):
     https_response = http_response
 
 
-@click.command()
+@click.command(cls=FileCommand)
 @click.argument("model_file", metavar="MODEL", type=INPUT_FILE)
 @click.argument("url")
 @click.option("--token", envvar="GPSERVE_TOKEN", required=True, help="Default: GPSERVE_TOKEN.")

@@ -44,6 +44,13 @@ def test_a_table_is_replaced_by_its_answers(points: Path) -> None:
     assert [path.name for path in points.parent.iterdir()] == ["points.csv"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_one_line(points: Path) -> None:
+    done = run("predict", points, "--out", "/dev/full")
+    assert done.exit_code == 1
+    assert done.output.endswith("Error: No space left on device\n")
+
+
 def test_a_bad_row_leaves_the_file_as_it_was(points: Path) -> None:
     points.write_text(POINTS + f"{POINT}\n" * 10_000 + "-20,181,500,x\n")
     out = points.with_name("out.csv")
