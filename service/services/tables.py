@@ -18,7 +18,6 @@ from service.services.badrows import (
     BadRow,
     has_decimal_commas,
     number_in,
-    printable,
     unclosed,
     wrong_width,
 )
@@ -27,11 +26,12 @@ from service.services.csvrecords import (
     HELD_CHARACTERS,
     CSVRecords,
     Record,
+    feature_columns,
     header_names,
-    is_number,
+    is_header,
     refuse_numbered,
 )
-from service.services.errors import Problem, too_large, unusable
+from service.services.errors import too_large, unusable
 from service.services.features import Features, UnknownWord
 from service.services.options import PLAIN, Options
 from service.services.parsing import give_back_pieces
@@ -355,71 +355,3 @@ class _GoodRows:
         cells, dropped = self._cells[:rows], self._dropped
         self._X, self._cells, self._dropped = [X[rows:]], self._cells[rows:], []
         return Chunk(np.ascontiguousarray(X[:rows]), cells, dropped=dropped)
-
-
-def is_header(cells: list[str], features: Features) -> bool:
-    """Whether a table's first row is a header: it has a feature's name, or no value of one."""
-    if set(cells) & set(features.names):
-        return True
-    return not any(is_number(cell) or features.is_word(i, cell) for i, cell in enumerate(cells))
-
-
-def feature_columns(
-    header: list[str], features: Features, options: Options = PLAIN, line: int = 1
-) -> list[int]:
-    """Return the column of each feature; raise a `Problem` 422 for missing or repeated ones."""
-    wanted = _wanted(features.names, options.columns)
-    missing = [name for name, column in wanted.items() if column not in header]
-    if missing:
-        raise _missing(header, wanted, missing, line)
-    for name, column in wanted.items():
-        if header.count(column) > 1:
-            detail = f"the column {column} appears twice in the header"
-            raise unusable(detail, line=line, column=name)
-    return [header.index(column) for column in wanted.values()]
-
-
-def _missing(header: list[str], wanted: dict[str, str], missing: list[str], line: int) -> Problem:
-    lacking = ", ".join(wanted[name] for name in missing)[:200]
-    found = printable(", ".join(header)[:200])
-    hint = ""
-    if len(header) == 1 < len(wanted):
-        hint = "; separate the cells by commas, semicolons or tabs"
-    elif len(header) >= len(wanted):
-        example = f"{missing[0]}=NAME"[:100]
-        hint = f"; for a column of another name, say columns={example} (--columns {example})"
-    detail = f"missing columns {lacking} (found: {found}){hint}"
-    return unusable(detail, line=line, missing=missing)
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
-def _wanted(names: Sequence[str], columns: str) -> dict[str, str]:
-    """Return the column of each feature by name, as the option `columns` says.
-
-    Raises `Problem`: 422 for an unknown feature, or a list of columns that is too short or long.
-    """
-    if not columns:
-        return {name: name for name in names}
-    try:
-        [parts] = csv.reader([columns], skipinitialspace=True)
-    except csv.Error as error:
-        raise unusable(f"columns is not a list of names: {error}", option="columns") from None
-    parts = [part.strip() for part in parts]
-    pairs = [part.partition("=") for part in parts]
-    if not any(name.strip() in names and equals for name, equals, _ in pairs):
-        if len(parts) != len(names):
-            named, has = _counted(len(parts), "column"), _counted(len(names), "feature")
-            detail = f"`columns` names {named}, but the model has {has}"
-            example = ", ".join(names)[:200]
-            raise unusable(f"{detail}: {example}; or say feature=column", option="columns")
-        return dict(zip(names, parts, strict=True))
-    wanted = {name: name for name in names}
-    for name, equals, column in pairs:
-        if not equals or name.strip() not in names:
-            detail = f"columns: {name[:80]!r} is not a feature; features: {', '.join(names)[:200]}"
-            raise unusable(detail, option="columns")
-        wanted[name.strip()] = column.strip()
-    return wanted
