@@ -19,10 +19,6 @@ CALLS = (1, 2, 4, 8, 16, 32, 64, 128, 255, 256, 512, 1024, 2048, 4096)
 SHOWN = (1, 16, 256, 4096)
 SECONDS = 1.0
 
-ELSEWHERE = """On 29 November 2026 the same was measured on an AMD EPYC of the third generation
-(AVX2, 32 MB of last cache): at least 1.29 times GPy's rate up to N = 2000, but 0.9 to 1.5 times at
-N = 4000, where the triangle comes from memory, and GPy reads as much of it for one point."""
-
 
 def bare(side: str, size: int, calls: Sequence[int], seconds: float) -> dict[str, Any]:
     """Return the rates from bare.py on the server's core, in the environment of `side`."""
@@ -77,6 +73,5 @@ def markdown(measured: dict[str, Any]) -> str:
             f"The smallest ratio to GPy is {lowest:.2f} (target 1.25). At N = 2000 the share from "
             f"256 points on is at least {many:.0f}% (target 90 %), and one point takes {reads:.2f} "
             "times as long as reading the triangle's numbers once (target 1.3).",
-            ELSEWHERE,
         ]
     )
