@@ -39,7 +39,7 @@ def up() -> None:
         settings = Settings.from_environ()
         if settings.store_url:
             open_store(settings)
-        run_all()
+        run_all(settings)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
 

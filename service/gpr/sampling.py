@@ -202,12 +202,9 @@ class PathwiseDraws:
     """
 
     def __init__(self, drawing: Drawing, numbers: range) -> None:
-        self.posterior, self.features, self.count = (
-            drawing.posterior,
-            drawing.features,
-            len(numbers),
-        )
+        self.features, self.count = drawing.features, len(numbers)
         p, C = drawing.posterior, drawing.C
+        self.posterior = p
         Z, N = p.X, len(p.X)
         columns = -(-self.count // TILE) * TILE
         width = sum(map(_width, p.kernel.functions))

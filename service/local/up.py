@@ -27,13 +27,12 @@ Ctrl-C does not want to wait for a training."""
 _PR_SET_PDEATHSIG = 1
 
 
-def run_all() -> NoReturn:
-    """Replace this process by supervisord.
+def run_all(settings: Settings) -> NoReturn:
+    """Replace this process by supervisord, whose programs get these settings from the environment.
 
     Raises `SettingsError`: a setting is wrong, there is no model or no Valkey, or an address or the
     data folder is in use. Supervisord would try to start for ever.
     """
-    settings = Settings.from_environ()
     if not settings.model.is_file():
         raise SettingsError(f"GPSERVE_MODEL names no file: {settings.model}")
     folder = data_folder(settings)

@@ -92,9 +92,9 @@ PLAIN = Options()
 LATENT = Options(noise=False)
 
 
-def once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+def once(fields: Iterable[tuple[str, T]]) -> dict[str, T]:
     """Return the options by name; raise a `Problem` 422 for one that is given twice."""
-    given: dict[str, str] = {}
+    given: dict[str, T] = {}
     for name, value in fields:
         if name in given:
             raise unusable(f"option {name!r} is given twice", option=name)
@@ -102,19 +102,11 @@ def once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     return given
 
 
-def combined(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, object]:
-    """Return options of two places; raise a `Problem` 422 for one that both have."""
-    for name in sorted(first.keys() & second.keys()):
-        raise unusable(f"option {name!r} is given twice", option=name)
-    return {**first, **second}
-
-
 def with_query(body: Options, query: Mapping[str, str]) -> Options:
-    """Return the options of a body with those of its query; raise a `Problem` 422 as `combined`."""
-    set_in_body = {
-        name: value for name, value in asdict(body).items() if value != asdict(PLAIN)[name]
-    }
-    combined(set_in_body, query)
+    """Return the options of a body with those of its query; raise a `Problem` 422 as `once`."""
+    plain = asdict(PLAIN)
+    in_body = [(name, value) for name, value in asdict(body).items() if value != plain[name]]
+    once([*in_body, *query.items()])
     given = read(query, text=True)
     return replace(body, **{name: getattr(given, name) for name in query})
 

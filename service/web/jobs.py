@@ -36,7 +36,7 @@ from service.services.body import decompressed, read_whole, refuse_larger
 from service.services.chunks import CHUNK_TILES, Source
 from service.services.errors import Problem, malformed, unusable
 from service.services.features import features_of
-from service.services.options import Options, combined, converted, once
+from service.services.options import Options, converted, once
 from service.services.parsing import parsing
 from service.services.reading import only_file
 from service.services.trainingjson import table_of_json
@@ -197,7 +197,7 @@ def _store_training(settings: Settings, served: str, blobs: JobBlobs) -> Trainin
 def _checked(read: ReadTable, data: bytes, options: dict[str, Any]) -> tuple[Training, bytes]:
     """Return what to train, and the table as CSV."""
     table, members = read(data)
-    spec = _training_spec(combined(options, members))
+    spec = _training_spec(once([*options.items(), *members.items()]))
     rows = checked_training_data(table, spec)
     return msgspec.structs.replace(spec, target=rows.output_name), table.data
 
@@ -220,9 +220,9 @@ def _read_training(settings: Settings) -> tuple[bytes, dict[str, Any], ReadTable
     too_large = f"the {what} is larger than {limit} bytes"
     too_large += ": send CSV, which may be larger" if read is table_of_json else ""
     refuse_larger(request.content_length, limit, too_large)
-    options: dict[str, Any] = _joined(request.args)
+    options = _joined(request.args)
     if kind == "multipart/form-data":
-        options = combined(options, _joined(request.form))
+        options = once([*options.items(), *_joined(request.form).items()])
         only_file(request.files)
         upload = cast(BinaryIO, request.files["file"].stream)
         return read_whole(decompressed(upload, limit), limit, too_large), options, read
