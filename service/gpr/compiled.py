@@ -53,7 +53,7 @@ class PackedTriangle:
     def factor_product(self, K: FloatArray) -> FloatArray:
         """Return ``K @ C.T``, shape (n, N)."""
         K, V = self._filled_up(K), aligned(len(K), self.padded)
-        self.library.product(self.pointer, _address(K), len(K), _address(V))
+        self.library.product(self.pointer, _address(K), len(K), False, _address(V))
         return V[:, : self.size]
 
     def transposed_product(self, V: FloatArray) -> FloatArray:
@@ -95,7 +95,7 @@ Factor = Single | CompiledTerm
 
 
 class _Scratch:
-    """Arrays for up to n points, and where they are."""
+    """Arrays for up to n points, where they are, and which way the triangle was read last."""
 
     def __init__(self, n: int, inputs: int, N: int) -> None:
         self.n = n
@@ -103,6 +103,7 @@ class _Scratch:
         self.K, self.V = aligned(n, N), aligned(n, N)
         self.addresses = tuple(map(_address, (self.X, self.K, self.V, self.sums)))
         self.spare: list[FloatArray] = []
+        self.backwards = True
 
     def another(self, which: int) -> FloatArray:
         """Return one more array of covariances."""
@@ -151,7 +152,8 @@ class CompiledPredictor(Predictor):
         scratch.X[:n] = X
         self._covariances(scratch, n)
         _, K, V, sums = scratch.addresses
-        self.library.predict(self.triangle.pointer, K, n, V, sums)
+        scratch.backwards = not scratch.backwards
+        self.library.predict(self.triangle.pointer, K, n, scratch.backwards, V, sums)
         self.finish(out, X, scratch.sums[:n, 0], scratch.sums[:n, 1], scratch.V[:n])
 
     def _scratch(self, n: int) -> _Scratch:

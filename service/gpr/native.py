@@ -51,10 +51,11 @@ class Library:
         self.covariances = library.covariances
         self.covariances.argtypes = [term, array, size, array]
         self.predict = library.predict
-        self.predict.argtypes = [triangle, array, size, array, array]
+        self.predict.argtypes = [triangle, array, size, ctypes.c_int, array, array]
         self.product = library.product
         self.transposed = library.transposed
-        self.product.argtypes = self.transposed.argtypes = [triangle, array, size, array]
+        self.product.argtypes = [triangle, array, size, ctypes.c_int, array]
+        self.transposed.argtypes = [triangle, array, size, array]
         self.dots = library.dots
         self.dots.argtypes = [array, size, array, size, size, array]
         for function in (

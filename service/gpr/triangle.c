@@ -17,9 +17,9 @@ N is a multiple of ROWS: zeros fill up the last rows and columns. */
 #if defined(__AVX512F__)
 #define WIDTH 8 /* doubles of a register */
 #define REGISTERS 32
-#define DEPTH 1024 /* columns at once for many points, and */
-#define CHUNK 3    /* panels at once: 768 KiB of C, of a second cache of 1 MiB or more */
+#define DEPTH 1024 /* columns at once for many points: 256 KiB of a panel, and of the next */
 #define AHEAD 4096 /* bytes to fetch in advance */
+#define NEAR 512   /* N up to which C is read from caches that are fast enough: here 1 MiB, */
 #else
 #if defined(__AVX__)
 #define WIDTH 4
@@ -29,8 +29,8 @@ N is a multiple of ROWS: zeros fill up the last rows and columns. */
 #define REGISTERS 32
 #endif
 #define DEPTH 512
-#define CHUNK 2 /* 256 KiB, of a second cache of 512 KiB */
 #define AHEAD 6144
+#define NEAR 2560 /* and here, where more time is spent on arithmetic, 25 MiB */
 #endif
 
 typedef double vec __attribute__((vector_size(8 * WIDTH), aligned(8), may_alias));
@@ -185,18 +185,22 @@ static double dot(const double *a, const double *b, ptrdiff_t N) {
     return sum(lanes, ROWS);
 }
 
-/* Add columns of a panel times numbers of k to v, for `height` rows and `points` points: each
-   number of v is one chain of fused multiply-adds over the columns. */
-INLINE void tile(const int points, const int height, const double *panel, ptrdiff_t columns,
-                 const double *K, double *V, ptrdiff_t N, int first) {
-    vec s[POINTS][ROWS / WIDTH];
-    const int registers = height / WIDTH;
-    UNROLL for (int b = 0; b < points; b++)
-        UNROLL for (int v = 0; v < registers; v++)
-            s[b][v] = first ? all(0.0) : *(const vec *)(V + b * N + v * WIDTH);
-    for (ptrdiff_t j = 0; j < columns; j++, panel += ROWS) {
+/* What is read after a panel: a part of it is fetched while some points are computed. */
+struct next {
+    const double *panel;
+    ptrdiff_t stride; /* numbers for each column, or 0: nothing is fetched */
+};
+
+/* Add columns of a panel times numbers of k to s: each number of s is one chain of fused
+   multiply-adds over the columns. */
+INLINE void chains(const int points, const int registers, const int fetch, const double *panel,
+                   ptrdiff_t columns, const double *K, ptrdiff_t N, struct next next,
+                   vec s[POINTS][ROWS / WIDTH]) {
+    const int height = registers * WIDTH, fetched = !fetch ? 0 : height < 16 ? height : 16;
+    for (ptrdiff_t j = 0; j < columns; j++, panel += ROWS, next.panel += next.stride) {
         UNROLL for (int l = 0; l < height; l += 8)
             __builtin_prefetch((const char *)(panel + l) + AHEAD);
+        UNROLL for (int l = 0; l < fetched; l += 8) __builtin_prefetch(next.panel + l);
         vec c[ROWS / WIDTH];
         UNROLL for (int v = 0; v < registers; v++) c[v] = *(const vec *)(panel + v * WIDTH);
         UNROLL for (int b = 0; b < points; b++) {
@@ -204,6 +208,20 @@ INLINE void tile(const int points, const int height, const double *panel, ptrdif
             UNROLL for (int v = 0; v < registers; v++) s[b][v] = muladd(c[v], k, s[b][v]);
         }
     }
+}
+
+/* The same for `height` rows of V and `points` points */
+INLINE void tile(const int points, const int height, const double *panel, ptrdiff_t columns,
+                 const double *K, double *V, ptrdiff_t N, int first, struct next next) {
+    vec s[POINTS][ROWS / WIDTH];
+    const int registers = height / WIDTH;
+    UNROLL for (int b = 0; b < points; b++)
+        UNROLL for (int v = 0; v < registers; v++)
+            s[b][v] = first ? all(0.0) : *(const vec *)(V + b * N + v * WIDTH);
+    if (next.stride)
+        chains(points, registers, 1, panel, columns, K, N, next, s);
+    else
+        chains(points, registers, 0, panel, columns, K, N, next, s);
     UNROLL for (int b = 0; b < points; b++)
         UNROLL for (int v = 0; v < registers; v++) *(vec *)(V + b * N + v * WIDTH) = s[b][v];
 }
@@ -215,21 +233,21 @@ INLINE void tile(const int points, const int height, const double *panel, ptrdif
 
 /* The same for all rows of a panel P */
 INLINE void panel(const int points, const double *P, ptrdiff_t columns, const double *K, double *V,
-                  ptrdiff_t N, int first) {
-    for (int i = 0; i < ROWS; i += HEIGHT(points))
-        tile(points, HEIGHT(points), P + i, columns, K, V + i, N, first);
+                  ptrdiff_t N, int first, struct next next) {
+    for (int i = 0; i < ROWS; i += HEIGHT(points), next.panel += HEIGHT(points))
+        tile(points, HEIGHT(points), P + i, columns, K, V + i, N, first, next);
 }
 
 /* The same for any number of points up to POINTS */
-static void few(int points, const double *P, ptrdiff_t columns, const double *K, double *V,
-                ptrdiff_t N, int first) {
+static void few(ptrdiff_t points, const double *P, ptrdiff_t columns, const double *K, double *V,
+                ptrdiff_t N, int first, struct next next) {
     switch (points) {
-    case 1: return panel(1, P, columns, K, V, N, first);
-    case 2: return panel(2, P, columns, K, V, N, first);
-    case 3: return panel(3, P, columns, K, V, N, first);
-    case 4: return panel(4, P, columns, K, V, N, first);
-    case 5: return panel(5, P, columns, K, V, N, first);
-    default: return panel(POINTS, P, columns, K, V, N, first);
+    case 1: return panel(1, P, columns, K, V, N, first, next);
+    case 2: return panel(2, P, columns, K, V, N, first, next);
+    case 3: return panel(3, P, columns, K, V, N, first, next);
+    case 4: return panel(4, P, columns, K, V, N, first, next);
+    case 5: return panel(5, P, columns, K, V, N, first, next);
+    default: return panel(POINTS, P, columns, K, V, N, first, next);
     }
 }
 
@@ -244,24 +262,31 @@ static const double *block(const struct triangle *t, ptrdiff_t panel, ptrdiff_t 
     return t->C + (panel * (panel + 1) / 2 * ROWS + column) * ROWS;
 }
 
-/* V = K C^T: K and V (n, N) */
-EXPORT void product(const struct triangle *t, const double *K, ptrdiff_t n, double *V) {
-    const ptrdiff_t N = t->N, panels = N / ROWS, depth = n > POINTS ? DEPTH : N;
+INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+/* V = K C^T: K and V (n, N). A caller that goes backwards every other time finds in the caches the
+   panels that were read last. Where many points take several passes over a panel, each pass
+   fetches its share of the next one. */
+EXPORT void product(const struct triangle *t, const double *K, ptrdiff_t n, int backwards,
+                    double *V) {
+    const ptrdiff_t N = t->N, last = N / ROWS - 1, passes = (n + POINTS - 1) / POINTS;
+    const ptrdiff_t depth = passes > 1 ? DEPTH : N, step = backwards ? -1 : 1;
+    const ptrdiff_t stride = passes > 1 && N > NEAR ? (ROWS + passes - 1) / passes : 0;
     for (ptrdiff_t j = 0; j < N; j += depth)
-        for (ptrdiff_t chunk = j / ROWS; chunk < panels; chunk += CHUNK)
-            for (ptrdiff_t b = 0; b < n; b += POINTS)
-                for (ptrdiff_t p = chunk; p < panels && p < chunk + CHUNK; p++) {
-                    ptrdiff_t columns = (p + 1) * ROWS - j;
-                    few(n - b < POINTS ? (int)(n - b) : POINTS, block(t, p, j),
-                        columns < depth ? columns : depth, K + b * N + j, V + b * N + p * ROWS, N,
-                        j == 0);
-                }
+        for (ptrdiff_t i = j / ROWS; i <= last; i++) {
+            const ptrdiff_t p = backwards ? last + j / ROWS - i : i;
+            const ptrdiff_t columns = least((p + 1) * ROWS - j, depth);
+            struct next next = {block(t, p + step, j), stride};
+            for (ptrdiff_t b = 0; b < n; b += POINTS, next.panel += columns * stride)
+                few(least(n - b, POINTS), block(t, p, j), columns, K + b * N + j,
+                    V + b * N + p * ROWS, N, j == 0, next);
+        }
 }
 
 /* k.alpha and |C k|^2 of each row of K (n, N), into out (n, 2); V (n, N) becomes K C^T */
-EXPORT void predict(const struct triangle *t, const double *K, ptrdiff_t n, double *V,
-                    double *out) {
-    product(t, K, n, V);
+EXPORT void predict(const struct triangle *t, const double *K, ptrdiff_t n, int backwards,
+                    double *V, double *out) {
+    product(t, K, n, backwards, V);
     for (; n > 0; n--, K += t->N, V += t->N, out += 2) {
         out[0] = dot(K, t->alpha, t->N);
         out[1] = dot(V, V, t->N);

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from service.gpr import GPR, native
-from service.gpr.compiled import CompiledPredictor
+from service.gpr.compiled import CompiledPredictor, PackedTriangle
 from service.gpr.kernels import (
     RBF,
     Bias,
@@ -106,6 +106,29 @@ def test_in_every_build(kernel: str, mean: Basis) -> None:
         CompiledPredictor(gpr.posterior, native.Library(build)).write(out, X)
     for out in others:
         assert np.array_equal(out, first)
+
+
+@pytest.mark.parametrize("size", [40, 1100, 2600])
+def test_of_products_whichever_way_the_triangle_is_read(size: int) -> None:
+    """The sizes are each read in another way: what is fetched in advance depends on them."""
+    generator = np.random.default_rng(size)
+    C = np.tril(generator.normal(size=(size, size)))
+    K = np.zeros((20, native.padded(size)))
+    K[:, :size] = generator.normal(size=(20, size))
+    first = None
+    for build in native.usable():
+        library = native.Library(build)
+        triangle = PackedTriangle(library, C[np.tril_indices(size)], np.zeros(size), 1.0)
+        for backwards in (False, True):
+            for n in (1, 6, 7, 20):
+                V = np.empty_like(K)
+                for i in range(0, len(K), n):
+                    part = K[i : i + n].ctypes.data, len(K[i : i + n])
+                    library.product(triangle.pointer, *part, backwards, V[i:].ctypes.data)
+                first = V if first is None else first
+                assert np.array_equal(V, first), (build, backwards, n)
+    assert first is not None
+    np.testing.assert_allclose(first[:, :size], K[:, :size] @ C.T, rtol=0, atol=1e-10)
 
 
 OTHER = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512F AVX512_SKX"}
