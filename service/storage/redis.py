@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
-from typing import Any, cast
+from contextlib import suppress
+from typing import cast
 
 from redis import Redis, RedisError
 from redis.backoff import ConstantBackoff
@@ -29,6 +31,24 @@ from service.storage.blobs import (
 )
 
 _PREFIX = "gpserve:blob:"
+_WRITING = "gpserve:writing:"
+_WRITING_SECONDS = 3600
+"""After the last piece, what a killed writer left is gone: an upload would have timed out."""
+
+_COMPLETE = """
+local unfinished, key, pieces, token = KEYS[1], KEYS[2], tonumber(ARGV[1]), ARGV[2]
+if redis.call('HLEN', unfinished) == pieces then
+    redis.call('HSET', unfinished, 'token', token, unpack(ARGV, 3))
+    redis.call('RENAME', unfinished, key)
+    redis.call('PERSIST', key)
+elseif redis.call('HGET', key, 'token') ~= token then
+    return redis.error_reply('pieces that were written before are missing')
+end
+"""
+"""Write the last piece and the size, and put the blob in the place of an older one.
+
+When the answer is lost, it is run again: the token says that it has already been done.
+"""
 _CONNECT_SECONDS = 1.2
 """For each step until a connection is ready: TCP, TLS, the password, the number of the database.
 An address that is wrong, or that a firewall drops, is known after one of them."""
@@ -83,29 +103,43 @@ class RedisBlobs(Blobs):
 
     def __init__(self, url: str, *, retries: int = 1) -> None:
         self._redis = connect(url, retries=retries)
+        self._complete = self._redis.register_script(_COMPLETE)
 
     def write(self, name: str, pieces: Iterable[bytes]) -> int:
-        """Write the pieces, and the size last: without it the blob does not exist."""
-        key = _PREFIX + name
-        size = 0
-        pending: dict[Any, Any] = {}
+        """Write the pieces to a hash of their own, which becomes the blob with the last of them."""
+        token = secrets.token_hex(8)
+        unfinished = _WRITING + token
+        count, size, last = 0, 0, b""
         try:
             with storage_errors("write", name, RedisError, (OutOfMemoryError,)):
-                for i, piece in enumerate(resized(pieces)):
-                    if pending:
-                        self._redis.hset(key, mapping=pending)
-                    pending = {str(i): piece}
+                for piece in resized(pieces):
+                    if size:
+                        self._add(unfinished, count, last)
+                        count += 1
+                    last = piece
                     size += len(piece)
-                self._redis.hset(key, mapping={**pending, "size": size})
+                end: list[bytes | int | str] = [count, last] if size else []
+                keys = [unfinished, _PREFIX + name]
+                self._complete(keys, [count, token, "size", size, *end])
         except StorageFull:
-            self.delete(name)
+            self._discard(unfinished)
             raise
         except StorageError:
-            raise
+            raise  # the unfinished hash expires: Redis does not answer now
         except BaseException:
-            self.delete(name)
+            self._discard(unfinished)
             raise
         return size
+
+    def _add(self, unfinished: str, number: int, piece: bytes) -> None:
+        pipeline = self._redis.pipeline()
+        pipeline.hset(unfinished, str(number), piece)
+        pipeline.expire(unfinished, _WRITING_SECONDS)
+        pipeline.execute()
+
+    def _discard(self, unfinished: str) -> None:
+        with suppress(RedisError):  # the reason for it matters more, and it expires
+            self._redis.unlink(unfinished)
 
     def size(self, name: str) -> int:
         """Return the field ``size``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain, islice
 
 from service.storage.blobs import PIECE, Blobs, StorageError, resized, storage_errors
 
@@ -11,6 +12,9 @@ try:
     import fsspec
 except ImportError as error:
     raise StorageError(f"this kind of store needs the extra `stores`: {error}") from error
+
+_BLOCK = 8 * PIECE
+"""Bytes of a request to the store; stores want at least 5 MB of a part of an object."""
 
 
 class ObjectBlobs(Blobs):
@@ -29,13 +33,21 @@ class ObjectBlobs(Blobs):
         return f"{self._root.rstrip('/')}/{name}"
 
     def write(self, name: str, pieces: Iterable[bytes]) -> int:
-        """Write the object; an incomplete upload is removed."""
-        path = self._path(name)
+        """Write one block at once, so that an older object stays if that fails, or more in parts.
+
+        What was uploaded of an incomplete object in parts is removed.
+        """
+        path, blocks = self._path(name), resized(pieces, _BLOCK)
         with storage_errors("write", path):
+            begin = list(islice(blocks, 2))
+            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            if len(begin) < 2:
+                block = b"".join(begin)
+                self._files.pipe_file(path, block)
+                return len(block)
             try:
-                self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-                with self._files.open(path, "wb", block_size=8 * PIECE) as out:
-                    return sum(out.write(piece) for piece in resized(pieces))
+                with self._files.open(path, "wb", block_size=_BLOCK) as out:
+                    return sum(out.write(block) for block in chain(begin, blocks))
             except BaseException:
                 self.delete(name)
                 raise

@@ -76,6 +76,27 @@ def test_a_small_blob_is_replaced(blobs: Blobs) -> None:
     blobs.delete("empty")
 
 
+def test_a_blob_stays_as_it_is_until_another_is_complete(blobs: Blobs) -> None:
+    old, new = os.urandom(2 * PIECE), os.urandom(PIECE + 10)
+
+    def pieces() -> Iterator[bytes]:
+        yield new[:PIECE]
+        assert blobs.read_all("jobs/7/input") == old
+        yield new[PIECE:]
+
+    def broken() -> Iterator[bytes]:
+        yield from pieces()
+        raise ValueError("the client has left")
+
+    blobs.write("jobs/7/input", [old])
+    with pytest.raises(ValueError, match="left"):
+        blobs.write("jobs/7/input", broken())
+    assert blobs.read_all("jobs/7/input") == old
+    blobs.write("jobs/7/input", pieces())
+    assert blobs.read_all("jobs/7/input") == new
+    blobs.delete("jobs/7/input")
+
+
 def test_a_missing_blob_says_so(blobs: Blobs) -> None:
     with pytest.raises(BlobMissing):
         blobs.size("nothing")
@@ -104,10 +125,86 @@ def test_a_redis_that_is_full_says_so_and_keeps_the_rest(redis_url: str) -> None
         with pytest.raises(StorageFull, match="maxmemory"):
             blobs.write("jobs/4/input", (os.urandom(PIECE) for _ in range(20)))
         assert blobs.names("jobs/4/") == []
+        assert client.keys("gpserve:writing:*") == []
         assert blobs.read_all("jobs/3/input") == b"x"
         blobs.write("jobs/5/input", [b"y"])
     finally:
         client.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize("size", [1, 3 * PIECE])
+def test_a_redis_that_is_full_keeps_the_blob_that_was_to_be_replaced(
+    redis_url: str, size: int
+) -> None:
+    """As when a version is activated, and Redis has no room for its name."""
+    blobs, client = open_blobs(redis_url), Redis.from_url(redis_url)
+    blobs.write("current-version", [b"0123"])
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StorageFull, match="maxmemory"):
+            blobs.write("current-version", [os.urandom(size)])
+    finally:
+        client.config_set("maxmemory", 0)
+    assert blobs.read_all("current-version") == b"0123"
+
+
+def test_a_redis_that_lost_pieces_does_not_complete_the_blob(redis_url: str) -> None:
+    """As one whose policy is to evict keys that expire."""
+    blobs, client = open_blobs(redis_url), Redis.from_url(redis_url)
+
+    def evicted() -> Iterator[bytes]:
+        yield os.urandom(2 * PIECE)
+        client.delete(*client.keys("gpserve:writing:*"))
+        yield os.urandom(PIECE)
+
+    with pytest.raises(StorageError, match="pieces that were written before are missing"):
+        blobs.write("jobs/8/input", evicted())
+    assert blobs.names("jobs/8/") == []
+
+
+def test_a_lost_answer_of_redis_to_the_last_piece_loses_nothing(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = open_blobs(redis_url)
+    complete = blobs._complete  # type: ignore[attr-defined]
+
+    def twice(*arguments: object) -> None:
+        complete(*arguments)
+        complete(*arguments)
+
+    monkeypatch.setattr(blobs, "_complete", twice)
+    data = os.urandom(2 * PIECE + 5)
+    blobs.write("jobs/9/input", [data])
+    assert blobs.read_all("jobs/9/input") == data
+
+
+def test_a_store_that_refuses_a_small_blob_keeps_the_one_that_was_to_be_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("403 Forbidden")
+
+    blobs = open_blobs(f"memory://{secrets.token_hex(4)}")
+    blobs.write("current-version", [b"0123"])
+    monkeypatch.setattr(blobs._files, "pipe_file", refuse)  # type: ignore[attr-defined]
+    with pytest.raises(StorageError, match="403"):
+        blobs.write("current-version", [b"4567"])
+    assert blobs.read_all("current-version") == b"0123"
+
+
+def test_an_object_of_several_blocks() -> None:
+    blobs = open_blobs(f"memory://{secrets.token_hex(4)}")
+    data = os.urandom(17 * PIECE)
+
+    def broken() -> Iterator[bytes]:
+        yield data
+        raise ValueError("the client has left")
+
+    assert blobs.write("jobs/1/input", [data]) == len(data)
+    assert blobs.read_all("jobs/1/input") == data
+    with pytest.raises(ValueError, match="left"):
+        blobs.write("jobs/2/input", broken())
+    assert blobs.names("jobs/") == ["jobs/1/input"]
 
 
 def test_a_disk_that_is_full_says_so_and_keeps_the_rest(tmp_path: Path) -> None:
