@@ -204,6 +204,7 @@ class Connection(AnsweringProtocol):
         """
         path = "" if self.in_header else self.scope["path"]
         status, media_type, body = error_form(path)(problem, "")
+        self._runtime.metrics.count_unreadable(status)
         headers = [
             *self.server_state.default_headers,
             (b"content-type", media_type.encode()),

@@ -66,6 +66,12 @@ class Metrics:
         self._requests = Counter(
             "http_requests", "Requests answered", ["method", "route", "code"], registry=registry
         )
+        self._unreadable = Counter(
+            "http_unreadable_requests",
+            "Requests that could not be read, by the answer that ended their connection",
+            ["code"],
+            registry=registry,
+        )
         self._durations = Distribution(
             "http_request_duration_seconds",
             "Seconds from a request's header to the end of its answer",
@@ -143,6 +149,10 @@ class Metrics:
         if kind[1] not in UNCOUNTED_ROUTES:
             with self._lock:
                 self._counted += len(seconds)
+
+    def count_unreadable(self, code: int) -> None:
+        """Count a request that was not understood, too large, or that did not arrive in time."""
+        self._unreadable.labels(str(code)).inc()
 
     def count_points(self, points: int, seconds: float) -> None:
         """Count the points of one product."""

@@ -190,9 +190,17 @@ def test_a_request_has_one_host(wire: socket.socket, hosts: bytes) -> None:
     assert read_to_the_end(wire).startswith(b"HTTP/1.1 400 ")
 
 
-def test_not_http(wire: socket.socket) -> None:
+def test_not_http(server: Server, wire: socket.socket) -> None:
+    before = unreadable(server)
     wire.sendall(b"\x16\x03\x01\x02\x00hello\r\n\r\n")
     assert read_to_the_end(wire).startswith(b"HTTP/1.1 400 ")
+    assert unreadable(server) == before + 1
+
+
+def unreadable(server: Server) -> float:
+    text = plainhttp.get(f"{server.url}/metrics").text
+    found = re.search(r'^http_unreadable_requests_total{code="400"} (.*)$', text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 def test_a_long_connection_is_closed(wire: socket.socket) -> None:
