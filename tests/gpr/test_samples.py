@@ -165,6 +165,8 @@ def test_seeds_and_counts(pathwise: bool) -> None:
     np.testing.assert_allclose(
         model.samples(X, 20, seed=5, pathwise=pathwise)[:2], few, rtol=1e-9, atol=1e-9
     )
+    fewer = model.samples(X[:2], 2, seed=5, pathwise=pathwise)
+    np.testing.assert_allclose(fewer, few[:, :2], rtol=1e-7, atol=1e-7)
     assert not np.allclose(model.samples(X, 2, seed=6, pathwise=pathwise), few)
     assert not np.allclose(few[0], few[1])
     for seed in range(10):
