@@ -16,7 +16,7 @@ UVICORN_INTERNALS = {
         "send waiting_for_100_continue"
     ),
     "FlowControl": "pause_reading read_paused resume_reading write_paused",
-    "Server": "handle_exit on_tick serve server_state should_exit started",
+    "Server": "handle_exit main_loop on_tick serve server_state should_exit started",
     "ServerState": "connections default_headers total_requests",
     "UvicornWorker": "CONFIG_KWARGS _install_sigquit_handler _serve config sockets wsgi",
 }

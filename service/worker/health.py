@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -80,4 +81,6 @@ def serve(address: tuple[str, int], metrics: WorkerMetrics, why_unready: Callabl
             request_handler=_SilentHandler,
             fd=listener.fileno(),
         )
-    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    # It looks at intervals only for its own end, which is that of the process.
+    serve_forever = partial(server.serve_forever, poll_interval=3600)
+    threading.Thread(target=serve_forever, name="health", daemon=True).start()
