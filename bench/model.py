@@ -55,6 +55,7 @@ def markdown(measured: dict[str, Any]) -> str:
     head = ["N", "points per call", *(f"{side}, points/s" for side in SIDES)]
     head += ["times GPy", "times scikit-learn", "share of core"]
     lowest = min(rows, key=lambda row: float(row[5]))
+    call = "one point" if lowest[1] == "1" else f"{lowest[1]} points"
     bound = measured[lowest[0]]["reads"] * int(lowest[1])
     bound /= measured[lowest[0]][f"GPy {lowest[1]}"]
     many = min(float(row[7][:-1]) for row in rows if row[0] == "2000" and int(row[1]) >= 256)
@@ -73,8 +74,8 @@ def markdown(measured: dict[str, Any]) -> str:
             table(head, rows),
             "</details>",
             f"The smallest ratio to GPy is {lowest[5]} (target 1.25), at N = {lowest[0]} with "
-            f"{lowest[1]} points per call, where it would be {bound:.2f} if a call did nothing but "
-            "read the triangle's numbers once. At N = 2000 the share from 256 points on is at "
+            f"{call} per call, where it would be {bound:.2f} if a call did nothing but read the "
+            "triangle's numbers once. At N = 2000 the share from 256 points on is at "
             f"least {many:.0f}% (target 90 %), and one point takes {reads:.2f} times as long as "
             "that reading (target 1.3).",
         ]
