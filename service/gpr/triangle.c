@@ -19,7 +19,7 @@ N is a multiple of ROWS: zeros fill up the last rows and columns. */
 #define REGISTERS 32
 #define DEPTH 1024 /* columns at once for many points: 256 KiB of a panel, and of the next */
 #define AHEAD 4096 /* bytes to fetch in advance */
-#define NEAR 512   /* N up to which C is read from caches that are fast enough: here 1 MiB, */
+#define NEAR 512   /* N up to which no panel is fetched: C has 1 MiB, for a second cache */
 #else
 #if defined(__AVX__)
 #define WIDTH 4
@@ -30,7 +30,7 @@ N is a multiple of ROWS: zeros fill up the last rows and columns. */
 #endif
 #define DEPTH 512
 #define AHEAD 6144
-#define NEAR 2560 /* and here, where more time is spent on arithmetic, 25 MiB */
+#define NEAR 2560 /* 25 MiB, for a last cache: to read from it takes less time than to compute */
 #endif
 
 typedef double vec __attribute__((vector_size(8 * WIDTH), aligned(8), may_alias));

@@ -49,6 +49,7 @@ end
 
 When the answer is lost, it is run again: the token says that it has already been done.
 """
+
 _CONNECT_SECONDS = 1.2
 """For each step until a connection is ready: TCP, TLS, the password, the number of the database.
 An address that is wrong, or that a firewall drops, is known after one of them."""
