@@ -49,11 +49,15 @@ def test_a_jobs_result_is_the_synchronous_answer(http: httpx.Client, gpr: GPR, j
 def test_a_worker_exposes_its_health_and_metrics(with_jobs: Release) -> None:
     found = with_jobs.get("pods", "--selector", "app.kubernetes.io/name=gpserve-worker")["items"]
     assert len(found) == 2
-    texts = []
-    for pod in found:
-        path = f"/api/v1/namespaces/{with_jobs.namespace}/pods/{pod['metadata']['name']}:5002"
-        texts.append(with_jobs.kubectl("get", "--raw", f"{path}/proxy/metrics"))
-    assert all("jobs_queued 0.0" in text for text in texts)
+    pods = f"/api/v1/namespaces/{with_jobs.namespace}/pods"
+    paths = [f"{pods}/{pod['metadata']['name']}:5002/proxy/metrics" for pod in found]
+
+    def without_a_queue() -> list[str]:
+        texts = [with_jobs.kubectl("get", "--raw", path) for path in paths]
+        return texts if all("jobs_queued 0.0" in text for text in texts) else []
+
+    # A worker looks at the queue every two seconds.
+    texts = eventually("no job is queued", 30, without_a_queue)
     counts = [line for text in texts for line in text.splitlines() if line.startswith("jobs_total")]
     assert [line for line in counts if 'status="successful"' in line]
 
