@@ -51,7 +51,7 @@ class DrainingServer(Server):
         counter = 0
         while not await self.on_tick(counter):
             counter += _UVICORN_TICKS
-            seconds = min(_TICK_SECONDS, max(0.0, self._drained_at - time.monotonic()))
+            seconds = min(_TICK_SECONDS, self._drained_at - time.monotonic())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._signalled.wait(), seconds)
             self._signalled.clear()

@@ -13,6 +13,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PIECE = 1 << 20
 """Bytes per transfer: a large blob is never in memory as a whole."""
 
+ABANDONED_SECONDS = 3600
+"""An upload that has not written for so long is over: its connection would have timed out."""
+
 
 class StorageError(Exception):
     """The storage cannot be reached, read or written."""

@@ -21,6 +21,7 @@ from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 from service.storage.blobs import (
+    ABANDONED_SECONDS,
     PIECE,
     BlobMissing,
     Blobs,
@@ -32,8 +33,6 @@ from service.storage.blobs import (
 
 _PREFIX = "gpserve:blob:"
 _WRITING = "gpserve:writing:"
-_WRITING_SECONDS = 3600
-"""After the last piece, what a killed writer left is gone: an upload would have timed out."""
 
 _COMPLETE = """
 local unfinished, key, pieces, token = KEYS[1], KEYS[2], tonumber(ARGV[1]), ARGV[2]
@@ -135,7 +134,7 @@ class RedisBlobs(Blobs):
     def _add(self, unfinished: str, number: int, piece: bytes) -> None:
         pipeline = self._redis.pipeline()
         pipeline.hset(unfinished, str(number), piece)
-        pipeline.expire(unfinished, _WRITING_SECONDS)
+        pipeline.expire(unfinished, ABANDONED_SECONDS)
         pipeline.execute()
 
     def _discard(self, unfinished: str) -> None:

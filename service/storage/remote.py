@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import islice
 
 from service.storage.blobs import PIECE, Blobs, StorageError, resized, storage_errors
 
@@ -37,17 +37,18 @@ class ObjectBlobs(Blobs):
 
         What was uploaded of an incomplete object in parts is removed.
         """
-        path, blocks = self._path(name), resized(pieces, _BLOCK)
+        path, parts = self._path(name), resized(pieces)
         with storage_errors("write", path):
-            begin = list(islice(blocks, 2))
+            block, more = b"".join(islice(parts, _BLOCK // PIECE)), next(parts, b"")
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-            if len(begin) < 2:
-                block = b"".join(begin)
+            if not more:
                 self._files.pipe_file(path, block)
                 return len(block)
             try:
                 with self._files.open(path, "wb", block_size=_BLOCK) as out:
-                    return sum(out.write(block) for block in chain(begin, blocks))
+                    size = int(out.write(block) + out.write(more))
+                    del block  # it would be in memory until the last part
+                    return size + sum(int(out.write(part)) for part in parts)
             except BaseException:
                 self.delete(name)
                 raise

@@ -6,13 +6,11 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from service.jobs.queue import messages
-from service.storage.blobs import Blobs
+from service.storage.blobs import ABANDONED_SECONDS, Blobs
 from service.worker.work import Work
 
 _SWEEPER = "gpserve:sweeper"
 _OVERDUE = timedelta(seconds=10)
-_ABANDONED_SECONDS = 3600.0
-"""An upload that has not written for so long is over: its connection would have timed out."""
 
 log = logging.getLogger(__name__)
 
@@ -55,4 +53,4 @@ class Sweeper:
                 needed[id] = self._ledger.is_uploading(id) or bool(self._ledger.status(id))
             if not needed[id]:
                 self._blobs.delete(name)
-        self._blobs.delete_abandoned(_ABANDONED_SECONDS)
+        self._blobs.delete_abandoned(ABANDONED_SECONDS)

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -111,8 +109,7 @@ def entered(folder: Path) -> dict[str, list[str]]:
 
         def point() -> None:
             # In one piece, as most clients send it: another function waits for the rest of it.
-            host = urlsplit(running.http)
-            with socket.create_connection((host.hostname, host.port)) as wire:
+            with running.servers[0].connect() as wire:
                 wire.sendall(REQUEST)
                 assert read_answer(wire)[0] == 200
 
